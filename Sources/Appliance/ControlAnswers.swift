@@ -68,6 +68,8 @@ extension ControlProcess {
                 try operate(command)
                 return Done()
             }
+        case .impair(let command):
+            inBackground(lines.reply(to: command)) { [self] _ throws(ApplianceError) in try impair(command) }
         case .describe(let command): describe(command, lines.reply(to: command))
         case .observe(let command): lines.reply(to: command)(Done())
         case .drawing(let command): drawings.answer(command, lines.reply(to: command))
@@ -152,6 +154,8 @@ extension ControlProcess {
                 packets: $0.received, starts: $0.starts, lastEnd: $0.lastEnd, writes: $0.writing?.name,
                 writesBecause: $0.writing?.why)
         }
+        let impaired = impairmentReport
+        if !impaired.isEmpty { report.impairments = impaired }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         report.remarks = remarks()
         if let trouble = fleet?.spareTrouble {

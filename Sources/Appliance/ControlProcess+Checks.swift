@@ -36,6 +36,9 @@ extension ControlProcess {
                 operateEngine: { [unowned self] operation, number throws(ApplianceError) in
                     try done(on: loop) { self.operate(operation, engine: number, $0) }
                 },
+                impair: { [unowned self] place, impairment throws(ApplianceError) in
+                    try impair(place, impairment, cancellation)
+                },
                 applications: { [unowned self] in
                     let (states, health) = loop.sync { (self.applications?.states, self.watch.health(of: self.nodes)) }
                     return states?.report(at: .now, health: health) ?? []

@@ -83,6 +83,10 @@ extension ControlProcess {
                 record: { [weak self] in self?.note($0) },
                 events: { [weak self] in self?.happened($0) })
             take(fleet)
+            // Engines have the links of the file before they read their first frame.
+            handImpairments { [weak self] in
+                if case .failure(let error) = $0 { self?.logger.error("\(error)") }
+            }
             // The engines also get the changes that happen while they start.
             publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
             fleet.start {

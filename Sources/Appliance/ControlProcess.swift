@@ -93,6 +93,8 @@ public final class ControlProcess: @unchecked Sendable {
     private(set) lazy var applicationTimes = ApplicationTimes(loop: loop, topology: plan.name)
     /// The nodes whose devices an operator has taken down, by name. On the loop's thread.
     var operatedLinks: [String: NodeLinks] = [:]
+    /// The impaired links. On the loop's thread.
+    var impairments = LinkImpairments()
     /// Draws the topology. On the loop's thread.
     private(set) lazy var drawings = Drawings(topology, loop: loop)
     /// Reads all counters. On the loop's thread.

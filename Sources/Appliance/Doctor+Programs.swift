@@ -105,7 +105,7 @@ extension Doctor {
                 case .command(let command, _), .start(_, let command):
                     commands.append(("the check '\(check.name)' (\(step.origin))", command.command))
                 case .finish, .log, .entry, .interface, .drops, .packet, .path, .outage, .wait, .capture, .captured,
-                    .instance, .event, .fault:
+                    .instance, .event, .fault, .impair:
                     break
                 }
             }

@@ -76,4 +76,19 @@ extension ApplianceClient {
             throw ApplianceError(.failed, "node \(node): \(error)")
         }
     }
+
+    /// Impairs a link, or makes it whole again, and returns when engines do so.
+    ///
+    /// - Parameters:
+    ///   - link: An interface, a node with one device, NODE/INTERFACE or service/NAME; nil: nothing is changed.
+    ///   - direction: `to-nodes` or `from-nodes`; nil: both.
+    ///   - settings: Keys and values as in the file.
+    ///   - clear: Whether nothing happens to its packets from now on.
+    /// - Returns: All impaired links.
+    /// - Throws: `ApplianceError` if the topology is not up, if it has no such link, or if the settings make no sense.
+    public func impair(
+        _ link: String?, direction: String? = nil, settings: [String: String] = [:], clear: Bool = false
+    ) throws(ApplianceError) -> ImpairReport {
+        try asked(ImpairRequest(link: link, direction: direction, settings: settings, clear: clear))
+    }
 }

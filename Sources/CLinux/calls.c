@@ -25,6 +25,10 @@ static const struct clinux_call engine_calls[] = {
 #else
     {SYS_epoll_pwait, 0, {{0}}},
 #endif
+#ifdef SYS_epoll_pwait2
+    // The next frame of an impaired link is due in less than a millisecond, or not in whole ones.
+    {SYS_epoll_pwait2, 0, {{0}}},
+#endif
     // A worker before its first order, and queues that epoll does not take.
 #ifdef SYS_poll
     {SYS_poll, 0, {{0}}},

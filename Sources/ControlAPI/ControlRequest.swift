@@ -46,11 +46,13 @@ package enum ControlRequest: Sendable {
     case drawing(DrawingRequest)
     /// The end of what a node has written.
     case log(LogRequest)
+    /// Impair a link, or list the impaired links.
+    case impair(ImpairRequest)
 
     /// The name of a command, as the line has it.
     package enum Name: String, Codable, Sendable, CaseIterable {
         case status, tables, sample, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture
-        case describe, send, operateNode, observe, drawing, log
+        case describe, send, operateNode, observe, drawing, log, impair
 
         /// The type of the command.
         package var command: any ControlCommand.Type {
@@ -75,6 +77,7 @@ package enum ControlRequest: Sendable {
             case .observe: ObserveRequest.self
             case .drawing: DrawingRequest.self
             case .log: LogRequest.self
+            case .impair: ImpairRequest.self
             }
         }
     }
@@ -102,6 +105,7 @@ package enum ControlRequest: Sendable {
         case .observe(let command): (.observe, command)
         case .drawing(let command): (.drawing, command)
         case .log(let command): (.log, command)
+        case .impair(let command): (.impair, command)
         }
     }
 

@@ -16,7 +16,8 @@ extension ControlRequest.Name {
     package var isReading: Bool {
         switch self {
         case .status, .tables, .sample, .events, .capture, .describe, .observe, .drawing, .log: true
-        case .stop, .node, .reload, .apply, .add, .remove, .cancel, .operate, .engine, .send, .operateNode: false
+        case .stop, .node, .reload, .apply, .add, .remove, .cancel, .operate, .engine, .send, .operateNode, .impair:
+            false
         }
     }
 }

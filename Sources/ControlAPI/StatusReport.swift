@@ -307,6 +307,8 @@ public struct StatusReport: Codable, Sendable {
     /// Frames that are in no reason of `drops`: the frames that every kernel sends by itself (router solicitations, MLD
     /// and IGMP reports, duplicate address detection).
     public var housekeeping: UInt64? = nil
+    /// The impaired links.
+    public var impairments: [Impairment]? = nil
     /// Differences from the built state, one sentence with its hint each: a device that is gone, a namespace without a
     /// name.
     public var problems: [String] = []

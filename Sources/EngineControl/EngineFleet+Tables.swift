@@ -112,6 +112,7 @@ extension EngineFleet {
     func bringUpToDate(_ process: EngineProcess) {
         if process.handed != published.generation { hand(process, published) }
         if captures.observation != nil { handObservers(process) }
+        if impairments.links != nil { handImpairments(process) }
     }
 
     private func hand(_ process: EngineProcess, _ table: SharedTable) {

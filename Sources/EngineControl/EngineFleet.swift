@@ -50,6 +50,8 @@ package final class EngineFleet: @unchecked Sendable {
 
     /// What is captured.
     var captures = Captures()
+    /// The impaired links.
+    var impairments = Impairments()
 
     var members: [Member]
     var spare: EngineProcess?
@@ -244,6 +246,7 @@ package final class EngineFleet: @unchecked Sendable {
         for drain in drains { drain.done(.failure(.cancelled)) }
         drains = []
         captures.cancel()
+        impairments.cancel()
     }
 
     // MARK: - Messages of engines
@@ -269,6 +272,7 @@ package final class EngineFleet: @unchecked Sendable {
             hand()
             tellFirst()
         case .observed: settleObservations()
+        case .impaired: settleImpairments()
         case .alive: break
         case nil: if let complaint = process.complaint { logger.warning("engine process \(process.pid): \(complaint)") }
         }
@@ -305,8 +309,7 @@ package final class EngineFleet: @unchecked Sendable {
         healNeighbours()
         forgetNeighbours(of: process)
         forget(process)
-        settlePublications()
-        settleObservations()
+        settleAll()
         if firstReady != nil {
             let why = process.complaint ?? end.summary
             failFirst(

@@ -43,6 +43,12 @@ package final class EngineProcess {
     private(set) var observed: UInt64 = 0
     /// Why it refused those; nil if it captures for them.
     private(set) var observationRefusal: String?
+    /// The number of the newest impaired links that it was handed; 0 if it never was.
+    private(set) var handedImpairments: UInt64 = 0
+    /// The number of the newest impaired links that it has taken or refused.
+    private(set) var impaired: UInt64 = 0
+    /// Why it refused those; nil if its frames cross them.
+    private(set) var impairmentRefusal: String?
     /// How its workers write frames, as far as has been told; nil until the first look.
     var writing: EngineWriting?
     /// How often it was told to write one by one.
@@ -179,6 +185,9 @@ package final class EngineProcess {
         case .observed(let number, let refusal):
             observed = number
             observationRefusal = refusal
+        case .impaired(let number, let refusal):
+            impaired = number
+            impairmentRefusal = refusal
         case .refused(_, let reason): complaint = reason
         case nil:
             // Its end shows by its pidfd, too; a link without an engine is of no use.
@@ -209,14 +218,16 @@ package final class EngineProcess {
 
     /// Octets that it maps for capturing.
     private var capturesSize = 0
-    /// The largest that these two were together.
+    /// Octets that it maps for impaired links.
+    private var impairmentsSize = 0
+    /// The largest that these were together.
     private var grantedSize = 0
 
     /// Raises its limit, so that it can map the next memories beside the present ones.
     private func makeRoom(for octets: Int) {
         tablesSize = max(tablesSize, octets)
-        guard let spareRoom, 2 * tablesSize + capturesSize > grantedSize else { return }
-        grantedSize = 2 * tablesSize + capturesSize
+        guard let spareRoom, 2 * tablesSize + capturesSize + impairmentsSize > grantedSize else { return }
+        grantedSize = 2 * tablesSize + capturesSize + impairmentsSize
         var limit: UInt64 = 0
         // Where that is not granted, it refuses the table or the observers, and says why.
         _ = clinux_address_space(pid, spareRoom &+ UInt64(grantedSize), &limit)
@@ -291,6 +302,20 @@ package final class EngineProcess {
             try link.observe(
                 observation?.memory.memory, rings: observation?.rings.descriptor ?? -1, firstBlock: lane * workers,
                 workers: workers, number: number)
+        }
+    }
+
+    /// Has its frames cross these links, and no others.
+    func impair(_ links: SealedMemory?, counters: EngineLink.Memory, number: UInt64, workers: Int) {
+        handedImpairments = number
+        if let links {
+            let size = 2 * links.memory.size + counters.size + workers * ImpairmentSet.storeSize
+            impairmentsSize = max(impairmentsSize, size)
+        }
+        makeRoom(for: tablesSize)
+        conversation.impair(number)
+        tell { link throws(EngineError) in
+            try link.impair(links?.memory, counters: counters, firstBlock: lane * workers, number: number)
         }
     }
 

@@ -45,6 +45,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case sendFailed
     case interfaceGone
 
+    // The file, or a command, asks for an impaired link.
+    case impairedLoss
+    case impairedQueue
+
     // Frames that the engine itself would have sent.
     case errorRateLimited
     case errorForbidden
@@ -68,7 +72,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     public var followsEntry: Bool {
         switch self {
         case .applicationDown, .neighbourUnresolved, .neighbourQueueFull, .neighbourTableFull, .tooBig, .copyTooBig,
-            .rewriteImpossible, .tapFull, .sendFailed, .interfaceGone:
+            .rewriteImpossible, .tapFull, .sendFailed, .interfaceGone, .impairedLoss, .impairedQueue:
             true
         case .badOffloadHeader, .truncatedFrame, .truncatedNetworkHeader, .badNetworkHeader, .lyingLength,
             .badHeaderChecksum, .headerChainTooLong, .badFragment, .truncatedUpperHeader, .badSourceAddress,
@@ -190,6 +194,13 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             ("send-failed", "The kernel refused the frame.")
         case .interfaceGone:
             ("interface-gone", "The send interface is down or gone.")
+        case .impairedLoss:
+            ("impaired-loss", "An impairment of its interface, leg or service lost the packet.")
+        case .impairedQueue:
+            (
+                "impaired-queue",
+                "Too many packets waited already for the rate of an impairment, or in the memory for delayed packets."
+            )
         case .errorRateLimited:
             ("error-rate-limited", "An ICMP error was not sent, because its receiver got too many just before.")
         case .errorForbidden:

@@ -29,6 +29,8 @@ public struct AppliancePlan: Sendable {
     public var entryOrigins: [EntryOrigin] = []
     /// The instances that were added to the file's, or removed from them.
     public var changes = InstanceChanges()
+    /// The impaired links, in the order of the file.
+    public var impairments: [ImpairmentPlan] = []
     /// Remarks on parts of the file that are valid but hardly intended, in the order of the text.
     public var remarks: [TopologyProblem] = []
 

@@ -60,6 +60,8 @@ public struct StepPlan: Sendable, Hashable {
         case event(EventExpectation, CountingStart)
         /// Something breaks, is repaired, or is done as an operator does it.
         case fault(FaultPlan)
+        /// A link is impaired from now on, or no more.
+        case impair(ImpairmentStep)
     }
     /// Where it is written: a line of the file, or a record.
     public var origin: SourceOrigin

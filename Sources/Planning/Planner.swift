@@ -53,6 +53,7 @@ public enum Planner {
             applications: resolved.applicationPlans())
         plan.services = resolved.serviceAddresses()
         plan.entryOrigins = resolved.entryOrigins()
+        plan.impairments = resolved.impairments()
         plan.changes = changes
         plan.remarks = (file.remarks + diagnostics.remarks).sorted { $0.origin < $1.origin }
         return (plan, proved)

@@ -36,6 +36,8 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     /// The queues of one engine are read by others.
     case queuesMoved = "queues-moved"
     case fileApplied = "file-applied"
+    /// A command or a check has changed what happens to the packets of a link.
+    case linkImpaired = "link-impaired"
     /// Sent to one listener alone: it read too slowly and missed events.
     case eventsLost = "events-lost"
     case scaled

@@ -21,6 +21,7 @@ public struct TopologyError: Error, Hashable, Sendable, CustomStringConvertible 
 ///
 /// `error` is for a part that cannot work or has two meanings; `remark` for a part that works but is hardly intended.
 package final class Diagnostics {
+    /// The topology file, as messages show it.
     let path: String
     private let lines: [Substring]
     /// The lines of the included files, by the paths in their places.

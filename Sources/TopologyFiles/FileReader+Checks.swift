@@ -113,6 +113,11 @@ extension FileReader {
             let line = command.split(separator: "\n").first.map(String.init) ?? ""
             return "\(kind) \(subject): " + (line.count > 60 ? line.prefix(60) + " …" : line)
         case "packet", "path", "outage": return "\(kind) to \(fields[kind].flatMap { nodes.peek($0, "to") } ?? "")"
+        case "impair":
+            let link = ["interface", "node", "service"].compactMap { key in
+                fields[kind].flatMap { nodes.peek($0, key) }
+            }
+            return "impair \(link.reversed().joined(separator: "/"))"
         default: return "\(kind) \(subject)"
         }
     }
@@ -122,6 +127,7 @@ extension FileReader {
         case "packet": return packet(fields).map { .packet($0) }
         case "path": return path(fields).map { .path($0) }
         case "outage": return outage(fields).map { .outage($0) }
+        case "impair": return impairmentStep(fields["impair"])
         default: break
         }
         guard let subject = nodes.text(fields[kind], "`\(kind)`") else { return nil }

@@ -76,7 +76,8 @@ extension FileReader {
             return nil
         }
         return RawLeg(
-            name: name, interface: interface, addresses: fields["address"].map { addresses($0) }, origin: node.origin)
+            name: name, interface: interface, addresses: fields["address"].map { addresses($0) }, origin: node.origin,
+            impairment: impairment(fields["impair"], "`impair` of \(what)"))
     }
 
     /// The nodes that a service lists, with the legs that it names: `fw`, `{ fw: lan }`, `{ fw: { in: wan, out: lan } }`.

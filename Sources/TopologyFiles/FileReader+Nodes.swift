@@ -37,7 +37,9 @@ extension FileReader {
             let position = fields.origin(of: "interface")
             if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
                 node.legs = [
-                    RawLeg(interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position)
+                    RawLeg(
+                        interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position,
+                        impairment: impairment(fields["impair"], "`impair` of \(subject)"))
                 ]
             } else if fields["interface"] == nil, fields.isMapping {
                 diagnostics.error(

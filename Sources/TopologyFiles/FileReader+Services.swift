@@ -15,6 +15,7 @@ extension FileReader {
         nodes.refuseEmptyList(fields, "ports", "all ports")
         service.distribute = stops(fields["distribute"], "an application of `distribute`")
         service.owner = nodes.text(fields["owner"], "the owner")?.value
+        service.impairment = impairment(fields["impair"], "`impair` of \(subject)")
         if kind == "between" {
             service.between = stops(fields["between"], "a node of `between`")
             if let flag = nodes.flag(fields["subnet"], "`subnet`"), flag.value {

@@ -46,6 +46,7 @@ struct FileReader {
             if let check = check(node) { file.checks.append(check) }
         }
         file.engines = engines(fields)
+        checkLinks(of: file)
         return file
     }
 
@@ -111,6 +112,7 @@ struct FileReader {
             if let queue = nodes.integer(fields["queue"], "the queue", in: Grammar.queues) {
                 interface.queue = queue.value
             }
+            interface.impairment = impairment(fields["impair"], "`impair` of \(fields.subject)")
             for node in nodes.list(fields["address"]) {
                 guard let address = nodes.address(node, "the engine's address") else { continue }
                 if address.value.hasLength {

@@ -20,7 +20,7 @@ extension Grammar {
             "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "wait",
             "start", "finish", "capture", "captured", "kill", "stop", "continue", "restart", "link-down", "link-up",
             "drain", "undrain", "take-out",
-            "put-back", "replace",
+            "put-back", "replace", "impair",
         ],
         looks + [
             KeyGrammar("wait", .duration, "Waits for this time."),
@@ -41,6 +41,8 @@ extension Grammar {
             KeyGrammar("undrain", .name, "The instance or engine that gets its share again."),
             KeyGrammar("take-out", .name, "The instance that gets no more packets."),
             KeyGrammar("put-back", .name, "The taken-out instance, which gets its share again."),
+            KeyGrammar(
+                "impair", .mapping(impairmentStep), "A link whose packets are lost, delayed and the like from now on."),
             KeyGrammar("replace", .name, "The engine that is replaced by another one: `engine`, or `engine 2`."),
         ])
 

@@ -93,6 +93,7 @@ extension Grammar {
                 "queue", .integer(queues),
                 "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "
                     + "drops further frames."),
+            impair("its packets"),
         ] + repetition)
 
     /// The keys of a part that stands for several.

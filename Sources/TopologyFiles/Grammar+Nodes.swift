@@ -16,6 +16,9 @@ extension Grammar {
                 "address", .oneOrMany(.address), "Its addresses; the first free ones by default.",
                 beside: ["interface"]),
             KeyGrammar(
+                "impair", .mapping(impairment),
+                "What happens to the packets of its device: delay, loss, a rate and the like.", beside: ["interface"]),
+            KeyGrammar(
                 "attach", .oneOf([.name, .mapping(attachment)]),
                 "{ in: X, out: Y }: the interface towards customers, and the one towards servers; or legs of your own names."
             ),
@@ -35,11 +38,13 @@ extension Grammar {
         [
             KeyGrammar("interface", .name, "The interface.", required: true),
             KeyGrammar("address", .oneOrMany(.address), "Its addresses there; the first free ones by default."),
+            impair("the packets of its device there"),
         ])
 
     private static let onOneInterface = [
         KeyGrammar("interface", .name, "The interface that it is on.", required: true),
         KeyGrammar("address", .oneOrMany(.address), "Its addresses; the first free ones by default."),
+        impair("the packets of its device"),
     ]
 
     /// The keys that every node may have.

@@ -33,5 +33,6 @@ extension Grammar {
                 "subnet", .flag, "Whether the broadcast addresses of the nodes' networks are among the groups.",
                 beside: ["between"]),
             KeyGrammar("owner", .text, "The owner of the service."),
+            impair("its packets between its customers and the engine"),
         ] + repetition)
 }

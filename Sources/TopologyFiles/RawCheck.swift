@@ -29,6 +29,7 @@ package struct RawStep: Sendable {
         case instance(name: Located<String>, InstanceExpectation)
         case event(RawEvent, CountingStart)
         case fault(FaultPlan.Kind, RawPlace, duration: Int?)
+        case impair(RawImpairedPlace, ImpairmentPair)
     }
     package var origin: SourceOrigin
     package var summary: String
@@ -54,6 +55,10 @@ package struct RawCommand: Sendable {
 package struct RawPlace: Sendable {
     package var node: Located<String>
     package var interface: Located<String>?
+
+    package init(node: Located<String>, interface: Located<String>?) {
+        (self.node, self.interface) = (node, interface)
+    }
 }
 
 /// An event as the file has it.

@@ -30,6 +30,8 @@ package struct RawInterface: Sendable {
     package var antiSpoofing: Located<Bool>?
     /// The frames that may wait in each queue.
     package var queue = Grammar.usualQueue
+    /// `impair`.
+    package var impairment: ImpairmentPair?
 }
 
 /// The packets that passive applications get copies of.
@@ -48,6 +50,8 @@ package struct RawLeg: Sendable {
     /// nil: the planner chooses them.
     package var addresses: [Located<RawAddress>]?
     package var origin: SourceOrigin
+    /// `impair`.
+    package var impairment: ImpairmentPair?
 }
 
 /// When a process counts as ready, as the file has it.
@@ -133,6 +137,8 @@ package struct RawService: Sendable {
     /// The place of `subnet: true`.
     package var subnet: SourceOrigin?
     package var owner: String?
+    /// `impair`.
+    package var impairment: ImpairmentPair?
 }
 
 /// The value that a raw entry compares a source or destination with.

@@ -96,6 +96,11 @@ package final class FrameDescriber {
         let source = reader.fields.sourceMAC
         let node = table.network.node(source, on: frame.interface)
         notes.node = node.map { table.network.nodes[$0].name }
+        if frame.failure != 0 {
+            // An impaired link lost it before the engine saw it.
+            notes.drop = Self.drop(DropReason(writing: frame.failure))
+            return notes
+        }
         var reason: DropReason?
         if case .dropped(let said) = table.replay.answer(frame.octets, length: frame.length, on: frame.interface) {
             reason = said

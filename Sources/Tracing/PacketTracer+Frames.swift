@@ -147,6 +147,13 @@ extension PacketTracer {
             flight.sent.add(range)
             if packet.isLast, flight.total == nil { flight.total = packet.octets.upperBound }
         }
+        if record.frame.failure != 0 {
+            // An impaired link lost it on its way from the node: the engine never saw it.
+            let reason = DropReason(writing: record.frame.failure)
+            flight.drop = flight.drop ?? (reason, hop, time)
+            flight.hops[hop].drop = reason.name
+            return
+        }
         let refusal = table.replay.refusal(of: record.frame).map(TracedTable.Route.drop)
         switch refusal ?? table.route(packet, from: source, on: interface) {
         case .undecided: flight.states[hop].held.append((packet, range, time))

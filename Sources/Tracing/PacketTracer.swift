@@ -201,6 +201,8 @@ package struct PacketTracer: ~Copyable {
             for packet in packets { failed(packet, fields, frame) }
         case (.packets(let packets), .sent):
             for packet in packets { sent(packet, fields, record, table) }
+        // An impaired link lost it before the engine saw it.
+        case (.neighbour, .received) where frame.failure != 0, (.unread, .received) where frame.failure != 0: break
         case (.neighbour, .received), (.unread, .received): unread(fields, record, table)
         case (.neighbour, .sent), (.unread, .sent): break
         }

@@ -27,6 +27,9 @@ package struct CheckSources: Sendable {
     package let operate: @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void
     /// Carries out an operator's request for the engine of a number from 1, and returns when it is done.
     let operateEngine: @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void
+    /// Impairs a link from now on; nil: as before any command. Returns when engines do so, with what a command had asked for
+    /// before.
+    let impair: @Sendable (ImpairmentPlace, ImpairmentPair?) throws(ApplianceError) -> ImpairmentPair?
     /// The states of the applications whose health Tapline looks after.
     package let applications: @Sendable () -> [StatusReport.Application]
     /// The log of all events.
@@ -41,6 +44,7 @@ package struct CheckSources: Sendable {
         deliver: @escaping @Sendable (Int, [UInt8]) -> Void,
         operate: @escaping @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void,
         operateEngine: @escaping @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void,
+        impair: @escaping @Sendable (ImpairmentPlace, ImpairmentPair?) throws(ApplianceError) -> ImpairmentPair?,
         applications: @escaping @Sendable () -> [StatusReport.Application], events: EventLog
     ) {
         self.plan = plan
@@ -52,6 +56,7 @@ package struct CheckSources: Sendable {
         self.deliver = deliver
         self.operate = operate
         self.operateEngine = operateEngine
+        self.impair = impair
         self.applications = applications
         self.events = events
     }

@@ -23,6 +23,8 @@ struct StandingFaults {
     var drained: Set<Int> = []
     /// The instances to which something was done as operators do it.
     var operated: Set<String> = []
+    /// The links that are impaired, with what a command had asked for before.
+    var impaired: [ImpairmentPlace: ImpairmentPair?] = [:]
 
     /// Whether faults have touched a node's links, and its processes.
     func touches(_ node: String) -> (links: Bool, processes: Bool) {
@@ -212,6 +214,7 @@ extension CheckSession {
         for target in faults.stopped.keys { resume(target) }
         for number in faults.drained { try? sources.operateEngine(.undrain, number) }
         guard !sources.cancellation.isRaised else { return summary }
+        summary += restoreLinks()
         for (name, watch) in watches { summary += restoreNetwork(name, watch) }
         for node in sources.plan.nodes { summary += restoreApplication(node.name) }
         if faults.engines || !enginesRun, !waitForEngines(Self.patience) {

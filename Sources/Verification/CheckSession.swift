@@ -127,6 +127,8 @@ final class CheckSession {
             return lookAtInstance(name, expectation)
         case .event(let event, let since):
             return lookForEvents(event, since)
+        case .impair(let step):
+            return try impair(step)
         case .fault(let fault):
             return try cause(fault, timeout)
         }

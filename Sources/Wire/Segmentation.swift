@@ -14,21 +14,19 @@ public enum Segmentation {
     /// - Returns: Nil if it is no such superframe, or its headers do not agree with `offload`.
     public static func frames(of superframe: [UInt8], _ offload: VirtioNetHeader) -> [[UInt8]]? {
         superframe.withUnsafeBytes { buffer in
-            guard let shape = Shape(buffer.bytes, offload) else { return nil }
+            guard let base = buffer.baseAddress, let shape = Shape(buffer.bytes, offload) else { return nil }
             return (0..<shape.count).map { index in
-                var segment = Array(buffer[..<shape.headers]) + buffer[shape.payload(of: index)]
-                segment.withUnsafeMutableBytes { target in
-                    var bytes = MutableRawSpan(_unsafeBytes: target)
-                    shape.writeNetwork(&bytes, index)
-                    shape.writeTransport(&bytes, index)
+                [UInt8](unsafeUninitializedCapacity: shape.length(of: index)) { target, count in
+                    guard let place = target.baseAddress else { return }
+                    count = shape.write(index, of: base, to: UnsafeMutableRawPointer(place))
                 }
-                return segment
             }
         }
     }
 
-    /// Where the headers and the payload of a superframe stand.
-    private struct Shape {
+    /// Where the headers and the payload of a superframe stand. It allocates nothing, so that the forwarding loop can cut with
+    /// it.
+    public struct Shape {
         let isTCP: Bool
         let family: AddressFamily
         /// Where the network header begins.
@@ -51,11 +49,17 @@ public enum Segmentation {
         let controlBits: UInt8
 
         /// How many segments.
-        var count: Int { (end - headers + size - 1) / size }
+        public var count: Int { (end &- headers &+ size &- 1) / size }
 
-        init?(_ frame: RawSpan, _ offload: VirtioNetHeader) {
+        /// - Parameters:
+        ///   - frame: All of the superframe, from the Ethernet header on.
+        ///   - offload: Its `virtio_net_hdr`.
+        /// - Returns: Nil if it is no superframe of TCP or UDP, or its headers do not agree with `offload`.
+        public init?(_ frame: RawSpan, _ offload: VirtioNetHeader) {
             let type = offload.gsoType & ~VirtioNetHeader.gsoECN
-            guard [VirtioNetHeader.gsoTCPv4, VirtioNetHeader.gsoTCPv6, VirtioNetHeader.gsoUDPL4].contains(type),
+            guard
+                type == VirtioNetHeader.gsoTCPv4 || type == VirtioNetHeader.gsoTCPv6
+                    || type == VirtioNetHeader.gsoUDPL4,
                 offload.flags & VirtioNetHeader.needsChecksum != 0, offload.gsoSize > 0,
                 let ethernet = EthernetView(frame)
             else { return nil }
@@ -98,12 +102,36 @@ public enum Segmentation {
             guard end <= frame.byteCount, headers < end else { return nil }
         }
 
-        /// The octets of a segment's payload in the superframe.
-        func payload(of index: Int) -> Range<Int> {
-            headers + index * size..<min(end, headers + (index + 1) * size)
+        /// The octets of a segment, from the Ethernet header on.
+        public func length(of index: Int) -> Int { headers &+ payload(of: index).count }
+
+        /// Writes one segment.
+        ///
+        /// - Parameters:
+        ///   - index: Below `count`.
+        ///   - superframe: The frame that this is the shape of.
+        ///   - target: Room for `length(of:)` octets (not checked).
+        /// - Returns: How many octets it has.
+        @discardableResult
+        public func write(
+            _ index: Int, of superframe: UnsafeRawPointer, to target: UnsafeMutableRawPointer
+        ) -> Int {
+            let payload = payload(of: index)
+            target.copyMemory(from: superframe, byteCount: headers)
+            (target + headers).copyMemory(from: superframe + payload.lowerBound, byteCount: payload.count)
+            let segment = UnsafeMutableRawBufferPointer(start: target, count: headers &+ payload.count)
+            var bytes = MutableRawSpan(_unsafeBytes: segment)
+            writeNetwork(&bytes, index)
+            writeTransport(&bytes, index)
+            return segment.count
         }
 
-        func writeNetwork(_ segment: inout MutableRawSpan, _ index: Int) {
+        /// The octets of a segment's payload in the superframe.
+        private func payload(of index: Int) -> Range<Int> {
+            headers &+ index &* size..<min(end, headers &+ (index &+ 1) &* size)
+        }
+
+        private func writeNetwork(_ segment: inout MutableRawSpan, _ index: Int) {
             let length = segment.byteCount - network
             guard family == .ipv4 else {
                 segment.store(
@@ -118,7 +146,7 @@ public enum Segmentation {
             segment.store(~sum, to: IPv4Header.headerChecksum, at: network)
         }
 
-        func writeTransport(_ segment: inout MutableRawSpan, _ index: Int) {
+        private func writeTransport(_ segment: inout MutableRawSpan, _ index: Int) {
             let length = UInt16(truncatingIfNeeded: segment.byteCount - transport)
             let checksum: HeaderField<UInt16> = isTCP ? TCPHeader.checksum : UDPHeader.checksum
             if isTCP {

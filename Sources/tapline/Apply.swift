@@ -80,6 +80,7 @@ extension ChangeReport {
     func show(_ name: String, isTrial: Bool) {
         guard !changes.isEmpty else {
             Terminal.out("\(name): nothing differs")
+            for note in notes { Terminal.error("note: \(note)") }
             return
         }
         for change in changes { Terminal.out(change) }

@@ -145,6 +145,7 @@ struct Status: ParsableCommand {
             ])
         }
         lines += [""] + interfaces.lines
+        if let impaired = report.impairments { lines += [""] + ImpairmentTable(links: impaired).lines }
         var nodes = TextTable(["NODE", "KIND", "STATE", "PID", "RESTARTS", "ADDRESSES"], rightAligned: [3, 4])
         for node in report.nodes {
             nodes.add([

@@ -44,6 +44,7 @@ enum RequestExtremes {
             case .engine: ["operation": "\"undrain\"", "engine": "200"]
             case .capture: ["interfaces": "[\"nothing\"]"]
             case .operateNode: ["node": "\"nobody\"", "operation": "\"kill\""]
+            case .impair: ["link": "\"nothing\"", "settings": "{\"loss\":\"1%\"}"]
             case .send: ["from": "\"nobody\"", "to": "\"192.0.2.1\"", "port": "\"tcp/80\""]
             }
         return own.merging(["version": "2", "command": "\"\(command.rawValue)\""]) { $1 }
@@ -123,6 +124,7 @@ struct ControlRequestTests {
                 filter: [6, 0, 0, 0, 1, 0, 0, 0])
         case .describe: DescribeRequest(entries: true)
         case .operateNode: NodeOperationRequest(.linkDown, on: "n", interface: "i")
+        case .impair: ImpairRequest(link: "a", direction: "to-nodes", settings: ["loss": "1%"], clear: true)
         case .observe: ObserveRequest()
         case .drawing: DrawingRequest(known: 3)
         case .log: LogRequest(node: "web")
@@ -171,7 +173,7 @@ struct ControlRequestTests {
                     #expect(asked.snapLength.map((14...CaptureRequest.longestFrame).contains) ?? true)
                 case .send(let asked): #expect(asked.sourcePort.map((1...65_535).contains) ?? true)
                 case .status, .tables, .sample, .stop, .node, .reload, .add, .cancel, .describe, .observe, .operateNode,
-                    .drawing, .log:
+                    .drawing, .log, .impair:
                     break
                 }
             } catch {

@@ -57,6 +57,9 @@ package final class Pipeline {
         return worker.io.takeOutput()
     }
 
+    /// The counters of its worker.
+    package var block: CounterBlock { CounterBlock(memory: counters, layout: layout, worker: 0) }
+
     package func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }
 
     package func lastDrop(_ reason: DropReason) -> DroppedFrame? { reader.lastDrop(reason) }

@@ -1,9 +1,9 @@
-import Engine
 import EngineRig
 import Plan
 import Testing
 import Wire
 
+@testable import Engine
 @testable import Tracing
 
 /// Where packets end, and what is said of it.
@@ -101,6 +101,28 @@ import Wire
         let trace = try #require(lab.trace().traces.first)
         #expect(trace.end.reason == "neighbour-unresolved" && trace.end.isGuess)
         #expect(trace.isGuess)
+    }
+
+    @Test func aPacketThatALinkLosesIsDroppedThere() throws {
+        // On its way from the firewall: the engine reads it, and does not see it.
+        let lab = try Lab("four-interface")
+        let first = lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        for out in lab.frames(first, for: "firewall", "inspection") { lab.forward(out, "firewall", "inspected") }
+        lab.records[3].frame.failure = WriteOutcome.impairedLoss
+        let read = try #require(lab.trace(keeping: { $0 < 4 }).traces.first)
+        #expect(read.end.reason == "impaired-loss" && !read.end.isGuess)
+        #expect(read.path == "alice → ids, firewall → dropped: impaired-loss")
+        // On its way to the server.
+        lab.records[3].frame.failure = 0
+        lab.records[4].frame.failure = WriteOutcome.impairedQueue
+        let written = try #require(lab.trace().traces.first)
+        #expect(written.end.reason == "impaired-queue" && !written.end.isGuess)
+        // The first packet of a customer.
+        let other = try Lab("four-interface")
+        other.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        other.records[0].frame.failure = WriteOutcome.impairedLoss
+        let begun = try #require(other.trace(keeping: { $0 < 1 }).traces.first)
+        #expect(begun.end.reason == "impaired-loss" && begun.from == "alice")
     }
 
     @Test(arguments: [(Int32(11), "tap-full"), (5, "interface-gone"), (90, "send-failed")])

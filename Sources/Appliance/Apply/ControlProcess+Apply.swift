@@ -24,8 +24,9 @@ extension ControlProcess {
         try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
             let fresh = try plan(of: path, settings, keeping: current)
-            let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, cancellation, tell)
+            var report = try change(current, to: fresh, isTrial: isTrial, drain: drain, cancellation, tell)
             guard !isTrial else { return report }
+            report.notes += try forgetCommandedImpairments(cancellation)
             try record.change { $0.file = path }
             loop.sync { self.topology.take(file: path) }
             happened(ApplianceEvent(.fileApplied, reason: path))
@@ -91,6 +92,7 @@ extension ControlProcess {
                 kept = try change.perform()
             }
             tellEvents(of: change.difference, current, plan)
+            try publishImpairments(cancellation)
         }
         var report = ChangeReport(
             changes: lines, entries: plan.table.entries.count, kept: kept,
@@ -178,7 +180,7 @@ extension ControlProcess {
     }
 
     /// Has something done on the loop's thread, and waits until it says that it is done.
-    private func waiting(
+    func waiting(
         _ cancellation: Cancellation,
         _ body: @escaping (@escaping (Result<Void, ApplianceError>) -> Void) -> Void
     ) throws(ApplianceError) {
@@ -232,6 +234,7 @@ extension PlanDifference {
                 case .rebuild(let node, _), .restart(let node, _), .reload(let node, _), .alter(let node, _):
                     "node \(node)"
                 case .application(let name, _): "application \(name)"
+                case .impair(let place, _): "link \(place.text)"
                 }
             }
     }

@@ -55,6 +55,15 @@ public struct CapturingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
         }
     }
 
+    /// The base's.
+    public var queueIndex: Int {
+        get { base.queueIndex }
+        set { base.queueIndex = newValue }
+    }
+
+    /// The base's.
+    public var lostFrames: UnsafeBufferPointer<LostFrame> { base.lostFrames }
+
     /// The base's clock.
     public func now() -> MonotonicTime { base.now() }
 
@@ -64,7 +73,10 @@ public struct CapturingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     /// Reads as the base does, and captures what it has read.
     public mutating func receive(_ position: Int, into batch: inout FrameBatch) {
         base.receive(position, into: &batch)
-        if point != nil { point?.capture(batch, at: base.now()) }
+        guard point != nil else { return }
+        let time = base.now()
+        point?.capture(batch, at: time)
+        point?.capture(base.lostFrames, of: batch.interface, at: time)
     }
 
     /// Writes as the base does, and captures what was written.
@@ -100,12 +112,24 @@ struct CapturePoint: ~Copyable {
         }
     }
 
+    /// Frames that were read, and lost before the engine saw them.
+    @inline(never)
+    mutating func capture(_ frames: UnsafeBufferPointer<LostFrame>, of interface: Int, at time: MonotonicTime) {
+        for index in 0..<frames.count {
+            let lost = frames[index]
+            put(
+                .received, interface, time, lost.failure,
+                CaptureParts(
+                    header: lost.frame.start, headerLength: lost.frame.length, body: lost.frame.start, bodyLength: 0))
+        }
+    }
+
     @inline(never)
     mutating func capture(_ list: borrowing WriteList, at time: MonotonicTime) {
         for index in 0..<list.count {
             let write = list.writes[index]
             put(
-                .sent, write.interface, time, write.failure,
+                .sent, write.interface, time, write.failure == WriteOutcome.held ? 0 : write.failure,
                 CaptureParts(
                     header: write.header, headerLength: write.headerLength, body: write.body,
                     bodyLength: write.bodyLength))

@@ -22,6 +22,8 @@ import Reporting
 //     observe      number, octets of observers, octets of       those whose octets are not 0: observers, rings.
 //                  rings of this engine, their place in the             Without observers, nothing is captured.
 //                  rings' memory
+//     impair       number, octets of links, octets of their     those whose octets are not 0: links, counters.
+//                  counters, the first worker's block in them           Without links, nothing is impaired.
 //     ping         number
 //     stop
 //
@@ -33,6 +35,8 @@ import Reporting
 //     assigned     number: every worker reads its part of the queue sets, and has sent on all frames of others
 //     observed     number, 1 if it refuses the observers; text: why. Every worker captures for these observers from
 //                  now on, or, after a refusal, for those before
+//     impaired     number, 1 if it refuses the links; text: why. Every worker's frames cross these links from now on, or,
+//                  after a refusal, those before
 //     pong         number: every worker has completed a turn since the ping
 
 /// One message, in either direction.
@@ -52,10 +56,12 @@ public struct ControlMessage: Sendable, Hashable {
         case pong
         case observe
         case observed
+        case impair
+        case impaired
     }
 
     /// The version of this protocol. Both ends refuse any other.
-    public static let version: UInt16 = 6
+    public static let version: UInt16 = 7
     /// The size of every message, in octets.
     static let length = 512
     static let magic: UInt32 = 0x4C50_4154

@@ -21,6 +21,7 @@ public struct EngineConversation: Sendable {
     private var assignments: [UInt64] = []
     private var pings: [UInt64] = []
     private var observations: [UInt64] = []
+    private var impairments: [UInt64] = []
 
     /// - Parameter first: The generation of the table that it is started with.
     public init(first: UInt64) { self.first = first }
@@ -34,11 +35,16 @@ public struct EngineConversation: Sendable {
     /// Notes that the engine got the observers of this number.
     public mutating func observe(_ number: UInt64) { observations.append(number) }
 
+    /// Notes that the engine got the impaired links of this number.
+    public mutating func impair(_ number: UInt64) { impairments.append(number) }
+
     /// Notes that the engine got a ping of this number.
     public mutating func ping(_ number: UInt64) { pings.append(number) }
 
     /// True if the engine owes an answer of any kind.
-    public var owesAnswer: Bool { !(tables.isEmpty && assignments.isEmpty && pings.isEmpty && observations.isEmpty) }
+    public var owesAnswer: Bool {
+        !(tables.isEmpty && assignments.isEmpty && pings.isEmpty && observations.isEmpty && impairments.isEmpty)
+    }
 
     /// Takes one event from the engine.
     ///
@@ -62,6 +68,7 @@ public struct EngineConversation: Sendable {
         case .assigned(let number): try take(number, from: \.assignments, "took assignment")
         case .alive(let number): try take(number, from: \.pings, "answered question")
         case .observed(let number, _): try take(number, from: \.observations, "took observers")
+        case .impaired(let number, _): try take(number, from: \.impairments, "took impaired links")
         }
     }
 

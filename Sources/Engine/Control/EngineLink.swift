@@ -15,6 +15,8 @@ public enum EngineEvent: Sendable, Hashable {
     case alive(UInt64)
     /// Every worker captures for the observers of this number, unless the engine refuses them: then for those before.
     case observed(UInt64, refusal: String?)
+    /// Every worker's frames cross the links of this number, unless the engine refuses them: then those before.
+    case impaired(UInt64, refusal: String?)
 }
 
 /// The confinement that an engine reports when it is ready, from `/proc/self/status` just before the first frame.
@@ -186,6 +188,23 @@ public struct EngineLink: ~Copyable, Sendable {
             descriptors: [observers.descriptor, rings])
     }
 
+    /// Has the frames of every worker cross these links from now on, and no others. It answers `impaired`.
+    ///
+    /// - Parameters:
+    ///   - links: Sealed memory (`ImpairmentSet.bytes`); nil: none.
+    ///   - counters: The memory of `ImpairmentCounters`. The engine maps it when the first links come, and keeps it.
+    ///   - firstBlock: The index of its first worker's block.
+    /// - Throws: `EngineError`, as `start(_:user:spareMebibytes:)` does.
+    public func impair(
+        _ links: Memory?, counters: Memory, firstBlock: Int, number: UInt64
+    ) throws(EngineError) {
+        guard let links else { return try socket.send(ControlMessage(.impair, [number])) }
+        try socket.send(
+            ControlMessage(
+                .impair, [number, UInt64(links.size), UInt64(counters.size), UInt64(firstBlock)]),
+            descriptors: [links.descriptor, counters.descriptor])
+    }
+
     /// Asks whether the engine makes progress. It answers `alive` with the same number when every worker has completed
     /// a turn.
     ///
@@ -262,7 +281,8 @@ public struct EngineLink: ~Copyable, Sendable {
         case .assigned: return .assigned(fields[0])
         case .pong: return .alive(fields[0])
         case .observed: return .observed(fields[0], refusal: fields[1] == 0 ? nil : message.text)
-        case .hello, .queues, .table, .assign, .observe, .ping, .stop:
+        case .impaired: return .impaired(fields[0], refusal: fields[1] == 0 ? nil : message.text)
+        case .hello, .queues, .table, .assign, .observe, .impair, .ping, .stop:
             throw EngineError("read a control message", because: "an engine does not send such messages")
         }
     }

@@ -18,6 +18,8 @@ public struct EngineMain: ~Copyable {
     var mapping: Mapping?
     /// The memory that is mapped for capturing; nil while nothing is captured.
     var captureMemory: CaptureMemory?
+    /// The memory that is mapped for impaired links; nil before there are any.
+    var impairmentMemory: ImpairmentMemory?
     var interfaces = 0
 
     /// The memory that is mapped for the table in force.
@@ -62,6 +64,7 @@ public struct EngineMain: ~Copyable {
                 obey { $0.queueSets = QueueSets(message.payload.map(Int.init)) }
                 try socket.send(ControlMessage(.assigned, [message.fields[0]]))
             case .observe: try takeObservers(message, descriptors)
+            case .impair: try takeImpairments(message, descriptors)
             case .ping:
                 obey { _ in }
                 try socket.send(ControlMessage(.pong, [message.fields[0]]))

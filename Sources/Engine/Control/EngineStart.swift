@@ -151,7 +151,7 @@ extension EngineMain {
             crew.add(
                 WorkerHandle(
                     worker: Worker(
-                        io: CapturingFrameIO(port.io), table: table, neighbours: neighbours,
+                        io: CapturingFrameIO(ImpairingFrameIO(port.io)), table: table, neighbours: neighbours,
                         worker: hello.firstBlock + index,
                         tuning: hello.tuning),
                     queues: WorkerHandle.Queues(

@@ -10,7 +10,13 @@ struct WorkerOrder {
     var queueSets: QueueSets
     /// What to capture; nil: nothing.
     var capture: CaptureOrder?
+    /// The impaired links; nil: none.
+    var impairments: ImpairmentOrder?
 }
+
+/// What a worker of an engine reads and writes with. Impaired links lie between the engine with its capture points and the
+/// queues, so captures and traces show frames as the engine sees them.
+typealias EngineFrameIO = CapturingFrameIO<ImpairingFrameIO<EpollFrameIO>>
 
 /// The state that a worker's thread and the main thread share.
 struct WorkerHandle: ~Copyable {
@@ -24,7 +30,7 @@ struct WorkerHandle: ~Copyable {
         var workers: Int
     }
 
-    fileprivate var worker: Worker<CapturingFrameIO<EpollFrameIO>>
+    fileprivate var worker: Worker<EngineFrameIO>
     fileprivate let queues: Queues
     /// The newest order. Only the main thread writes it.
     fileprivate let next = Atomic<UnsafeMutablePointer<WorkerOrder>?>(nil)
@@ -37,7 +43,7 @@ struct WorkerHandle: ~Copyable {
     /// - Parameters:
     ///   - wake: The eventfd that ends the worker's wait.
     ///   - moved: The eventfd that signals the main thread that an order was taken.
-    init(worker: consuming Worker<CapturingFrameIO<EpollFrameIO>>, queues: Queues, wake: Int32, moved: Int32) {
+    init(worker: consuming Worker<EngineFrameIO>, queues: Queues, wake: Int32, moved: Int32) {
         self.worker = worker
         self.queues = queues
         self.wake = wake
@@ -61,7 +67,7 @@ struct WorkerCrew: ~Copyable {
     }
 
     /// Whether a worker has a ring to write with.
-    var writesByRing: Bool { handles.contains { $0.pointee.worker.io.base.writing == .ring } }
+    var writesByRing: Bool { handles.contains { $0.pointee.worker.io.base.base.writing == .ring } }
 
     /// Adds a worker, before the threads start.
     mutating func add(_ handle: consuming WorkerHandle) {
@@ -152,7 +158,7 @@ private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
     guard let handle = context?.assumingMemoryBound(to: WorkerHandle.self) else { return nil }
     // Workers need no descriptors that the main thread opens later. If the kernel refuses, reads cost a little more.
     _ = clinux_own_descriptors()
-    handle.pointee.worker.io.base.begin()
+    handle.pointee.worker.io.base.base.begin()
     var noted = handle.pointee.worker.noteWriting()
     ring(handle.pointee.moved)
     // Before the process is confined there is nothing to do.
@@ -165,9 +171,9 @@ private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
         if next != handle.pointee.taken.load(ordering: .relaxed), let next {
             take(next, handle)
         }
-        if noted != handle.pointee.worker.io.base.writing { noted = handle.pointee.worker.noteWriting() }
-        // Frames wait for a neighbour for some seconds at most.
-        if handle.pointee.isEnding.load(ordering: .acquiring), !handle.pointee.worker.hasWaitingFrames { return nil }
+        if noted != handle.pointee.worker.io.base.base.writing { noted = handle.pointee.worker.noteWriting() }
+        // Frames wait for a neighbour for some seconds at most, and on an impaired link as long as it delays them.
+        if handle.pointee.isEnding.load(ordering: .acquiring), !handle.pointee.worker.holdsFrames { return nil }
         handle.pointee.worker.turn()
     }
 }
@@ -178,12 +184,13 @@ private func take(_ order: UnsafeMutablePointer<WorkerOrder>, _ handle: UnsafeMu
     _ = handle.pointee.worker.noteWriting()
     let queues = handle.pointee.queues
     let queueSets = order.pointee.queueSets
-    handle.pointee.worker.io.base.takeQueues { index in
+    handle.pointee.worker.io.base.base.takeQueues { index in
         let queueSet = Int(queues.queueSets[index])
         return queueSet % queues.workers == queues.worker && queueSets.contains(queueSet)
     }
     handle.pointee.worker.io.observe(
         order.pointee.capture, worker: queues.worker, generation: order.pointee.table.snapshot.generation)
+    handle.pointee.worker.impair(order.pointee.impairments, worker: queues.worker)
     handle.pointee.taken.store(order, ordering: .releasing)
     ring(handle.pointee.moved)
 }

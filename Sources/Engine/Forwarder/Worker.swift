@@ -132,23 +132,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     private mutating func flush() {
         guard writes.count > 0 else { return }
         io.send(writes)
-        // Most writes of a batch leave on one interface, or on a few in turn.
-        var (interface, packets, octets) = (writes.writes.pointee.interface, 0, 0)
-        for index in 0..<writes.count {
-            let write = writes.writes + index
-            guard write.pointee.failure == 0 else {
-                forwarder.counters.countDrop(DropReason(writing: write.pointee.failure), write.pointee.packets)
-                forwarder.counters.countSendDrop(write.pointee.interface, write.pointee.packets)
-                continue
-            }
-            if write.pointee.interface != interface {
-                forwarder.counters.countSent(interface, packets: packets, bytes: octets)
-                (interface, packets, octets) = (write.pointee.interface, 0, 0)
-            }
-            packets &+= write.pointee.packets
-            octets &+= write.pointee.octets
-        }
-        forwarder.counters.countSent(interface, packets: packets, bytes: octets)
+        forwarder.counters.countWrites(writes)
         writes.removeAll()
         forwarder.pending.releaseLeaving()
         forwarder.held.releaseLeaving()
@@ -163,26 +147,26 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     }
 }
 
-extension DropReason {
-    /// Why a frame is dropped whose write failed with `errno`.
-    public init(writing errno: Int32) {
-        self =
-            switch errno {
-            case EAGAIN, ENOBUFS, ENOMEM: .tapFull
-            // EIO: the device is down. EBADFD: its queue is detached, or the device is deleted.
-            case EIO, EBADFD, ENODEV, ENXIO, ENETDOWN: .interfaceGone
-            default: .sendFailed
-            }
+extension Worker where IO == EngineFrameIO {
+    /// Frames cross these links from the next turn on; nil: none.
+    mutating func impair(_ order: ImpairmentOrder?, worker: Int) {
+        io.base.impair(order, worker: worker, counters: forwarder.counters)
     }
-}
 
-extension Worker where IO == CapturingFrameIO<EpollFrameIO> {
+    /// True while frames wait: for a neighbour, for the first fragment of their datagram, or on an impaired link.
+    var holdsFrames: Bool {
+        mutating get {
+            if hasWaitingFrames { return true }
+            return io.base.holds
+        }
+    }
+
     /// Writes into the counters how frames are written now.
     ///
     /// - Returns: The way that it noted.
     func noteWriting() -> EngineTuning.Writing {
-        forwarder.counters.noteWriting(io.base.writing, failure: io.base.ringFailure)
-        return io.base.writing
+        forwarder.counters.noteWriting(io.base.base.writing, failure: io.base.base.ringFailure)
+        return io.base.base.writing
     }
 }
 

@@ -26,7 +26,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     /// Whether the last turn had frames.
     private var isBusy = false
     /// The queue index of the frames at hand.
-    private var queueIndex = 0
+    public var queueIndex = 0
     /// How frames are written: `ring` or `plain`.
     public private(set) var writing: EngineTuning.Writing
     /// The errno of the refusal or failure of io_uring; 0 if there was none.
@@ -94,15 +94,15 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     /// Waits with `epoll_wait`. After a turn with frames, it first polls for a while if the tuning says so.
     public mutating func wait(_ limit: WaitLimit) -> Int {
         var ready = 0
-        if spin > 0, isBusy, limit.milliseconds != 0 {
+        if spin > 0, isBusy, limit != .zero {
             let end = MonotonicTime.now.nanoseconds &+ spin
             repeat {
-                ready = watch.wait(milliseconds: 0)
+                ready = watch.wait(.zero)
                 // The process that answers may need this very processor.
                 if ready == 0 { sched_yield() }
             } while ready == 0 && MonotonicTime.now.nanoseconds < end
         }
-        if ready == 0 { ready = watch.wait(milliseconds: limit.milliseconds) }
+        if ready == 0 { ready = watch.wait(limit) }
         isBusy = ready > 0
         return ready
     }

@@ -64,7 +64,7 @@ public struct FrameWrite {
     public var packets: Int
     /// The octets that it counts for: those of the received frames, from the Ethernet header on.
     public var octets: Int
-    /// Set by the backend: 0, or the errno of the failure.
+    /// Set by the backend: 0, the errno of the failure, or a `WriteOutcome`.
     public var failure: Int32
 }
 
@@ -159,21 +159,33 @@ public struct WriteList: ~Copyable {
 
 /// How long a `FrameIO` may wait for frames.
 public struct WaitLimit: Sendable, Hashable {
-    /// As epoll takes it; -1: without end.
-    let milliseconds: Int32
+    /// Whole microseconds; -1: without end.
+    let microseconds: Int64
 
     /// Until there is something to do.
-    public static let unlimited = WaitLimit(milliseconds: -1)
+    public static let unlimited = WaitLimit(microseconds: -1)
     /// Not at all.
-    public static let zero = WaitLimit(milliseconds: 0)
+    public static let zero = WaitLimit(microseconds: 0)
     /// A worker's turn while frames wait for a neighbour.
-    static let short = WaitLimit(milliseconds: 10)
+    static let short = WaitLimit(microseconds: 10_000)
 
-    private init(milliseconds: Int32) { self.milliseconds = milliseconds }
+    private init(microseconds: Int64) { self.microseconds = microseconds }
 
-    /// - Parameter duration: At least zero; it is cut to whole milliseconds.
+    /// - Parameter duration: At least zero; it is cut to whole microseconds.
     public init(_ duration: Duration) {
-        milliseconds = Int32(clamping: max(0, duration.wholeNanoseconds) / 1_000_000)
+        microseconds = max(0, duration.wholeNanoseconds) / 1_000
+    }
+
+    /// The shorter one of this limit and a time, rounded up to whole microseconds.
+    func or(nanoseconds: UInt64) -> WaitLimit {
+        let other = Int64(truncatingIfNeeded: min(nanoseconds, 1 << 62) &+ 999) / 1_000
+        return microseconds < 0 || other < microseconds ? WaitLimit(microseconds: other) : self
+    }
+
+    /// As epoll takes it, if it is whole milliseconds, or without end (-1).
+    var milliseconds: Int32? {
+        if microseconds < 0 { return -1 }
+        return microseconds % 1_000 == 0 ? Int32(clamping: microseconds / 1_000) : nil
     }
 }
 
@@ -190,4 +202,27 @@ public protocol FrameIO: ~Copyable {
     mutating func receive(_ position: Int, into batch: inout FrameBatch)
     /// Sends all writes in order, without blocking, and notes the failure of each.
     mutating func send(_ list: borrowing WriteList)
+    /// The queue index of the last batch, by which frames leave.
+    var queueIndex: Int { get set }
+    /// The frames that the last `receive` read and did not put into its batch, because an impaired link lost them.
+    var lostFrames: UnsafeBufferPointer<LostFrame> { get }
+}
+
+/// A frame that was read and then lost. It is valid until the next `receive`.
+public struct LostFrame {
+    /// The frame.
+    public var frame: ReceivedFrame
+    /// Why: a `WriteOutcome`.
+    public var failure: Int32
+}
+
+extension FrameIO where Self: ~Copyable {
+    /// No link is impaired.
+    public var lostFrames: UnsafeBufferPointer<LostFrame> { UnsafeBufferPointer(start: nil, count: 0) }
+
+    /// There is one queue.
+    public var queueIndex: Int {
+        get { 0 }
+        set {}
+    }
 }

@@ -92,15 +92,24 @@ struct QueueWatch: ~Copyable {
 
     /// Waits until a queue has frames, the worker is woken, or the time is over.
     ///
-    /// - Parameter milliseconds: The longest wait; -1 for no limit.
+    /// - Parameter limit: The longest wait.
     /// - Returns: The number of queues with frames, for `ready`.
-    mutating func wait(milliseconds: Int32) -> Int {
-        var timeout = milliseconds
+    mutating func wait(_ limit: WaitLimit) -> Int {
+        var limit = limit
         if polledCount > 1 {
-            guard CLinux.poll(polled.baseAddress!, nfds_t(polledCount), milliseconds) > 0 else { return 0 }
-            timeout = 0
+            // Whole milliseconds have to do here; rather too long than in a circle.
+            let timeout =
+                limit.milliseconds ?? Int32(clamping: (limit.microseconds &+ 999) / 1_000)
+            guard CLinux.poll(polled.baseAddress!, nfds_t(polledCount), timeout) > 0 else { return 0 }
+            limit = .zero
         }
-        let found = Int(epoll_wait(epoll, events.baseAddress!, Int32(events.count), timeout))
+        let found: Int
+        if let timeout = limit.milliseconds {
+            found = Int(epoll_wait(epoll, events.baseAddress!, Int32(events.count), timeout))
+        } else {
+            found = Int(
+                clinux_epoll_wait(epoll, events.baseAddress!, Int32(events.count), limit.microseconds))
+        }
         var ready = 0
         for index in 0..<max(0, found) {
             let tag = events[index].data.u64

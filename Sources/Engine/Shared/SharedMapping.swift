@@ -89,6 +89,24 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
         try make("tapline-capture", size: count * CaptureRing.size) { _ throws(EngineError) in }
     }
 
+    /// Makes the memory of the counters of impaired links, zeroed. The caller owns the descriptor.
+    ///
+    /// - Throws: `EngineError` with the errno of the kernel's refusal.
+    public static func makeImpairmentCounters(blocks: Int) throws(EngineError) -> Int32 {
+        try make("tapline-impairments", size: ImpairmentCounters.size(blocks: blocks)) { _ throws(EngineError) in }
+    }
+
+    /// Maps fresh memory that nobody shares, which takes as much of the machine's memory as is written to. It stays until
+    /// the process ends.
+    ///
+    /// - Throws: `EngineError` with the errno of `mmap`.
+    static func reserve(_ size: Int) throws(EngineError) -> UnsafeMutableRawPointer {
+        let memory = mmap(
+            nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let memory, Int(bitPattern: memory) != -1 else { throw EngineError("map memory", errno: clinux_errno()) }
+        return memory
+    }
+
     /// Makes the memory of a compiled table, sealed against writes. The caller owns the descriptor.
     ///
     /// The bytes are written with `write` and not through a mapping. A memory with a writable mapping cannot be sealed,

@@ -22,6 +22,8 @@ extension PlanDifference.Action {
         case .publish(let change): "table: \(change.summary)"
         case .remove(let node): "node \(node) is removed"
         case .application(let name, let what): "application \(name): \(what.joined(separator: ", "))"
+        case .impair(let place, let impairment):
+            "link \(place.text): " + (impairment.map { "impaired, \($0.text)" } ?? "not impaired any more")
         case .checks(let before, let after):
             before == after ? "checks: different ones" : "checks: \(after) in place of \(before)"
         }

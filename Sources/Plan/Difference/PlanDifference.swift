@@ -28,6 +28,8 @@ public struct PlanDifference: Sendable, Hashable {
         case remove(node: String)
         /// The health checks and the instances of an application.
         case application(name: String, what: [String])
+        /// What happens to the packets of a link; nil: nothing any more.
+        case impair(ImpairmentPlace, ImpairmentPair?)
         /// The checks of `run`.
         case checks(before: Int, after: Int)
     }
@@ -93,7 +95,7 @@ public struct PlanDifference: Sendable, Hashable {
         let removed = old.nodes.filter { !after.contains($0.name) }.map { Action.remove(node: $0.name) }
         actions = interfaces + added + alteredInPlace + changed
         if let table = Self.change(from: old.table, to: new.table) { actions.append(.publish(table)) }
-        actions += removed + Self.applications(old, new)
+        actions += removed + Self.applications(old, new) + Self.impairments(old, new)
         if old.checks.map(\.placeless) != new.checks.map(\.placeless) {
             actions.append(.checks(before: old.checks.count, after: new.checks.count))
         }
@@ -151,6 +153,12 @@ public struct PlanDifference: Sendable, Hashable {
         let change = TableChange(
             added: new.entries.count - kept, removed: old.entries.count - kept, kept: kept)
         return old.written == new.written ? nil : change
+    }
+
+    private static func impairments(_ old: AppliancePlan, _ new: AppliancePlan) -> [Action] {
+        let changed = new.impairments.filter { !old.impairments.contains($0) }
+        let ended = old.impairments.filter { plan in !new.impairments.contains { $0.place == plan.place } }
+        return changed.map { .impair($0.place, $0.impairment) } + ended.map { .impair($0.place, nil) }
     }
 
     private static func applications(_ old: AppliancePlan, _ new: AppliancePlan) -> [Action] {

@@ -69,6 +69,8 @@ struct CheckResolver: EntryStage, Diagnosing {
             return .captured(place, self.filter(filter), frames: frames, bytes: bytes)
         case .instance(let name, let expectation): return instance(name).map { .instance($0, expectation) }
         case .event(let event, let since): return self.event(event).map { .event($0, since) }
+        case .impair(let place, let impairment):
+            return impaired(place).map { .impair(ImpairmentStep(place: $0, impairment: impairment)) }
         case .fault(let kind, let place, let duration): return fault(kind, place, duration).map { .fault($0) }
         }
     }

@@ -2,6 +2,7 @@ import Forwarding
 import Plan
 import Reporting
 import TopologyFiles
+import Wire
 
 /// The parts of a plan that follow from the stages without further mistakes.
 extension ResolvedTopology {
@@ -41,10 +42,20 @@ extension ResolvedTopology {
 
     /// The services as customers find them.
     func serviceAddresses() -> [ServiceAddresses] {
-        file.services.map { service in
-            ServiceAddresses(
+        file.services.enumerated().map { number, service in
+            var plan = ServiceAddresses(
                 name: service.name.value, addresses: service.addresses.map { "\($0.value)" }.uniqued(),
                 ports: service.ports.filter { $0.value != .any }.map { "\($0.value)" }.uniqued())
+            let resolved = services.filter { $0.index == number }
+            plan.interfaces = resolved.flatMap { $0.scopes.map(\.interface) }.uniqued().sorted()
+            plan.matches = service.addresses.flatMap { address in
+                service.ports.map { specification in
+                    let port = specification.value.servicePort(address.value.family)
+                    return .service(
+                        address.value, protocolNumber: port.protocolNumber, ports: specification.value.ports)
+                }
+            }
+            return plan
         }
     }
 

@@ -108,7 +108,7 @@ struct FileComposer {
         return withIncluded(composed.stamped(path), path: path)
     }
 
-    /// The path of an included file: relative to the folder of the file that includes it.
+    /// The path of a file that another one names: relative to the folder of that one.
     static func path(_ name: String, of path: String) -> String {
         guard !name.hasPrefix("/"), let slash = path.lastIndex(of: "/"), !path.hasPrefix("/dev/"),
             !path.hasPrefix("/proc/")
