@@ -208,6 +208,12 @@ final class ScratchTopology {
         #expect(try remains() == nil, sourceLocation: sourceLocation)
     }
 
+    /// Lets the nodes write to the machine's files, the topology's folder among them.
+    func shareFiles() throws {
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        try (text + "\nfilesystem: shared\n").write(toFile: file, atomically: true, encoding: .utf8)
+    }
+
     /// What of this topology is left on the host, in words.
     func remains() throws -> String? {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []

@@ -11,6 +11,8 @@ struct CopyCommandTests {
             of: "{ type: web-server, attach: servers }",
             with: "{ attach: servers, setup: 'mount -t tmpfs none /srv', run: exec sleep 1000 }")
         try text.write(toFile: topology.file, atomically: true, encoding: .utf8)
+        // Where a node sees the machine's own files, a copy could lose one.
+        try topology.shareFiles()
         let up = try CommandLineRun.run("up", "-d", topology.file)
         #expect(up.status == 0, "\(up)")
         let folder = topology.folder.appendingPathComponent("here")
@@ -96,6 +98,22 @@ struct CopyCommandTests {
             #expect(try cp(topology, "web:/srv/to-one", "-").output == "1\n")
             #expect(try cp(topology, "web:/srv/to-d/e/two", "-").output == "2\n")
         }
+    }
+
+    @Test("what a node has of its own is copied to and from, and what it may not write is named")
+    func ownFiles() throws {
+        let topology = try ScratchTopology(small: nil)
+        try #require(try CommandLineRun.run("up", "-d", topology.file).status == 0)
+        defer { _ = try? CommandLineRun.run("down", topology.name) }
+        let place = "/tmp/\(topology.name).txt"
+        #expect(try cp(topology, topology.file, "web:\(place)").status == 0)
+        #expect(!FileManager.default.fileExists(atPath: place))
+        let own = try String(contentsOfFile: topology.file, encoding: .utf8)
+        #expect(try inNode(topology, "cat \(place)") == own)
+        #expect(try cp(topology, "web:\(place)", "-").output == own)
+        let refused = try cp(topology, topology.file, "web:/usr/\(topology.name)")
+        #expect(refused.status == 2 && refused.errors.contains("read-only there: choose a folder"), "\(refused)")
+        #expect(!FileManager.default.fileExists(atPath: "/usr/\(topology.name)"))
     }
 
     @Test("mistakes are named with what to do, and lose nothing")

@@ -38,6 +38,7 @@ struct ServiceNoticeTests {
     func upAndDown(_ isAbstract: Bool) throws {
         let topology = try ScratchTopology(
             web: "    run: 'echo \"socket: [$NOTIFY_SOCKET]\" > seen; exec python3 echo.py'\n    ready: { tcp: 80 }")
+        try topology.shareFiles()
         let name = isAbstract ? "@tapline-\(topology.name)" : topology.folder.appendingPathComponent("notify").path
         let lines = try told(name, topology)
         let ready = try #require(lines.firstIndex { $0.hasPrefix("READY=1 | STATUS=up: 4 nodes") }, "\(lines)")
