@@ -186,7 +186,7 @@ let package = Package(
         .testTarget(
             name: "PacketCaptureTests",
             dependencies: ["PacketCapture", "PacketFilters", "Engine", "CPcap", "Wire", "Reporting", "Seeds"],
-            exclude: ["read-pcapng.py"], swiftSettings: unoptimised),
+            exclude: ["read-pcapng.py", "read-scapy.py"], swiftSettings: unoptimised),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         // Frames, and a worker over memory.
         .target(
@@ -290,7 +290,7 @@ if Context.environment["TAPLINE_PORTAL"] != nil {
         // The live page as browsers and attackers see it.
         .testTarget(
             name: "PortalTests",
-            dependencies: ["tapline", "tapline-engine", "tapline-portal"],
+            dependencies: ["tapline", "tapline-engine", "tapline-portal", "CLinux"],
             exclude: ["browser.py", "taken-over.py"],
             swiftSettings: unoptimised),
     ]

@@ -226,6 +226,7 @@ host_state() {
         ip route show table all; ip -6 route show table all | sed -E 's/expires [0-9]+sec//'
         ip rule show; ip -6 rule show
         ls /run/netns /run/tapline || true
+        find /sys/fs/cgroup -type d -name 'tapline-*' | sort || true
         sort -k5 /proc/self/mountinfo | awk '{print $5, $9}'
         ip neigh show nud permanent || true
         sysctl -a 2>/dev/null | grep -E '^net\.(ipv4|ipv6|bridge|core)\.' | grep -vE 'nf_conntrack_count|entries|\.stable_secret' || true

@@ -1,6 +1,6 @@
 """Scripts/bench's forwarding benchmark: measures Tapline and its peers, prints tables, writes JSON and plots.
 
-usage: forwarding.py --tapline PATH [--earlier PATH --earlier-name COMMIT] [--measure PATH] [--rounds N] [--seconds S]
+usage: forwarding.py --tapline PATH [--earlier PATH --earlier-name COMMIT [--alone]] [--measure PATH] [--rounds N] [--seconds S]
                      [--output DIR] SUBJECT…
 """
 import argparse
@@ -13,6 +13,7 @@ import tempfile
 
 import aims
 import machine
+import pairs
 import plot
 import report
 from kernel import Bridges, Routing, VethPair
@@ -40,6 +41,7 @@ def arguments():
     parser.add_argument("--tapline", required=True)
     parser.add_argument("--earlier")
     parser.add_argument("--earlier-name", default="earlier")
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("--measure")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.3)
@@ -81,7 +83,8 @@ def main():
     if wanted.earlier:
         EarlierTapline.command = wanted.earlier
         EarlierTapline.key = f"Tapline at {wanted.earlier_name[:24]}"
-        systems = {subject: (kinds[0], EarlierTapline, *kinds[1:]) for subject, kinds in SYSTEMS.items()}
+        systems = {subject: (kinds[0], EarlierTapline, *(() if wanted.alone else kinds[1:]))
+                   for subject, kinds in SYSTEMS.items()}
     output = wanted.output or tempfile.mkdtemp(prefix="tapline-bench.")
     os.makedirs(output, exist_ok=True)
     text = []
@@ -106,7 +109,10 @@ def main():
         plot.write_lookup(output, lines)
     results.failures += memory.failures
     judged = [*aims.verdicts(results), *memory.verdicts()]
-    tell(report.verdict_table(judged))
+    if wanted.earlier:
+        tell(pairs.table(results, EarlierTapline.key))
+    if not wanted.alone:
+        tell(report.verdict_table(judged))
     if results.failures:
         tell(["", "What failed:", *(f"  {failure}" for failure in results.failures)])
     with open(os.path.join(output, "results.json"), "w") as file:

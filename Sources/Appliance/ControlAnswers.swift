@@ -200,6 +200,11 @@ extension ControlProcess {
             name: node.plan.name, kind: node.plan.kind.rawValue, type: node.plan.type,
             namespace: node.plan.namespace, state: node.state.rawValue, pid: node.pid, restarts: node.restarts,
             lastEnd: node.lastEnd,
+            programs: node.programs.map {
+                StatusReport.Program(
+                    name: $0.program ?? "", state: $0.state.rawValue, pid: $0.pid, restarts: $0.restarts,
+                    lastEnd: $0.lastEnd)
+            },
             legs: node.plan.legs.map { leg in
                 StatusReport.Leg(
                     interface: plan.interfaces[leg.interface].name, role: leg.role, device: leg.device,

@@ -30,7 +30,7 @@ extension ControlProcess {
             switch request.operation {
             case .kill: try killAll(in: node, sparingApplication: false)
             case .restart:
-                guard node.plan.process.run != nil else {
+                guard node.plan.process.hasPrograms else {
                     throw ApplianceError(
                         .failed, "\(request.node) has no application that could be restarted",
                         hint: "'tapline kill' ends what runs there")
@@ -45,10 +45,11 @@ extension ControlProcess {
 
     /// Kills the processes in a node, and waits until they have ended.
     ///
-    /// - Parameter sparingApplication: Whether the application itself is left to the caller.
+    /// - Parameter sparingApplication: Whether the application itself, and its programs, are left to the caller.
     private func killAll(in node: NodeRuntime, sparingApplication: Bool) throws(ApplianceError) {
         guard let initProcess = node.currentInit else { return }
-        let pids = NodeProcesses.all(of: initProcess.pid).filter { !sparingApplication || $0 != node.pid }
+        let spared = sparingApplication ? node.programPids : []
+        let pids = NodeProcesses.all(of: initProcess.pid).filter { !spared.contains($0) }
         let processes = pids.compactMap { try? Pidfd(pid: $0) }
         // One that has ended meanwhile takes the signal without a word; root may signal every other.
         for process in processes { try? process.signal(SIGKILL) }

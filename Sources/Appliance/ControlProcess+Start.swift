@@ -27,8 +27,9 @@ extension ControlProcess {
 
     /// Makes the runtime of every node of the plan, and watches the nodes' health from here on.
     func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
+        let names = plan.hostNames
         let made = plan.nodes.compactMap { node in
-            built.namespaces[node.name].map { runtime(node, folder: plan.directory, $0) }
+            built.namespaces[node.name].map { runtime(node, names: names, folder: plan.directory, $0) }
         }
         try loop.sync { [self] () throws(ApplianceError) in
             topology.take(made)
@@ -38,24 +39,37 @@ extension ControlProcess {
     }
 
     /// The runtime of a node; it starts nothing yet.
-    func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
+    func runtime(
+        _ node: NodePlan, names: [HostPlan], folder: String, _ namespace: NetworkNamespace
+    ) -> NodeRuntime {
         let made = NodeRuntime(
-            plan: node, folder: folder, directory: directory, loop: loop, namespace: namespace,
+            plan: node, names: names, folder: folder, directory: directory, loop: loop, namespace: namespace,
             record: { [weak self] in self?.note($0) })
         made.ended = { [unowned self] node, end in
-            logger.warning("node \(node.plan.name): its application \(end.summary)")
+            logger.warning("node \(node.plan.name): \(node.subject) \(end.summary)")
+            if let program = node.program { tell(.programEnded, of: node, "\(program) \(end.summary)") }
             if record.phase == .starting { cancellation.raise(node.unexpectedEnd(end)) }
             if let starting = topology.starting, starting.nodes.contains(node.plan.name) {
                 starting.cancellation.raise(node.unexpectedEnd(end))
             }
         }
         made.restarted = { [unowned self] node, why in
-            let name = node.plan.name
-            let application = plan.applications.first { $0.instances.contains { $0.node == name } }?.name ?? name
-            happened(ApplianceEvent(.applicationRestarted, application: application, instance: name, reason: why))
+            tell(.applicationRestarted, of: node, node.program.map { "\($0): \(why)" } ?? why)
+        }
+        made.ranOut = { [unowned self] node, what in
+            logger.warning("node \(node.plan.name): \(what)")
+            tell(.outOfMemory, of: node, what)
         }
         made.changed = { [unowned self] node in watch.heed(node) }
+        made.groups = groups
         return made
+    }
+
+    /// Tells of an event in a node.
+    private func tell(_ kind: ApplianceEvent.Kind, of node: NodeRuntime, _ reason: String) {
+        let name = node.plan.name
+        let application = plan.applications.first { $0.instances.contains { $0.node == name } }?.name ?? name
+        happened(ApplianceEvent(kind, application: application, instance: name, reason: reason))
     }
 
     /// Starts the engines with the table as it is, and waits until they forward.
@@ -96,8 +110,9 @@ extension ControlProcess {
             progress(.step("waiting for \(level.map(\.plan.name).joined(separator: ", "))"))
             let cancellation = cancellation
             do throws(ApplianceError) {
-                try inParallel(level.count, width: 64) { index throws(ApplianceError) in
+                try inParallel(level.count, width: 64) { [self] index throws(ApplianceError) in
                     do throws(ApplianceError) {
+                        try awaitHealth(before: level[index].plan, cancellation)
                         try level[index].bringUp(cancellation)
                     } catch {
                         // The other nodes can stop: the whole topology is about to be taken away.

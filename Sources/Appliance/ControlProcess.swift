@@ -32,6 +32,17 @@ public final class ControlProcess: @unchecked Sendable {
         case proveAndStay
     }
 
+    /// A moment of a run's end, at which somebody may look at what there is.
+    public enum Moment: Sendable {
+        /// All that was made is still there.
+        case ending
+        /// No process runs in the nodes any more; their files are there.
+        case ended
+    }
+
+    /// Called at each moment of the run's end, in the thread of `perform`. Set before that.
+    public var atEnd: ((Moment) -> Void)?
+
     /// The running topology.
     let topology: RunningTopology
     /// The topology's name.
@@ -44,6 +55,11 @@ public final class ControlProcess: @unchecked Sendable {
     let gate = ChangeGate()
     /// The record of everything that the run is about to make.
     let record: RunRecord
+    /// The control groups of the run.
+    private(set) lazy var groups = TopologyGroups(topology: name, run: record.current.run) {
+        [record] (paths: [String]) throws(ApplianceError) in
+        try record.change { $0.controlGroups = paths }
+    }
     /// When it was started, in seconds since 1970.
     let since = wallClockSeconds()
     private let follower = Mutex<Int32?>(nil)
@@ -217,6 +233,7 @@ public final class ControlProcess: @unchecked Sendable {
                 outcome = .failure(error)
             }
             if case .failure(let error) = outcome { logger.error("\(error)") }
+            atEnd?(.ending)
             try takeAway()
         } catch {
             lock.release()
@@ -380,6 +397,7 @@ public final class ControlProcess: @unchecked Sendable {
             fleet = nil
             topology.clear()
         }
+        atEnd?(.ended)
         let left = try Teardown(directory: directory).takeAway(record.current)
         for name in left.foreign { logger.warning("left alone: \(name) does not have this topology's mark") }
         for foreignProcess in left.foreignProcesses { progress(.note(foreignProcess.sentence)) }

@@ -8,6 +8,9 @@ import Reporting
 
 /// The programs of Tapline itself, and the programs that a topology's commands name.
 extension Doctor {
+    /// The subject of findings about programs that files name.
+    static let programsSubject = "programs"
+
     func engine() -> Finding {
         let path: String
         do throws(ApplianceError) { path = try Machine.enginePath() } catch {
@@ -56,9 +59,10 @@ extension Doctor {
             let optional = ["ip", "nft"].filter { find($0, nil) == nil }
             findings.append(
                 optional.isEmpty
-                    ? Finding("programs", .ok, "sh, ip and nft are there; give a FILE to check its programs, too")
+                    ? Finding(
+                        Self.programsSubject, .ok, "sh, ip and nft are there; give a FILE to check its programs, too")
                     : Finding(
-                        "programs", .warn,
+                        Self.programsSubject, .warn,
                         "many topologies need programs that are not installed: "
                             + optional.joined(separator: ", "), hint: "install iproute2 and nftables"))
             return findings
@@ -69,11 +73,14 @@ extension Doctor {
         }
         let missing = sought.filter { find($0.key, plan.directory) == nil }.sorted { $0.key < $1.key }
         findings += missing.map { program, place in
-            Finding("programs", .fail, "\(place) runs '\(program)', which is not installed", hint: "install \(program)")
+            Finding(
+                Self.programsSubject, .fail, "\(place) runs '\(program)', which is not installed",
+                hint: "install \(program)")
         }
         if missing.isEmpty {
             let names = sought.keys.sorted().joined(separator: ", ")
-            findings.append(Finding("programs", .ok, names.isEmpty ? "the file names none" : "all are there: \(names)"))
+            findings.append(
+                Finding(Self.programsSubject, .ok, names.isEmpty ? "the file names none" : "all are there: \(names)"))
         }
         return findings
     }
@@ -86,6 +93,11 @@ extension Doctor {
             commands += node.process.setup.map { (place, $0) }
             if let run = node.process.run { commands.append((place, run)) }
             if case .command(let command) = node.process.ready { commands.append((place, command)) }
+            for program in node.process.programs {
+                commands.append((place, program.run))
+                if case .command(let command) = program.ready { commands.append((place, command)) }
+            }
+            commands += node.process.after.map { (place, $0) }
         }
         for check in plan.checks {
             for step in check.steps.flatMap(\.withInnerSteps) {
@@ -107,7 +119,6 @@ extension Doctor {
             let path = program.hasPrefix("/") ? program : "\(directory ?? ".")/\(program)"
             return access(path, X_OK) == 0 ? path : nil
         }
-        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/sbin:/usr/bin:/sbin:/bin"
-        return path.split(separator: ":").map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
+        return ProcessPlan.path.split(separator: ":").map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
     }
 }

@@ -41,16 +41,21 @@ public struct Doctor: Sendable {
 
     /// Makes all checks.
     ///
-    /// - Parameter file: A topology file; the programs that its commands name are looked for, too.
-    /// - Throws: `ApplianceError` if the file has mistakes.
-    public func examine(file: String? = nil) throws(ApplianceError) -> Report {
-        let plan: AppliancePlan? = if let file { try PlanReader.plan(file) } else { nil }
+    /// - Parameters:
+    ///   - files: Topology files, or folders with some; the programs that their commands name are looked for, too.
+    ///   - inJob: Whether what a job of continuous integration needs is looked at, too.
+    /// - Throws: `ApplianceError` if a file has mistakes.
+    public func examine(files: [String] = [], inJob: Bool = false) throws(ApplianceError) -> Report {
+        var plans: [AppliancePlan] = []
+        for file in TestFiles.paths(files) { plans.append(try PlanReader.plan(file)) }
         var findings = [kernel()] + privileges() + [tun()]
         if isRoot { findings += probe() }
         findings += userNamespaces() + [appArmor(), seccomp(), isolation(), ring(refusal: RingRefusal.tried()), ipv6()]
-        findings += limits() + space()
+        findings += limits() + [controlGroups()] + space()
         findings.append(engine())
-        findings += programs(plan)
+        let named = plans.isEmpty ? programs(nil) : plans.flatMap { programs($0) }
+        for finding in named where !findings.contains(finding) { findings.append(finding) }
+        if inJob { findings += service { getenv($0).map { String(cString: $0) } } + jobUser() }
         findings.append(leftovers())
         return Report(usable: !findings.contains { $0.level == .fail }, findings: findings)
     }

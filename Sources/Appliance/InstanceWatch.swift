@@ -54,7 +54,8 @@ final class InstanceWatch {
         let (log, node) = (events, node)
         let made = try HealthMonitor(
             plan: empty, built: built, loop: loop, token: token, events: { log.append($0) },
-            entrance: { name throws(ApplianceError) in try node(name).enter() })
+            entrance: { name throws(ApplianceError) in try node(name).enter() },
+            logs: { name, program in try? node(name).logPlace(of: program) })
         made.changed = { [unowned self] name, _ in
             do throws(ApplianceError) { hear(try node(name)) } catch { return }
         }
@@ -118,7 +119,7 @@ final class InstanceWatch {
         case .idle, .ready: monitor?.processReady(node.plan.name)
         case .waiting, .setup, .starting: monitor?.processBegan(node.plan.name)
         case .restarting, .ended, .failed:
-            monitor?.processEnded(node.plan.name, summary: node.lastEnd ?? "has ended")
+            monitor?.processEnded(node.plan.name, summary: node.endSummary)
         }
     }
 

@@ -21,7 +21,8 @@ extension NetworkDescription {
                         Leg(
                             interface: leg.interface, macs: leg.macs.map { "\($0)" },
                             addresses: leg.addresses.map { "\($0)" })
-                    }, prefixes: node.prefixes.map { "\($0)" }, folder: folder(node.name))
+                    }, prefixes: node.prefixes.map { "\($0)" }, folder: folder(node.name),
+                    application: node.application)
             },
             entries: entries
                 ? network.entries.sorted { $0.key < $1.key }.map {

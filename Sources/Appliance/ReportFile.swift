@@ -52,3 +52,34 @@ public struct ReportFile: Sendable {
         }
     }
 }
+
+/// A file that others write to as well: what is appended goes to its end in one piece.
+public struct AppendedFile: Sendable {
+    private let path: String
+
+    /// - Throws: `ApplianceError` if the file cannot be written. So the error comes before long work, not after it.
+    public init(path: String) throws(ApplianceError) {
+        self.path = path
+        close(try Self.opened(path))
+    }
+
+    /// Adds a text.
+    ///
+    /// - Throws: `ApplianceError` with the errno of the write.
+    public func append(_ text: String) throws(ApplianceError) {
+        let descriptor = try Self.opened(path)
+        defer { close(descriptor) }
+        guard writeAll(descriptor, Array(text.utf8)) else {
+            throw .system("cannot write \(path)", errno: errno, hint: "is the disk full?")
+        }
+    }
+
+    private static func opened(_ path: String) throws(ApplianceError) -> Int32 {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw ApplianceError(
+                .usage, "\(path) cannot be written: \(errorText(errno))", hint: "create the folder, or choose another")
+        }
+        return descriptor
+    }
+}

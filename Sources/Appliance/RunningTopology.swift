@@ -117,9 +117,10 @@ final class RunningTopology: @unchecked Sendable {
         source = fresh.source
         version += 1
         for (interface, attachment) in kept { plan.interfaces[interface].attachment = attachment }
+        let names = new.hostNames
         for node in nodes {
             guard let plan = new.nodes.first(where: { $0.name == node.plan.name }) else { continue }
-            node.adopt(plan, folder: new.directory)
+            node.adopt(plan, names: names, folder: new.directory)
         }
         let order = Dictionary(new.nodes.enumerated().map { ($1.name, $0) }) { first, _ in first }
         nodes.sort { order[$0.plan.name] ?? .max < order[$1.plan.name] ?? .max }

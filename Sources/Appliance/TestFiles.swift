@@ -95,6 +95,9 @@ public enum TestFiles {
         }
     }
 
+    /// The files that paths lead to; see `read`.
+    public static func paths(_ paths: [String]) -> [String] { paths.flatMap(found) }
+
     /// True if all of the file's checks are wanted.
     static func isWhole(_ file: TestFile, _ filter: String) -> Bool {
         file.mistake != nil || file.path.contains(filter) || file.label.contains(filter)

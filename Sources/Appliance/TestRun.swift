@@ -20,6 +20,8 @@ public final class TestRun: Sendable {
         case started(Int)
         /// The progress of the file's process.
         case progress(Int, Progress)
+        /// A try did not pass, and the file is run again: the number of the next try.
+        case again(Int, TestFileReport, next: Int)
         /// It is done.
         case ended(Int, TestFileReport)
     }
@@ -29,13 +31,22 @@ public final class TestRun: Sendable {
     private let jobs: Int
     private let keep: Bool
     private let filter: String?
+    private let retries: Int
+    private let evidence: String?
     private let running = Mutex<(children: [Int: Pidfd], interrupted: Bool)>(([:], false))
 
     /// - Parameters:
     ///   - jobs: How many topologies may be up at once.
     ///   - keep: Leave every topology up whose checks have run.
     ///   - filter: The filter that `TestFiles.read` got.
-    public init(files: [TestFile], jobs: Int, keep: Bool = false, filter: String? = nil) {
+    ///   - retries: How often a file that does not pass is run again.
+    ///   - evidence: The folder for what each file's process leaves as evidence.
+    public init(
+        files: [TestFile], jobs: Int, keep: Bool = false, filter: String? = nil, retries: Int = 0,
+        evidence: String? = nil
+    ) {
+        self.retries = retries
+        self.evidence = evidence
         self.files = files
         self.jobs = max(1, jobs)
         self.keep = keep
@@ -111,6 +122,35 @@ public final class TestRun: Sendable {
     // MARK: - One file
 
     private func run(_ index: Int, _ sink: @Sendable (Event) -> Void) -> TestFileReport {
+        var earlier: [TestFileReport.EarlierTry] = []
+        while true {
+            var report = runOnce(index, sink, number: earlier.count + 1)
+            guard earlier.count < retries, isWorthAnother(report), !wasInterrupted else {
+                report.earlier = earlier
+                return report
+            }
+            // Another try begins with nothing of this one.
+            if report.kept {
+                report.kept = false
+                takeAwayLeftovers(&report)
+            }
+            earlier.append(
+                TestFileReport.EarlierTry(
+                    outcome: report.outcome, checks: report.checks, error: report.error, time: report.time))
+            sink(.again(index, report, next: earlier.count + 1))
+        }
+    }
+
+    /// A mistake of the file, or what the machine lacks, is the same the next time.
+    private func isWorthAnother(_ report: TestFileReport) -> Bool {
+        switch report.outcome {
+        case .failed: true
+        case .couldNotRun: report.status == .failed
+        case .passed, .badFile, .interrupted: false
+        }
+    }
+
+    private func runOnce(_ index: Int, _ sink: @Sendable (Event) -> Void, number: Int) -> TestFileReport {
         let file = files[index]
         var report = emptyReport(file)
         guard !wasInterrupted else {
@@ -121,7 +161,7 @@ public final class TestRun: Sendable {
         let start = monotonicTime()
         report.topology = file.topology
         do throws(ApplianceError) {
-            let ended = try follow(index, &report, sink)
+            let ended = try follow(index, &report, sink, number: number)
             judge(ended, &report)
         } catch {
             report.outcome = .couldNotRun
@@ -136,7 +176,7 @@ public final class TestRun: Sendable {
 
     /// Starts the file's process and takes its progress, until it has ended or stays up. Returns how it ended.
     private func follow(
-        _ index: Int, _ report: inout TestFileReport, _ sink: @Sendable (Event) -> Void
+        _ index: Int, _ report: inout TestFileReport, _ sink: @Sendable (Event) -> Void, number: Int
     ) throws(ApplianceError) -> ProcessExit? {
         var ends: [Int32] = [-1, -1]
         guard pipe2(&ends, O_CLOEXEC) == 0 else { throw .system("cannot make a pipe", errno: errno) }
@@ -144,7 +184,7 @@ public final class TestRun: Sendable {
         // The error output of a program, kept in memory, so that no thread has to read it meanwhile.
         let errors = clinux_memfd("errors", 0)
         defer { if errors >= 0 { close(errors) } }
-        let child = try start(files[index], progress: ends[1], errors: errors)
+        let child = try start(files[index], progress: ends[1], errors: errors, number: number)
         let interrupted = running.withLock { state in
             state.children[index] = child
             return state.interrupted
@@ -176,15 +216,26 @@ public final class TestRun: Sendable {
         }
     }
 
-    private func start(_ file: TestFile, progress: Int32, errors: Int32) throws(ApplianceError) -> Pidfd {
+    private func start(
+        _ file: TestFile, progress: Int32, errors: Int32, number: Int
+    ) throws(ApplianceError) -> Pidfd {
         defer { close(progress) }
         var arguments = ["run", "--tell-progress", "--name", file.topology]
         arguments += file.settings.words
         if keep { arguments.append("--keep") }
         if let filter, !TestFiles.isWhole(file, filter) { arguments += ["--filter=\(filter)"] }
+        if let folder = evidenceFolder(file, number) { arguments += ["--evidence=\(folder)"] }
         var descriptors = [DetachedStart.progressDescriptor: progress]
         if errors >= 0 { descriptors[2] = errors }
         return try DetachedStart.spawn(arguments + ["--", file.path], descriptors: descriptors)
+    }
+
+    /// Where a try leaves its evidence: the label of a file is its own within a test.
+    private func evidenceFolder(_ file: TestFile, _ number: Int) -> String? {
+        evidence.map { folder in
+            let name = file.label.replacing("/", with: "_")
+            return "\(folder)/\(name)" + (number > 1 ? "-try-\(number)" : "")
+        }
     }
 
     private func judge(_ end: ProcessExit?, _ report: inout TestFileReport) {

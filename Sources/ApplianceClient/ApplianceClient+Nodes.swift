@@ -16,6 +16,21 @@ extension ApplianceClient {
         return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
     }
 
+    /// The names of a node's programs that have a log.
+    ///
+    /// - Throws: `ApplianceError` if there is no such topology.
+    public func loggedPrograms(of node: String) throws(ApplianceError) -> [String] {
+        guard directory.exists else { throw unknown }
+        if let known = try? status().nodes.first(where: { $0.name == node }) {
+            return known.programs.map(\.name).filter {
+                access(directory.outputPath(node, program: $0), F_OK) == 0
+            }
+        }
+        // Without a control process the files tell; short plain names are in them as they are.
+        return namesInFolder(directory.nodePath(node)).filter { $0.hasPrefix("output-") && $0.hasSuffix(".log") }
+            .map { String($0.dropFirst(7).dropLast(4)) }.sorted()
+    }
+
     /// The way into a node, and its init process.
     ///
     /// - Throws: `ApplianceError` if the topology is not up, or if it has no such node.
@@ -44,11 +59,12 @@ extension ApplianceClient {
         do throws(SystemError) {
             var variables = entrance.environment
             if let terminal = getenv("TERM") { variables["TERM"] = String(cString: terminal) }
-            let command = Command(
+            var command = Command(
                 "/bin/sh", arguments: ["sh", "-c", "exec \"$@\"", "tapline"] + words,
                 environment: variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
                 workingDirectory: entrance.directory, descriptors: [0: 0, 1: 1, 2: 2], keepsSession: true,
                 diesWithParent: true)
+            command.rights = entrance.capabilities.map { ProgramRights(bounding: $0) }
             let child = try ProcessLauncher.spawn(command, node: entered)
             let watcher: @Sendable () -> Void = {
                 var (set, number) = (watched, Int32(0))

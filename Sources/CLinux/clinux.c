@@ -14,6 +14,9 @@
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
@@ -98,6 +101,15 @@ int clinux_pidfd_is_stopped(int pidfd) {
     } while (result < 0 && errno == EINTR);
     if (result < 0) return -errno;
     return info.si_pid != 0 && info.si_code == CLD_STOPPED;
+}
+
+int clinux_open_within(int root, const char *path, int flags, unsigned int mode) {
+    // As in linux/openat2.h, which old headers lack: flags, mode, resolve (RESOLVE_IN_ROOT).
+    struct {
+        unsigned long long flags, mode, resolve;
+    } how = {(unsigned int)flags, flags & O_CREAT ? mode : 0, 0x10};
+    long fd = syscall(SYS_openat2, root, path, &how, sizeof how);
+    return fd < 0 ? -errno : (int)fd;
 }
 
 int clinux_memfd(const char *name, size_t size) {

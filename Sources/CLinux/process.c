@@ -2,6 +2,8 @@
 // inherits as they are.
 #include "clinux.h"
 #include "clone.h"
+#include "view.h"
+#include "rights.h"
 
 #include <linux/magic.h>
 #include <limits.h>
@@ -12,17 +14,11 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
-// Libraries before glibc 2.36 lack these.
-#ifndef OPEN_TREE_CLONE
-#define OPEN_TREE_CLONE 1
-#endif
-#ifndef MOVE_MOUNT_F_EMPTY_PATH
-#define MOVE_MOUNT_F_EMPTY_PATH 4
-#endif
-
 _Static_assert(CLINUX_LIMIT_FILE_SIZE == RLIMIT_FSIZE && CLINUX_LIMIT_CORE == RLIMIT_CORE, "as in clinux.h");
+_Static_assert(CLINUX_LIMIT_PROCESSES == RLIMIT_NPROC && CLINUX_LIMIT_FILES == RLIMIT_NOFILE, "as in clinux.h");
+_Static_assert(CLINUX_LIMIT_ADDRESS_SPACE == RLIMIT_AS, "as in clinux.h");
 
-enum { MAX_BINDS = 16, MAX_PLACED = 512 };
+enum { MAX_PLACED = 512 };
 
 struct report {
     int stage;
@@ -75,25 +71,6 @@ static void reset_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/// Makes the directories on the way to `path` (all but its last part), and the last too where `all`.
-static int make_directories(const char *path, int all) {
-    char copy[PATH_MAX];
-    size_t length = strlen(path);
-    if (length >= sizeof copy) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(copy, path, length + 1);
-    for (size_t i = 1; i <= length; i++) {
-        if (copy[i] != '/' && !(copy[i] == 0 && all)) continue;
-        char kept = copy[i];
-        copy[i] = 0;
-        if (mkdir(copy, 0755) < 0 && errno != EEXIST) return -1;
-        copy[i] = kept;
-    }
-    return 0;
-}
-
 /// Shows what is at a path there once more, with other flags of the mount alone: read-only, or writable again.
 static int mount_again(const char *path, unsigned long flags) {
     if (mount(path, path, NULL, MS_BIND, NULL) < 0) return errno == ENOENT ? 0 : -1;
@@ -127,15 +104,6 @@ static int protect_machine(void) {
     return 0;
 }
 
-/// A copy of the mount that a path is on, from the path on, that is attached nowhere yet. -1 and errno.
-static int copy_of_mount(const char *path) {
-    return (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | O_CLOEXEC);
-}
-
-static int attach_copy(int copy, const char *target) {
-    return (int)syscall(SYS_move_mount, copy, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
-}
-
 /// 1 where `target` is there to be mounted on, 0 where the host has no such file, -1 on an error. A link into /run,
 /// such as Ubuntu's /etc/resolv.conf, leads into the private /run that is still empty: the file is made there.
 static int prepare_target(const char *target) {
@@ -161,11 +129,111 @@ static int prepare_target(const char *target) {
         }
     }
     if (strncmp(path, "/run/", 5) != 0 && strstr(path, "/../run/") == NULL) return 0;
-    if (make_directories(path, 0) < 0) return -1;
+    if (clinux_make_directories(path, 0) < 0) return -1;
     int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
     if (fd < 0) return -1;
     close(fd);
     return 1;
+}
+
+/// The folders of the machine over which a node has a layer of its own.
+static const char *const layered[] = {"/etc", "/var", "/root"};
+
+/// Whether showing a folder again would uncover what a layer covers: it is one of those folders, or above them.
+static int covers_layers(const char *folder) {
+    static const char *const all[] = {"/etc", "/var", "/root", "/tmp"};
+    size_t length = strlen(folder);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (length <= 1 || strcmp(folder, all[i]) == 0) return 1;
+    }
+    return 0;
+}
+
+/// Puts read-only what is the machine's, and private layers over the folders that programs write into. Returns a bit for each
+/// layer that the kernel refused: its folder stays read-only.
+static unsigned int cover_machine(const struct clinux_node_init *node, struct clinux_view *view, int pipe) {
+    unsigned int refused = 0;
+    for (size_t i = 0; i < sizeof layered / sizeof *layered; i++) {
+        if (clinux_layer(view, layered[i]) < 0) refused |= 1U << i;
+    }
+    // A topology whose folder is /tmp itself needs its files.
+    int is_temporary = node->topology_directory && strcmp(node->topology_directory, "/tmp") == 0;
+    if ((is_temporary ? clinux_layer(view, "/tmp") : clinux_empty(view, "/tmp", 01777)) < 0 && errno != ENOENT)
+        fail(pipe, CLINUX_STAGE_LAYER);
+    for (size_t i = 0; i < node->private_count; i++) {
+        if (clinux_layer(view, node->privates[i]) < 0) fail(pipe, CLINUX_STAGE_LAYER);
+    }
+    return refused;
+}
+
+/// Makes what the node sees of files. Returns what `cover_machine` does.
+static unsigned int show_files(const struct clinux_node_init *node, int pipe) {
+    struct clinux_view view = {.store = -1};
+    int covers = !node->root && !node->keeps_machine;
+    // What is shown again is opened before it is covered.
+    const char *folders[] = {node->topology_directory, node->directory, node->share_directory};
+    int opened[3] = {-1, -1, -1}, binds[CLINUX_MOST_BINDS], writable[CLINUX_MOST_BINDS], terminals = -1;
+    for (size_t i = 0; i < 3; i++) {
+        if (!folders[i] || (strncmp(folders[i], "/run/", 5) != 0 && (node->keeps_machine || (covers && covers_layers(folders[i])))))
+            continue;
+        if (strcmp(folders[i], "/") == 0) continue;
+        opened[i] = clinux_copy_of_tree(folders[i]);
+        if (opened[i] < 0) fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
+        if (i == 0 && !node->keeps_machine && clinux_make_read_only(opened[i], NULL) < 0) fail(pipe, CLINUX_STAGE_READ_ONLY);
+    }
+    for (size_t i = 0; i < node->bind_count; i++) {
+        binds[i] = clinux_copy_of_tree(node->binds[i].source);
+        if (binds[i] < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
+    }
+    for (size_t i = 0; i < node->writable_count; i++) {
+        writable[i] = clinux_copy_of_tree(node->writables[i]);
+        if (writable[i] < 0) fail(pipe, CLINUX_STAGE_WRITABLE);
+    }
+    if (!node->keeps_machine) {
+        terminals = clinux_copy_of_tree("/dev/pts");
+        if (clinux_make_read_only(-1, "/") < 0) fail(pipe, CLINUX_STAGE_READ_ONLY);
+    }
+    // Nothing is to lie below what the node sees: whoever unmounts it in the node is not to find the machine's there, nor the
+    // control sockets in its /run. What a user namespace has from outside cannot be taken away, and is covered.
+    static const char *const covered[] = {"/proc", "/sys", "/run"};
+    for (size_t i = node->root ? 2 : 0; i < sizeof covered / sizeof *covered; i++) {
+        while (umount2(covered[i], MNT_DETACH) == 0) continue;
+    }
+    if (clinux_open_store(&view) < 0) fail(pipe, CLINUX_STAGE_MOUNT_RUN);
+    if (node->root) {
+        if (clinux_enter_root(&view, node->root) < 0) fail(pipe, CLINUX_STAGE_ROOT);
+    } else {
+        if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_PROC);
+        if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_SYS);
+    }
+    if (protect_machine() < 0) fail(pipe, CLINUX_STAGE_PROTECT);
+    unsigned int refused = covers ? cover_machine(node, &view, pipe) : 0;
+    if (mount("tapline", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
+        fail(pipe, CLINUX_STAGE_MOUNT_RUN);
+    clinux_note_private(&view, "/run");
+    // What a program leaves in shared memory would outlive the node, and meet another node's program of the same kind.
+    if (mount("tapline", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=256m") < 0 && errno != ENOENT)
+        fail(pipe, CLINUX_STAGE_MOUNT_SHARED_MEMORY);
+    if (mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 && errno != ENOENT && errno != ENODEV)
+        fail(pipe, CLINUX_STAGE_MOUNT_SHARED_MEMORY);
+    if (terminals >= 0 && clinux_attach_copy(terminals, "/dev/pts") < 0 && errno != ENOENT) fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
+    if (mkdir("/run/lock", 0777) == 0) chmod("/run/lock", 01777);
+    for (size_t i = 0; i < 3; i++) {
+        if (opened[i] < 0) continue;
+        if (clinux_make_directories(folders[i], 1) < 0 || clinux_attach_copy(opened[i], folders[i]) < 0)
+            fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
+    }
+    for (size_t i = 0; i < node->writable_count; i++) {
+        if (clinux_attach_copy(writable[i], node->writables[i]) < 0) fail(pipe, CLINUX_STAGE_WRITABLE);
+    }
+    for (size_t i = 0; i < node->bind_count; i++) {
+        const struct clinux_bind *bind = &node->binds[i];
+        int there = bind->is_made ? (clinux_make_target(&view, bind->target) < 0 ? -1 : 1) : prepare_target(bind->target);
+        if (there < 0) fail(pipe, bind->is_made ? CLINUX_STAGE_MAKE_FILE : CLINUX_STAGE_BIND_FILE);
+        if (there && clinux_attach_copy(binds[i], bind->target) < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
+    }
+    if (chdir("/") < 0) fail(pipe, CLINUX_STAGE_PRIVATE_MOUNTS);
+    return refused;
 }
 
 __attribute__((noreturn)) static void run_init(const struct clinux_node_init *node, int pipe) {
@@ -179,46 +247,7 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
     // This copy of the namespaces' mounts would keep them alive after they are deleted.
     umount2("/run/netns", MNT_DETACH);
 
-    // What lies in /run is opened before it is covered.
-    const char *folders[] = {node->topology_directory, node->directory};
-    int opened[2] = {-1, -1}, binds[MAX_BINDS];
-    for (size_t i = 0; i < 2; i++) {
-        if (!folders[i] || strncmp(folders[i], "/run/", 5) != 0) continue;
-        opened[i] = copy_of_mount(folders[i]);
-        if (opened[i] < 0) fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
-    }
-    for (size_t i = 0; i < node->bind_count; i++) {
-        binds[i] = copy_of_mount(node->binds[i].source);
-        if (binds[i] < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
-    }
-    // Nothing is to lie below what the node sees: whoever unmounts it in the node is not to find the machine's there, nor the
-    // control sockets in its /run. What a user namespace has from outside cannot be taken away, and is covered.
-    static const char *const covered[] = {"/proc", "/sys", "/run"};
-    for (size_t i = 0; i < sizeof covered / sizeof *covered; i++) {
-        while (umount2(covered[i], MNT_DETACH) == 0) continue;
-    }
-    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_PROC);
-    if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_SYS);
-    if (protect_machine() < 0) fail(pipe, CLINUX_STAGE_PROTECT);
-    if (mount("tapline", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
-        fail(pipe, CLINUX_STAGE_MOUNT_RUN);
-    // What a program leaves in shared memory would outlive the node, and meet another node's program of the same kind.
-    if (mount("tapline", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=256m") < 0 && errno != ENOENT)
-        fail(pipe, CLINUX_STAGE_MOUNT_SHARED_MEMORY);
-    if (mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 && errno != ENOENT && errno != ENODEV)
-        fail(pipe, CLINUX_STAGE_MOUNT_SHARED_MEMORY);
-    if (mkdir("/run/lock", 0777) == 0) chmod("/run/lock", 01777);
-    for (size_t i = 0; i < 2; i++) {
-        if (opened[i] < 0) continue;
-        if (make_directories(folders[i], 1) < 0 || attach_copy(opened[i], folders[i]) < 0)
-            fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
-    }
-    for (size_t i = 0; i < node->bind_count; i++) {
-        int there = prepare_target(node->binds[i].target);
-        if (there < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
-        if (there && attach_copy(binds[i], node->binds[i].target) < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
-    }
-    if (chdir("/") < 0) fail(pipe, CLINUX_STAGE_PRIVATE_MOUNTS);
+    unsigned int refused = show_files(node, pipe);
     if (pipe > 0) close_from(0, (unsigned int)pipe - 1);
     close_from((unsigned int)pipe + 1, ~0U);
 
@@ -231,15 +260,15 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
     sigaction(SIGCHLD, &ignore, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
     // A parent that died before PR_SET_PDEATHSIG has closed the other end: then this fails.
-    struct report ready = {.stage = CLINUX_STAGE_NONE};
+    struct report ready = {.stage = CLINUX_STAGE_NONE, .pid = (int)refused};
     if (write(pipe, &ready, sizeof ready) != sizeof ready) _exit(1);
     close(pipe);
     for (;;) pause();
 }
 
-pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage) {
+pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage, unsigned int *refused) {
     *stage = CLINUX_STAGE_CLONE;
-    if (node->bind_count > MAX_BINDS) return -E2BIG;
+    if (node->bind_count > CLINUX_MOST_BINDS) return -E2BIG;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
     sigset_t all, before;
@@ -264,7 +293,10 @@ pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *s
     while (read_report(ends[0], &end) > 0) continue;
     close(ends[0]);
     *stage = (enum clinux_stage)report.stage;
-    if (report.stage == CLINUX_STAGE_NONE) return pid;
+    if (report.stage == CLINUX_STAGE_NONE) {
+        if (refused) *refused = (unsigned int)report.pid;
+        return pid;
+    }
     reap(pid);
     return report.error ? -report.error : -ECHILD;
 }
@@ -340,6 +372,12 @@ __attribute__((noreturn)) static void run_program(const struct clinux_spawn *spa
         struct rlimit limit = {.rlim_cur = spawn->limits[i].value, .rlim_max = spawn->limits[i].value};
         if (setrlimit((__rlimit_resource_t)spawn->limits[i].resource, &limit) < 0) fail(placed, CLINUX_STAGE_LIMITS);
     }
+    if (spawn->rights && clinux_take_rights(spawn->rights) < 0) fail(placed, CLINUX_STAGE_RIGHTS);
+    if (spawn->rights && spawn->parent_death_signal) {
+        // The kernel forgets it with the user.
+        prctl(PR_SET_PDEATHSIG, spawn->parent_death_signal, 0, 0, 0);
+        if (parent ? getppid() != parent : is_orphaned(placed)) _exit(127);
+    }
     reset_signals();
     if (!spawn->keep_session) umask(022);
     execve(spawn->path, spawn->arguments, spawn->environment);
@@ -374,6 +412,10 @@ pid_t clinux_spawn(const struct clinux_spawn *spawn, enum clinux_stage *stage) {
     if (first == 0) {
         close(ends[0]);
         if (spawn->oom_score_set) rank_for_memory(spawn->oom_score);
+        for (size_t i = 0; i < spawn->control_group_count; i++) {
+            // 0 is the writer.
+            if (write(spawn->control_groups[i], "0", 1) != 1) fail(ends[1], CLINUX_STAGE_CONTROL_GROUP);
+        }
         if (spawn->node >= 0) run_in_node(spawn, ends[1]);
         // From a namespace of its own it does not see who started it.
         run_program(spawn, ends[1], apart ? 0 : parent);

@@ -46,10 +46,13 @@ package struct NetworkDescription: Codable, Sendable, Hashable {
         package var prefixes: [String]
         /// Its folder on the machine, for key logs.
         package var folder: String?
+        /// The application that it is an instance of, if that has another name.
+        package var application: String?
 
         /// Memberwise.
         package init(
-            name: String, kind: String, type: String?, legs: [Leg], prefixes: [String], folder: String?
+            name: String, kind: String, type: String?, legs: [Leg], prefixes: [String], folder: String?,
+            application: String? = nil
         ) {
             self.name = name
             self.kind = kind
@@ -57,6 +60,7 @@ package struct NetworkDescription: Codable, Sendable, Hashable {
             self.legs = legs
             self.prefixes = prefixes
             self.folder = folder
+            self.application = application
         }
     }
 

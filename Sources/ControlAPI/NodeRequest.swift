@@ -29,11 +29,16 @@ package struct NodeEntrance: Codable, Sendable {
     package var environment: [String: String]
     /// The folder in which its commands start.
     package var directory: String
+    /// The capabilities that its commands can have, as bits; nil: all that the caller has.
+    package var capabilities: UInt64?
 
-    package init(pid: Int32, started: UInt64, environment: [String: String], directory: String) {
+    package init(
+        pid: Int32, started: UInt64, environment: [String: String], directory: String, capabilities: UInt64? = nil
+    ) {
         self.pid = pid
         self.started = started
         self.environment = environment
         self.directory = directory
+        self.capabilities = capabilities
     }
 }

@@ -171,6 +171,28 @@ public struct StatusReport: Codable, Sendable {
             self.addresses = addresses
         }
     }
+    /// One of a node's programs beside its `run` command.
+    public struct Program: Codable, Sendable {
+        /// Its name in the file.
+        public var name: String
+        /// As a node's.
+        public var state: String
+        /// The process number of its command in the host's namespace.
+        public var pid: Int32?
+        /// How often its command was started again.
+        public var restarts: Int
+        /// How its command last ended.
+        public var lastEnd: String?
+
+        /// Memberwise.
+        package init(name: String, state: String, pid: Int32? = nil, restarts: Int, lastEnd: String? = nil) {
+            self.name = name
+            self.state = state
+            self.pid = pid
+            self.restarts = restarts
+            self.lastEnd = lastEnd
+        }
+    }
     /// One node.
     public struct Node: Codable, Sendable {
         /// Its name.
@@ -189,13 +211,15 @@ public struct StatusReport: Codable, Sendable {
         public var restarts: Int
         /// How its `run` command last ended.
         public var lastEnd: String?
+        /// Its programs beside the `run` command.
+        public var programs: [Program]
         /// Its devices.
         public var legs: [Leg]
 
         /// Memberwise.
         package init(
             name: String, kind: String, type: String? = nil, namespace: String, state: String, pid: Int32? = nil,
-            restarts: Int, lastEnd: String? = nil, legs: [Leg]
+            restarts: Int, lastEnd: String? = nil, programs: [Program] = [], legs: [Leg]
         ) {
             self.name = name
             self.kind = kind
@@ -205,6 +229,7 @@ public struct StatusReport: Codable, Sendable {
             self.pid = pid
             self.restarts = restarts
             self.lastEnd = lastEnd
+            self.programs = programs
             self.legs = legs
         }
     }

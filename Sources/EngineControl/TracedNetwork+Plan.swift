@@ -45,6 +45,12 @@ extension TracedNetwork {
             systems[source.node, default: []].insert(source.system)
             prefixes[source.node, default: []] += source.origins ?? []
         }
+        var applications: [String: String] = [:]
+        for application in plan.applications {
+            for instance in application.instances where instance.node != application.name {
+                applications[instance.node] = application.name
+            }
+        }
         return plan.nodes.map { node in
             let legs = node.legs.map { leg in
                 // Frames out of a transparent application carry the MAC address that the engine sent them with.
@@ -56,7 +62,8 @@ extension TracedNetwork {
             let own = Set(legs.flatMap(\.addresses).map { IPPrefix(host: $0) })
             return Node(
                 name: node.name, kind: kind(node, systems[node.name] ?? []), legs: legs,
-                prefixes: (prefixes[node.name] ?? []).filter { !own.contains($0) && !$0.address.isLinkLocal })
+                prefixes: (prefixes[node.name] ?? []).filter { !own.contains($0) && !$0.address.isLinkLocal },
+                application: applications[node.name])
         }
     }
 

@@ -61,7 +61,7 @@ public enum Machine {
         else {
             return
         }
-        let programs = plan.nodes.count { $0.process.run != nil }
+        let programs = plan.nodes.reduce(0) { $0 + ($1.process.run == nil ? 0 : 1) + $1.process.programs.count }
         let needed =
             28 + plan.interfaces.count * plan.engines.count * plan.engines.workers + plan.nodes.count * 3 + programs * 4
         guard Int(limit.rlim_cur) < needed else { return }

@@ -12,6 +12,8 @@ public enum Prune {
         public var name: String
         /// Its namespaces, and files of namespaces that were never finished.
         public var namespaces: [String]
+        /// Its control groups.
+        public var controlGroups: [String] = []
         /// Processes of its nodes that live on, in the host's numbers.
         public var processes: [Int32]
         /// Its folder of state; nil if that is gone.
@@ -61,7 +63,9 @@ public enum Prune {
         }
         let found = survey()
         report.leftAlone = names.isEmpty ? found.strange : []
-        for name in Set(found.marked.keys).union(StateDirectory.allNames()).sorted() where wanted(name) {
+        let names = Set(found.marked.keys).union(StateDirectory.allNames())
+        let folders = Set(names.map { DerivedNames.topology($0) })
+        for name in names.union(found.groups.keys.filter { !folders.contains($0) }).sorted() where wanted(name) {
             let directory = try StateDirectory(name: name)
             let namespaces = found.marked[name] ?? []
             guard !isLive(directory, namespaces) else {
@@ -69,7 +73,8 @@ public enum Prune {
                 continue
             }
             var leftover = Leftover(
-                name: name, namespaces: namespaces, processes: processes(of: name, in: namespaces),
+                name: name, namespaces: namespaces, controlGroups: found.groups[directory.folder] ?? [],
+                processes: processes(of: name, in: namespaces),
                 state: directory.exists ? directory.path : nil)
             let intended = directory.readState()?.namespaces ?? []
             leftover.namespaces += found.unfinished.filter { intended.contains($0) }
@@ -93,6 +98,8 @@ public enum Prune {
     private struct Survey {
         /// Topology → its marked namespaces.
         var marked: [String: [String]] = [:]
+        /// Topology's folder → its control groups.
+        var groups = ControlGroups.all()
         /// Files on which no namespace is mounted.
         var unfinished: [String] = []
         /// The sentences about those files.
@@ -173,6 +180,9 @@ public enum Prune {
                 if error.errno == ENOENT { continue }
                 throw ApplianceError(.failed, "cannot take away the namespace \(name): \(error)")
             }
+        }
+        if let (path, why) = ControlGroups.remove(leftover.controlGroups).first {
+            throw ApplianceError(.failed, "cannot take away the control group \(path): \(why)")
         }
         directory.remove()
         return true

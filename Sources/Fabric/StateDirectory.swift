@@ -32,6 +32,8 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     public var nodes: [String]?
     /// The processes started so far: engines and the nodes' init processes.
     public var processes: [RecordedProcess]
+    /// The control groups that are made, one in each hierarchy; nil if there are none.
+    public var controlGroups: [String]?
     /// Which start of the machine the processes belong to; nil if it could not be told.
     public var boot: String?
 
@@ -106,7 +108,7 @@ public struct ApplianceState: Codable, Sendable, Equatable {
 /// The folder of one topology's state, `/run/tapline/<name>` where that is a short plain name, readable by root alone.
 public struct StateDirectory: Sendable, Hashable {
     /// Where the folders of all topologies are.
-    public static let root = "/run/tapline"
+    public static let root = DerivedNames.root
 
     /// The topology's name.
     public let name: String
@@ -141,9 +143,13 @@ public struct StateDirectory: Sendable, Hashable {
     /// The control process's log.
     public var logPath: String { "\(path)/appliance.log" }
     /// The folder of one node, `$TAPLINE_DIR`.
-    public func nodePath(_ node: String) -> String { "\(path)/nodes/\(DerivedNames.node(node))" }
+    public func nodePath(_ node: String) -> String { DerivedNames.folder(topology: name, node: node) }
     /// The output of the node's commands.
-    public func outputPath(_ node: String) -> String { "\(nodePath(node))/output.log" }
+    ///
+    /// - Parameter program: One of the node's programs; nil: its setup and run commands.
+    public func outputPath(_ node: String, program: String? = nil) -> String {
+        "\(nodePath(node))/output\(program.map { "-" + DerivedNames.node($0) } ?? "").log"
+    }
 
     /// The folder of the files that nodes see in place of the machine's.
     package var filesPath: String { "\(path)/files" }
@@ -152,10 +158,20 @@ public struct StateDirectory: Sendable, Hashable {
     /// The node's /etc/resolv.conf.
     package func resolverPath(_ node: String) -> String { "\(filesPath)/\(DerivedNames.node(node)).resolv.conf" }
 
+    /// Where the contents of the node's files are that are not in its own folder.
+    package func keptFilesPath(_ node: String) -> String { "\(filesPath)/\(DerivedNames.node(node)).files" }
+    /// The content of one of these.
+    package func keptFilePath(_ node: String, _ path: String) -> String {
+        "\(keptFilesPath(node))/\(String(GeneratedNames.hash([path]), radix: 16))"
+    }
+    /// The folder that all nodes share, `$TAPLINE_SHARE`.
+    public var sharePath: String { DerivedNames.share(topology: name) }
+
     /// Takes away what one node has left: its folder, and the files that it saw. Nothing may run in it any more.
     package func removeNode(_ node: String) {
         removeTree(nodePath(node))
         for file in [hostsPath(node), resolverPath(node)] { unlink(file) }
+        removeTree(keptFilesPath(node))
     }
 
     /// True if the folder is there.
@@ -183,10 +199,16 @@ public struct StateDirectory: Sendable, Hashable {
         }
     }
 
-    /// Makes one node's folder.
+    /// Makes one node's folder, and the one that all nodes share.
     ///
     /// - Throws: `ApplianceError` with the errno of `mkdir`.
     public func createNode(_ node: String) throws(ApplianceError) {
+        if mkdir(sharePath, 0o755) == 0 {
+            // Programs of all nodes write there, whatever their users are.
+            chmod(sharePath, 0o1777)
+        } else if errno != EEXIST {
+            throw .storage("cannot make \(sharePath)", errno: errno)
+        }
         if mkdir(nodePath(node), 0o755) != 0, errno != EEXIST {
             throw .storage("cannot make \(nodePath(node))", errno: errno)
         }

@@ -63,6 +63,11 @@ package struct Teardown {
         do throws(SystemError) { try NetworkNamespace.tidyDirectory() } catch {
             failure = failure ?? ApplianceError(.failed, "cannot tidy /run/netns: \(error)")
         }
+        // No state says of which hierarchies: all are searched.
+        let groups = state.map { $0.controlGroups ?? [] } ?? ControlGroups.all()[directory.folder] ?? []
+        for (path, why) in ControlGroups.remove(groups) {
+            failure = failure ?? ApplianceError(.failed, "cannot take away the control group \(path): \(why)")
+        }
         if let failure { throw failure }
         report.foreignProcesses = before.remaining()
         return report

@@ -63,6 +63,23 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     /// What happened, as one sentence for a person.
     public var sentence: String { declaration.sentence }
 
+    /// True if an entry took the packet before it, or a copy of it, was dropped. All other frames are dropped before an
+    /// entry is found.
+    public var followsEntry: Bool {
+        switch self {
+        case .applicationDown, .neighbourUnresolved, .neighbourQueueFull, .neighbourTableFull, .tooBig, .copyTooBig,
+            .rewriteImpossible, .tapFull, .sendFailed, .interfaceGone:
+            true
+        case .badOffloadHeader, .truncatedFrame, .truncatedNetworkHeader, .badNetworkHeader, .lyingLength,
+            .badHeaderChecksum, .headerChainTooLong, .badFragment, .truncatedUpperHeader, .badSourceAddress,
+            .badDestinationAddress, .badQuote, .unsupportedEthertype, .looped, .notForUs, .passiveEmission,
+            .toTheEngine, .badNeighbourMessage, .neighbourConflict, .neighbourNotOurs, .spoofedSource, .noService,
+            .portNotServed, .noSequencingEntry, .removedNode, .multicastNotServed, .fragmentUndecided,
+            .errorRateLimited, .errorForbidden, .answerRateLimited, .housekeeping:
+            false
+        }
+    }
+
     private var declaration: (name: String, sentence: String) {
         switch self {
         case .badOffloadHeader:

@@ -9,7 +9,7 @@ import Reporting
 import Wire
 
 /// One TCP connection inside a node: made, and where something is asked over it, asked and read.
-final class ConnectionProbe {
+final class ConnectionProbe: OpenProbe {
     /// The most that is read of an answer, in octets.
     private static let bound = 64 << 10
 
@@ -132,7 +132,13 @@ extension HealthMonitor {
             return
         }
         var refused = ""
-        guard let connection = ConnectionProbe(check.plan.probe, number: number, refused: &refused) else {
+        let opened: (any OpenProbe)? =
+            if case .question(let question) = check.plan.probe {
+                DatagramProbe(question, number: number, refused: &refused)
+            } else {
+                ConnectionProbe(check.plan.probe, number: number, refused: &refused)
+            }
+        guard let connection = opened else {
             conclude(check, number, refused, seen: refused)
             return
         }

@@ -12,6 +12,16 @@ extension HealthMonitor {
 
     /// Begins a command, unless the one of the last time is still there.
     func run(_ command: String, _ check: WatchedCheck, _ number: UInt64) {
+        let (node, timeout) = (check.instance.node.name, Duration.milliseconds(check.plan.timeout))
+        work(check, number) { [entrance, cancellation] in
+            Self.outcome(of: command, in: node, entrance, timeout, cancellation)
+        }
+    }
+
+    /// Does what may take its time on a thread of its own, unless that of the last time is still there.
+    ///
+    /// - Parameter body: Returns why the check has failed; nil if it has passed.
+    func work(_ check: WatchedCheck, _ number: UInt64, _ body: @escaping @Sendable () -> String?) {
         guard check.command == nil else {
             let reason = "the command's earlier run has not ended yet"
             conclude(check, number, reason, seen: reason)
@@ -20,11 +30,10 @@ extension HealthMonitor {
         serial += 1
         let mine = serial
         check.command = mine
-        let (identity, node) = (check.identity, check.instance.node.name)
-        let timeout = Duration.milliseconds(check.plan.timeout)
+        let identity = check.identity
         do throws(ApplianceError) {
-            try startThread { [weak self, entrance, cancellation] in
-                let failure = Self.outcome(of: command, in: node, entrance, timeout, cancellation)
+            try startThread { [weak self] in
+                let failure = body()
                 self?.finished(identity, mine, number, failure)
             }
         } catch {
@@ -61,11 +70,19 @@ extension HealthMonitor {
         return ": \(line)"
     }
 
+    private static func success(of probe: HealthCheckPlan.Probe) -> String {
+        switch probe {
+        case .question(.log): "the line is there"
+        case .question: "it is there"
+        default: "exited with status 0"
+        }
+    }
+
     private func finished(_ identity: UInt64, _ serial: UInt64, _ number: UInt64, _ failure: String?) {
         guarded {
             guard let check = checksByIdentity[identity], check.command == serial else { return }
             check.command = nil
-            conclude(check, number, failure, seen: failure ?? "exited with status 0")
+            conclude(check, number, failure, seen: failure ?? Self.success(of: check.plan.probe))
             settle()
         }
         tell()

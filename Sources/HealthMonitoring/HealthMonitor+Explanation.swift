@@ -69,7 +69,7 @@ extension HealthMonitor {
     private func waitingReason(_ instance: WatchedInstance) -> String {
         switch instance.condition.cause {
         case .link(let leg, let why): "its link to \(instance.legs[leg].name) \(why)"
-        case .processEnded(let summary): "its application \(summary)"
+        case .processEnded(let summary): summary
         default: "its application was not ready"
         }
     }
@@ -155,6 +155,7 @@ extension HealthMonitor {
             "let \(name) answer echo requests to \(address ?? check.instance.node.probedAddress(leg: leg))"
         case .tcp(let address, let port), .http(let address, let port, _, _, _, _):
             "let its application listen on \(address) port \(port), or correct the check"
+        case .question(let question): hint(question, name)
         case .command: "try it with 'tapline exec \(plan.name) \(name) -- sh', or correct the check"
         }
     }

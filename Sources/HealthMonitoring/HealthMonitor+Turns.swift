@@ -3,6 +3,7 @@ import Forwarding
 import Glibc
 import Health
 import LinuxNetwork
+import Nodes
 import Plan
 import Reporting
 import Wire
@@ -136,7 +137,8 @@ extension HealthMonitor {
         case .neighbour(let leg, let address):
             askNeighbour(check, leg, address ?? check.instance.legs[leg].probed, number)
         case .tcp, .http: connect(check, number)
-        case .command(let command): run(command, check, number)
+        case .command(let command): run(check.plan.ownCommands[check.instance.node.name] ?? command, check, number)
+        case .question(let question): ask(question, check, number)
         }
     }
 
@@ -157,6 +159,7 @@ extension HealthMonitor {
         case .tcp, .http:
             return "\(check.connection?.summary ?? "no connection") within \(time)"
         case .command: return "it did not end within \(time)"
+        case .question(let question): return overdueReason(question, check)
         }
     }
 
@@ -207,7 +210,7 @@ extension HealthMonitor {
                 engine: isTransparent ? [] : Array(Set(hops)))
         }
         let condition = InstanceCondition(
-            process: node.process.run == nil && node.process.setup.isEmpty ? .unwatched : .starting, legs: legs.count,
+            process: node.process.isNothing ? .unwatched : .starting, legs: legs.count,
             checks: application.health.enumerated().map { timing($1, instances.count + $0) },
             damping: application.damping.map {
                 Damping(suppress: $0.suppress, reuse: $0.reuse, halfLife: .milliseconds($0.halfLife))
@@ -219,6 +222,9 @@ extension HealthMonitor {
             let check = WatchedCheck(
                 plan, index: index, instance: instance, slot: freeSlot(), identity: UInt64.random(in: .min ... .max),
                 shape: shape(of: plan, instance))
+            if case .question(let question) = plan.probe {
+                check.inquiry = NodeInquiry(question) { [logs, name = node.name] in logs(name, $0) }
+            }
             slots[check.slot] = .check(check)
             checksByIdentity[check.identity] = check
             instance.checks.append(check)
@@ -240,7 +246,7 @@ extension HealthMonitor {
         let most =
             switch plan.probe {
             case .heartbeat, .echo: 8
-            case .neighbour, .tcp, .http, .command: 1
+            case .neighbour, .tcp, .http, .command, .question: 1
             }
         return CheckTiming(
             interval: interval, fastInterval: .milliseconds(plan.fastInterval), timeout: .milliseconds(plan.timeout),

@@ -6,6 +6,7 @@ import Forwarding
 import Glibc
 import Health
 import LinuxNetwork
+import Nodes
 import Plan
 import Reporting
 import Wire
@@ -23,6 +24,9 @@ package final class HealthMonitor: @unchecked Sendable {
     package typealias Entrance =
         @Sendable (_ node: String) throws(ApplianceError) -> (entrance: NodeEntrance, node: Pidfd)
 
+    /// The log of one of a node's programs, or of its `run` command. Called on threads that may wait.
+    package typealias Logs = @Sendable (_ node: String, _ program: String?) -> LogPlace?
+
     /// Called on the loop's thread at every change of an instance's health: it became or ceased to be healthy, or to be
     /// kept out although it would be.
     package var changed: ((_ node: String, _ health: InstanceHealth) -> Void)?
@@ -32,6 +36,8 @@ package final class HealthMonitor: @unchecked Sendable {
     let loop: EventLoop
     let token: UInt64
     let entrance: Entrance
+    /// Where a program of a node writes its log; nil for the `run` command's.
+    let logs: Logs
     let events: EventSink
     /// The Ethernet source of frames that no node may answer to the engine. No other device has it, and no bridge knows
     /// it.
@@ -77,16 +83,18 @@ package final class HealthMonitor: @unchecked Sendable {
     ///   - token: The last eight octets of the topology's probes; not zero.
     ///   - events: Takes failed and passed checks.
     ///   - entrance: The way into a node, for commands.
+    ///   - logs: The logs of a node, for checks that look into them.
     /// - Throws: `ApplianceError` if a socket cannot be opened, or if the plan has no node for an instance.
     package init(
         plan: AppliancePlan, built: BuiltTopology, loop: EventLoop, token: UInt64, events: @escaping EventSink,
-        entrance: @escaping Entrance
+        entrance: @escaping Entrance, logs: @escaping Logs = { _, _ in nil }
     ) throws(ApplianceError) {
         self.plan = plan
         self.loop = loop
         self.token = token
         self.events = events
         self.entrance = entrance
+        self.logs = logs
         namespaces = built.namespaces
         fabric = built.fabric
         prober = Self.freeAddress(plan)
@@ -234,7 +242,7 @@ package final class HealthMonitor: @unchecked Sendable {
         }
     }
 
-    /// It has ended; how, as the end of a sentence.
+    /// It has ended; what and how, as the end of a sentence: `its application exited with status 1`.
     package func processEnded(_ node: String, summary: String) {
         act(on: node) { instance, now in
             instance.condition.processEnded(summary, at: now)

@@ -1,6 +1,7 @@
 import ControlAPI
 import EventLoop
 import Health
+import Nodes
 import Plan
 import Reporting
 import Wire
@@ -62,7 +63,9 @@ final class WatchedCheck {
     /// How far the last heartbeat that failed had come.
     var lastPath: HeartbeatPath?
     /// The connection under way.
-    var connection: ConnectionProbe?
+    var connection: (any OpenProbe)?
+    /// Looks into the log or for a file of the node.
+    var inquiry: NodeInquiry?
     /// The command under way, even if its time is over and it has not ended.
     var command: UInt64?
 
@@ -134,7 +137,7 @@ final class WatchedInstance {
         switch condition.cause {
         case .healthy: checks.isEmpty ? "there is no problem" : "all its checks pass"
         case .processStarting: "its application is starting"
-        case .processEnded(let summary): "its application \(summary)"
+        case .processEnded(let summary): summary
         case .link(let leg, let why): "its link to \(legs[leg].name) \(why)"
         case .check(let index):
             "\(checks[index].plan.name): \(checks[index].lastFailure ?? checks[index].last ?? "failed")"

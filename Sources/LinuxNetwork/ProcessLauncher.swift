@@ -27,6 +27,10 @@ public struct Command: Hashable, Sendable {
     public var memoryScore: Int32?
     /// The socket that hands over the listener of its witness; nil: it has none.
     public var witness: Int32?
+    /// Who it is, and what it may do; nil: as this process.
+    public var rights: ProgramRights?
+    /// Descriptors of the files of control groups (cgroup.procs) that it belongs to from its beginning.
+    public var controlGroups: [Int32] = []
 
     /// A program to start; see the properties.
     public init(
@@ -61,32 +65,44 @@ public enum ResourceLimit {
     public static let core = Int32(CLINUX_LIMIT_CORE)
     /// File locks (RLIMIT_LOCKS), which Linux does not look at.
     public static let locks = Int32(CLINUX_LIMIT_LOCKS)
+    /// Processes and threads of its user (RLIMIT_NPROC); those of root are not counted.
+    public static let processes = Int32(CLINUX_LIMIT_PROCESSES)
+    /// Open files of one process (RLIMIT_NOFILE).
+    public static let files = Int32(CLINUX_LIMIT_FILES)
+    /// The address space of one process, in octets (RLIMIT_AS).
+    public static let addressSpace = Int32(CLINUX_LIMIT_ADDRESS_SPACE)
 }
 
-/// The view of a node's processes, in place of the host's.
-public struct NodeView: Hashable, Sendable {
-    /// Its host name, at most 64 octets; nil: the machine's.
-    public var hostname: String?
-    /// Shown at its own path inside the node's private /run.
-    public var directory: String?
-    /// The topology file's folder, shown in the same way where it is in /run.
-    public var topologyDirectory: String?
-    /// Files bound over others: path in the node → path here. A target that the host does not have is skipped.
-    public var binds: [String: String]
+/// Who a program is, and what it may do.
+public struct ProgramRights: Hashable, Sendable {
+    /// A user that a program becomes, and that gains nothing by executing a file.
+    public struct User: Hashable, Sendable {
+        /// Its number.
+        public var number: UInt32
+        /// The number of its group.
+        public var group: UInt32
+        /// The numbers of the other groups that it is in.
+        public var groups: [UInt32]
+        /// The capabilities that it has nevertheless, as bits.
+        public var kept: UInt64
 
-    /// - Parameters:
-    ///   - hostname: Its host name.
-    ///   - directory: The node's own directory ($TAPLINE_DIR).
-    ///   - topologyDirectory: Where its commands start.
-    ///   - binds: Path in the node → path here: "/etc/hosts" and "/etc/resolv.conf", as a rule.
-    public init(
-        hostname: String? = nil, directory: String? = nil, topologyDirectory: String? = nil,
-        binds: [String: String] = [:]
-    ) {
-        self.hostname = hostname
-        self.directory = directory
-        self.topologyDirectory = topologyDirectory
-        self.binds = binds
+        /// Memberwise.
+        public init(number: UInt32, group: UInt32, groups: [UInt32], kept: UInt64) {
+            self.number = number
+            self.group = group
+            self.groups = groups
+            self.kept = kept
+        }
+    }
+    /// The capabilities that it, and all that it starts, can ever have, as bits (capabilities(7)).
+    public var bounding: UInt64
+    /// nil: this process's user.
+    public var user: User?
+
+    /// Memberwise.
+    public init(bounding: UInt64, user: User? = nil) {
+        self.bounding = bounding
+        self.user = user
     }
 }
 
@@ -102,30 +118,50 @@ public enum ProcessLauncher {
     /// Killing it kills the node's processes. It ends only when they are reaped. This process must reap the programs
     /// that it spawned: wait for them first, or on other threads.
     ///
+    /// - Parameter refused: Takes the folders over which the kernel refused a layer: they stay read-only.
     /// - Throws: The kernel's refusal, with the step that failed.
     public static func startInit(
-        in namespace: NetworkNamespace, view: NodeView = NodeView()
+        in namespace: NetworkNamespace, view: NodeView = NodeView(), refused: ([String]) -> Void = { _ in }
     ) throws(SystemError) -> Pidfd {
         let strings = CStrings()
-        let binds = view.binds.sorted { $0.key < $1.key }.map {
-            clinux_bind(source: strings.pointer($0.value), target: strings.pointer($0.key))
+        func pointer(_ text: String?) -> UnsafePointer<CChar>? { text.map { UnsafePointer(strings.pointer($0)) } }
+        func binds(_ files: [String: String], made: Bool) -> [clinux_bind] {
+            files.sorted { $0.key < $1.key }.map {
+                clinux_bind(
+                    source: strings.pointer($0.value), target: strings.pointer($0.key), is_made: made ? 1 : 0)
+            }
         }
-        let hostname = view.hostname.map { UnsafePointer(strings.pointer($0)) }
-        let directory = view.directory.map { UnsafePointer(strings.pointer($0)) }
-        let topology = view.topologyDirectory.map { UnsafePointer(strings.pointer($0)) }
-        return try PermanentThread.shared.run { () throws(SystemError) in
+        let bound = binds(view.binds, made: false) + binds(view.files, made: true)
+        // Folders come before those in them.
+        let (privates, writables) = (view.privates.sorted().map(pointer), view.writables.sorted().map(pointer))
+        let hostname = pointer(view.hostname)
+        let (directory, topology, share) = (
+            pointer(view.directory), pointer(view.topologyDirectory), pointer(view.shareDirectory)
+        )
+        let root = pointer(view.root)
+        let (process, refusals) = try PermanentThread.shared.run { () throws(SystemError) in
             var stage = CLINUX_STAGE_NONE
-            let pid = binds.withUnsafeBufferPointer { binds in
-                var node = clinux_node_init(
-                    network_namespace: namespace.descriptor, hostname: hostname, directory: directory,
-                    topology_directory: topology,
-                    binds: binds.baseAddress, bind_count: binds.count)
-                return clinux_node_init(&node, &stage)
+            var refusals: UInt32 = 0
+            let pid = bound.withUnsafeBufferPointer { bound in
+                privates.withUnsafeBufferPointer { privates in
+                    writables.withUnsafeBufferPointer { writables in
+                        var node = clinux_node_init(
+                            network_namespace: namespace.descriptor, hostname: hostname, directory: directory,
+                            topology_directory: topology, share_directory: share, binds: bound.baseAddress,
+                            bind_count: bound.count, keeps_machine: view.keepsMachine ? 1 : 0, root: root,
+                            privates: privates.baseAddress, private_count: privates.count,
+                            writables: writables.baseAddress, writable_count: writables.count)
+                        return clinux_node_init(&node, &stage, &refusals)
+                    }
+                }
             }
             withExtendedLifetime(strings) {}
             try SystemError.check(pid, "start the node's init (\(stage.sentence))", namespace.name)
-            return try Pidfd(pid: pid)
+            return (try Pidfd(pid: pid), refusals)
         }
+        let folders = NodeView.layered.enumerated().filter { refusals & 1 << UInt32($0.offset) != 0 }.map(\.element)
+        if !folders.isEmpty { refused(folders) }
+        return process
     }
 
     /// Starts a program, as a child of this process.
@@ -147,16 +183,20 @@ public enum ProcessLauncher {
                 environment.withUnsafeMutableBufferPointer { environment in
                     placed.withUnsafeBufferPointer { placed in
                         limits.withUnsafeBufferPointer { limits in
-                            var spawn = clinux_spawn(
-                                path: path, arguments: arguments.baseAddress, environment: environment.baseAddress,
-                                working_directory: directory, node: node?.descriptor ?? -1, fds: placed.baseAddress,
-                                fd_count: placed.count, keep_session: command.keepsSession ? 1 : 0,
-                                parent_death_signal: command.diesWithParent ? SIGKILL : 0,
-                                own_processes: command.ownsProcesses ? 1 : 0,
-                                oom_score_set: command.memoryScore == nil ? 0 : 1, oom_score: command.memoryScore ?? 0,
-                                limits: limits.baseAddress, limit_count: limits.count,
-                                witness: command.witness ?? -1)
-                            return clinux_spawn(&spawn, &stage)
+                            withRights(command) { rights, controlGroups in
+                                var spawn = clinux_spawn(
+                                    path: path, arguments: arguments.baseAddress, environment: environment.baseAddress,
+                                    working_directory: directory, node: node?.descriptor ?? -1, fds: placed.baseAddress,
+                                    fd_count: placed.count, keep_session: command.keepsSession ? 1 : 0,
+                                    parent_death_signal: command.diesWithParent ? SIGKILL : 0,
+                                    own_processes: command.ownsProcesses ? 1 : 0,
+                                    oom_score_set: command.memoryScore == nil ? 0 : 1,
+                                    oom_score: command.memoryScore ?? 0,
+                                    limits: limits.baseAddress, limit_count: limits.count, rights: rights,
+                                    control_groups: controlGroups.baseAddress, control_group_count: controlGroups.count,
+                                    witness: command.witness ?? -1)
+                                return clinux_spawn(&spawn, &stage)
+                            }
                         }
                     }
                 }
@@ -164,6 +204,22 @@ public enum ProcessLauncher {
             withExtendedLifetime(strings) {}
             try SystemError.check(pid, "start the program (\(stage.sentence))", command.path)
             return try Pidfd(pid: pid)
+        }
+    }
+}
+
+/// Calls `body` with a command's rights, if it has any, and its control groups, as the C call takes them.
+private func withRights<Result>(
+    _ command: Command, _ body: (UnsafePointer<clinux_rights>?, UnsafeBufferPointer<Int32>) -> Result
+) -> Result {
+    command.controlGroups.withUnsafeBufferPointer { controlGroups in
+        guard let given = command.rights else { return body(nil, controlGroups) }
+        return (given.user?.groups ?? []).withUnsafeBufferPointer { groups in
+            var rights = clinux_rights(
+                bounding: given.bounding, changes_user: given.user == nil ? 0 : 1, user: given.user?.number ?? 0,
+                group: given.user?.group ?? 0, groups: groups.baseAddress, group_count: groups.count,
+                kept: given.user?.kept ?? 0)
+            return withUnsafePointer(to: &rights) { body($0, controlGroups) }
         }
     }
 }
@@ -198,12 +254,19 @@ extension clinux_stage {
         case CLINUX_STAGE_MOUNT_SHARED_MEMORY: "mounting /dev/shm"
         case CLINUX_STAGE_BIND_DIRECTORY: "binding the node's directory"
         case CLINUX_STAGE_BIND_FILE: "binding a file"
+        case CLINUX_STAGE_MAKE_FILE: "making a place for one of its files"
+        case CLINUX_STAGE_READ_ONLY: "making the machine's files read-only"
+        case CLINUX_STAGE_LAYER: "putting a private layer over a folder"
+        case CLINUX_STAGE_WRITABLE: "binding a writable folder"
+        case CLINUX_STAGE_ROOT: "entering its root directory"
         case CLINUX_STAGE_ENTER_NODE: "entering the node"
         case CLINUX_STAGE_SECOND_CLONE: "making its process in the node"
         case CLINUX_STAGE_SESSION: "making its session"
         case CLINUX_STAGE_WORKING_DIRECTORY: "entering its working directory"
         case CLINUX_STAGE_DESCRIPTORS: "placing its descriptors"
         case CLINUX_STAGE_LIMITS: "limiting it"
+        case CLINUX_STAGE_CONTROL_GROUP: "entering its control group"
+        case CLINUX_STAGE_RIGHTS: "taking its user and capabilities"
         case CLINUX_STAGE_EXECUTE: "executing it"
         case CLINUX_STAGE_DIED: "it died before it was ready"
         default: "starting"

@@ -1,6 +1,6 @@
 /// What rates are sorted by.
 public enum RateOrder: String, Sendable, CaseIterable {
-    case packets, bits, drops, processor, memory, name
+    case packets, bits, drops, processor, memory, time, name
 
     /// True if the first row goes before the second: the largest first, names by the alphabet.
     func precedes(_ one: RateReport.Row, _ other: RateReport.Row) -> Bool {
@@ -19,6 +19,7 @@ public enum RateOrder: String, Sendable, CaseIterable {
         case .drops: row.drops ?? -1
         case .processor: row.processor ?? -1
         case .memory: row.memory.map(Double.init) ?? -1
+        case .time: row.p99.map(Double.init) ?? -1
         case .name: 0
         }
     }

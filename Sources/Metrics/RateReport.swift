@@ -5,7 +5,7 @@ import ControlAPI
 public struct RateReport: Codable, Sendable {
     /// The things that have rates.
     public enum Kind: String, Codable, Sendable, CaseIterable {
-        case interface, service, entry, engine, node, drop, control
+        case interface, service, entry, engine, node, drop, control, time
     }
 
     /// The rates of one thing. A key is absent where the thing has no such rate.
@@ -28,6 +28,11 @@ public struct RateReport: Codable, Sendable {
         public var memory: UInt64?
         /// Of an engine: the part of its packets that it coalesced with packets before them, 0 to 1; 0 without packets.
         public var coalesced: Double?
+        /// Of the time in an application: the time in nanoseconds that half of its packets, and 99 of 100, stayed in it at
+        /// most. Between the bounds of the histogram it is estimated. nil if none was measured.
+        public var p50: UInt64?
+        /// See `p50`.
+        public var p99: UInt64?
 
         init(_ kind: Kind, _ name: String, _ direction: String? = nil) {
             self.kind = kind
@@ -70,6 +75,7 @@ public struct RateReport: Codable, Sendable {
             span.fill(&row, earlier.control, use)
             rows.append(row)
         }
+        rows += span.times(earlier, later)
     }
 }
 
@@ -165,5 +171,38 @@ private struct Span {
             row.drops = rate(known[drop.reason], drop.frames)
             return row
         }
+    }
+
+    /// The times in applications, of the packets that were measured between the samples.
+    func times(_ earlier: Sample, _ later: Sample) -> [RateReport.Row] {
+        later.timesInApplications.map { times in
+            let before = earlier.timesInApplications.first { $0.instance == times.instance }
+            let buckets = times.buckets.enumerated().map { index, bucket in
+                let known = before.flatMap { $0.buckets.indices.contains(index) ? $0.buckets[index].packets : nil } ?? 0
+                let count = bucket.packets >= known ? bucket.packets - known : bucket.packets
+                return Sample.TimeInApplication.Bucket(atMost: bucket.atMost, packets: count)
+            }
+            var row = RateReport.Row(.time, times.instance)
+            row.packets = Double(buckets.reduce(0) { $0 + $1.packets }) / seconds
+            row.p50 = Self.quantile(0.5, buckets)
+            row.p99 = Self.quantile(0.99, buckets)
+            return row
+        }
+    }
+
+    /// The time that a share of the packets stayed at most: evenly spread within a bucket, and the bound of the last one.
+    static func quantile(_ share: Double, _ buckets: [Sample.TimeInApplication.Bucket]) -> UInt64? {
+        let wanted = share * Double(buckets.reduce(0) { $0 + $1.packets })
+        guard wanted > 0 else { return nil }
+        var (below, bound) = (0.0, UInt64(0))
+        for bucket in buckets where bucket.packets > 0 || bucket.atMost != nil {
+            guard let most = bucket.atMost else { return bound }
+            let count = Double(bucket.packets)
+            if count > 0, below + count >= wanted {
+                return bound + UInt64(Double(most - min(most, bound)) * (wanted - below) / count)
+            }
+            (below, bound) = (below + count, most)
+        }
+        return bound
     }
 }

@@ -176,6 +176,7 @@ extension NodeEntrance {
             environment: environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
             workingDirectory: directory, descriptors: [1: output, 2: output], diesWithParent: true)
         command.memoryScore = MemoryRank.application.score
+        command.rights = capabilities.map { ProgramRights(bounding: $0) }
         return command
     }
 }

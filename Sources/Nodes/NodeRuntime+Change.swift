@@ -13,19 +13,37 @@ extension NodeRuntime {
     /// - Throws: `ApplianceError` if /etc/hosts cannot be written.
     package func take(_ plan: NodePlan, folder: String) throws(ApplianceError) {
         try loop.sync { () throws(ApplianceError) in
+            let old = self.plan
             self.plan = plan
             self.folder = folder
-            if plan.process.isNothing { self.state = .idle }
+            self.adoptPrograms()
+            if plan.process.isNothing { self.own = .idle }
+            // A node without an init gets its files with the next one.
+            if self.initProcess != nil {
+                try self.putFiles(only: Set(plan.differentFiles(from: old)))
+                self.removeFiles(of: old)
+            }
             // Processes of the node have this very file open as /etc/hosts: it is overwritten, not replaced.
             if self.initProcess != nil { try self.writeSmall(self.directory.hostsPath(plan.name), self.hostsText) }
         }
     }
 
     /// Becomes another plan of the same node, which differs in nothing that was made of it. On the loop's thread.
-    package func adopt(_ plan: NodePlan, folder: String) {
+    ///
+    /// - Parameter names: The names of all nodes and services from now on.
+    package func adopt(_ plan: NodePlan, names: [HostPlan], folder: String) {
         loop.preconditionCurrent()
         self.plan = plan
         self.folder = folder
+        adoptPrograms()
+        guard names != self.names else { return }
+        self.names = names
+        guard initProcess != nil else { return }
+        do throws(ApplianceError) {
+            try writeSmall(directory.hostsPath(plan.name), hostsText)
+        } catch {
+            log?.note("\(plan.name): its hosts file keeps its former names: \(error)")
+        }
     }
 
     /// A leg that had its TAP in the node itself has got a veth. On the loop's thread.
@@ -37,7 +55,7 @@ extension NodeRuntime {
     /// It is about to be ended, and counts as not ready from now on. On the loop's thread.
     package func withdraw() {
         loop.preconditionCurrent()
-        state = .starting
+        own = .starting
     }
 
     /// Sets the cancellation that ends all its waiting from now on. On the loop's thread.
@@ -53,7 +71,7 @@ extension NodeRuntime {
     package func restart(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
         let old: Pidfd? = loop.sync {
             self.attempt += 1
-            self.state = .starting
+            self.own = .starting
             self.cancellation = cancellation
             // The init process sets the folder that the node sees, so a new folder needs a new init.
             if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
@@ -64,24 +82,38 @@ extension NodeRuntime {
             return child
         }
         if let old { CommandRun.end(old) }
+        exchangePrograms(for: plan)
         try take(plan, folder: folder)
         if plan.process.run == nil { become(plan.process.isNothing ? .idle : .ready) }
         try bringBack(anew: true, cancellation)
+    }
+
+    /// Becomes another plan of the same node, which has other files, and runs its `reload` command.
+    ///
+    /// - Throws: `ApplianceError` if the command fails, or if `cancellation` is raised.
+    package func reload(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
+        try take(plan, folder: folder)
+        guard let command = plan.process.reload else { return }
+        let (entrance, node) = try enter()
+        let outcome = try CommandRun.captured(
+            command, in: entrance, node: node, timeout: readyTimeout, cancellation: cancellation)
+        try cancellation.check()
+        guard outcome.end != .exited(0) else { return }
+        let lines = outcome.text.split(whereSeparator: \.isNewline).suffix(20).map(String.init)
+        throw ApplianceError(
+            .failed,
+            "\(place): its reload \(outcome.end?.summary ?? "did not end within \(seconds(readyTimeout))"): \(command)",
+            details: lines)
     }
 
     /// Ends everything in the node, and waits for it without holding up the loop.
     package func end() {
         let processes = loop.sync {
             self.close()
-            return [self.process, self.initProcess].compactMap { $0 }
+            return self.programs.compactMap(\.process) + [self.process, self.initProcess].compactMap { $0 }
         }
         // Its init ends only when the last process of the node has been reaped.
         for process in processes where process.waitForEnd(within: .seconds(5)) { _ = try? process.statusIfEnded() }
         loop.sync { self.finish() }
     }
-}
-
-extension ProcessPlan {
-    /// True if nothing has to run in the node.
-    var isNothing: Bool { setup.isEmpty && run == nil }
 }

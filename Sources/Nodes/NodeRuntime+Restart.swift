@@ -11,7 +11,7 @@ extension NodeRuntime {
     /// Starts the application again, on a thread of its own. On the loop's thread.
     package func restart() {
         loop.preconditionCurrent()
-        guard !closing, state == .restarting else { return }
+        guard !closing, own == .restarting else { return }
         attempt += 1
         let mine = attempt
         let again: @Sendable () -> Void = { [self] in
@@ -27,7 +27,7 @@ extension NodeRuntime {
     private func restartLater(_ error: ApplianceError, _ mine: Int) {
         guard !closing, attempt == mine else { return }
         log?.note("cannot start again: \(error)")
-        state = .restarting
+        own = .restarting
         loop.after(pause) { [weak self] in self?.restart() }
         pause = min(pause * 2, Self.longestPause)
     }
@@ -40,22 +40,22 @@ extension NodeRuntime {
         let (entrance, node) = try enter()
         try endEarlierRuns(in: node)
         let child = try loop.sync { [self] () throws(ApplianceError) -> Pidfd? in
-            guard !closing, attempt == mine, state == .restarting, let log else { return nil }
+            guard !closing, attempt == mine, own == .restarting, let log else { return nil }
             let child = try spawn(run, entrance, node, log, mark: newRun())
             restarts += 1
             process = child
             startedAt = monotonicTime()
-            state = .starting
+            own = .starting
             watch(child)
             restarted?(self, "it \(lastEnd ?? "ended"), and was restarted")
             return child
         }
         guard let child, let cancellation else { return }
-        let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
-        guard waits(for: child, probe, cancellation) else { return }
-        loop.submit { [self] in
-            if attempt == mine, process === child, state == .starting { state = .ready }
+        guard waits(for: child, readinessProbe(entrance, node), cancellation) else { return }
+        loop.sync { [self] in
+            if attempt == mine, process === child, own == .starting { own = .ready }
         }
+        (host ?? self).followAgain(cancellation)
     }
 
     /// Waits until the application is ready, as long as it lives; true when it is. A late one is reported and waited
@@ -77,6 +77,65 @@ extension NodeRuntime {
             wait = min(wait * 2, .milliseconds(200))
         }
         return false
+    }
+
+    // MARK: - Brought back by a check or an operator, in a thread of the caller's
+
+    /// Makes the node's application ready again: waits for the running one, or starts it.
+    ///
+    /// - Parameters:
+    ///   - anew: One that runs is ended first.
+    ///   - why: The reason of a restart, for its event.
+    /// - Throws: `ApplianceError` if the application does not start or is not ready in time, or if `cancellation` is
+    ///   raised.
+    package func bringBack(
+        anew: Bool, why: String = "a check restarted it", _ cancellation: Cancellation
+    ) throws(ApplianceError) {
+        try eachProgram { program throws(ApplianceError) in
+            try program.bringBack(anew: anew, why: why, cancellation)
+        }
+        guard let run = plan.process.run else { return try follow(cancellation) }
+        let running: (child: Pidfd?, isWhole: Bool) = loop.sync {
+            self.pause = Self.shortestPause
+            if let process = self.process, !process.hasEnded, !anew { return (process, true) }
+            // From here on nothing else starts it.
+            self.attempt += 1
+            self.own = .starting
+            let child = self.process
+            if let child { self.loop.unwatch(child.descriptor) }
+            self.process = nil
+            return (child, false)
+        }
+        if running.isWhole {
+            let (entrance, node) = try enter()
+            try waitUntilReady(running.child, entrance, node, cancellation, isWatched: true)
+            return try follow(cancellation)
+        }
+        if let old = running.child { CommandRun.end(old) }
+        waitForDyingInit()
+        let (entrance, node) = try enter()
+        let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
+        try endEarlierRuns(in: node)
+        let child = try spawn(run, entrance, node, log, mark: newRun())
+        loop.sync {
+            self.restarts += 1
+            self.process = child
+            self.startedAt = monotonicTime()
+            self.restarted?(self, why)
+        }
+        try waitUntilReady(child, entrance, node, cancellation)
+        loop.sync {
+            self.own = .ready
+            self.watch(child)
+        }
+        try follow(cancellation)
+    }
+
+    /// An init that was killed ends when all of the node's processes have been reaped.
+    func waitForDyingInit() {
+        if let host { return host.waitForDyingInit() }
+        guard let current = loop.sync({ self.initProcess }), isDying(current.pid) else { return }
+        if current.waitForEnd(within: .seconds(5)) { _ = try? current.statusIfEnded() }
     }
 
     // MARK: - Leftovers of earlier runs

@@ -19,25 +19,27 @@ extension NodeRuntime {
     var hostsText: String {
         var lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
         let own = plan.legs.flatMap(\.addresses).map(\.address)
-        // Blanks would end the name, and # the line (hosts(5)).
-        let name = String(plan.name.map { $0.isWhitespace || $0 == "#" ? "-" : $0 })
+        let name = HostPlan.name(of: plan.name)
         let hostname = DerivedNames.node(plan.name)
         lines += own.map { "\($0) \(name)" + (hostname == name ? "" : " \(hostname)") }
         lines += plan.hosts.map { "\($0.address) \($0.name)" }
+        let known = Set(plan.hosts.map(\.name) + [name, hostname, "localhost"])
+        lines += names.filter { !known.contains($0.name) }.map { "\($0.address) \($0.name)" }
         return lines.joined(separator: "\n") + "\n"
     }
 
     /// The variables that its commands get.
     var environment: [String: String] {
-        var variables = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"]
+        var variables = ["PATH": ProcessPlan.path, "HOME": "/root"]
         variables["TERM"] = "dumb"
         variables["LANG"] = "C.UTF-8"
-        for name in ["PATH", "HOME", "TERM", "LANG"] {
+        for name in ["HOME", "TERM", "LANG"] {
             if let value = getenv(name) { variables[name] = String(cString: value) }
         }
         variables["TAPLINE_TOPOLOGY"] = directory.name
         variables["TAPLINE_NODE"] = plan.name
         variables["TAPLINE_DIR"] = directory.nodePath(plan.name)
+        variables["TAPLINE_SHARE"] = directory.sharePath
         for leg in plan.legs { variables["TAPLINE_\(LegPlan.variable(ofLeg: leg.role))"] = leg.device }
         return variables.merging(plan.process.environment) { $1 }
     }

@@ -8,7 +8,8 @@ import Reporting
 import Synchronization
 import Wire
 
-/// The runtime of one node: its init process, its application, and its log.
+/// The runtime of one node: its init process, its application, and its log. Or that of one of the node's programs, which
+/// lives in the init of its node, with a log of its own.
 ///
 /// Only the loop's thread changes values that several threads read.
 package final class NodeRuntime: @unchecked Sendable {
@@ -32,16 +33,29 @@ package final class NodeRuntime: @unchecked Sendable {
     let directory: StateDirectory
     /// Where its commands start.
     package internal(set) var folder: String
+    /// The names of all nodes and services.
+    package internal(set) var names: [HostPlan]
     let loop: EventLoop
     package let namespace: NetworkNamespace
-    private let record: @Sendable (RecordedProcess) -> Void
+    let record: @Sendable (RecordedProcess) -> Void
 
-    package internal(set) var state: State {
+    /// How far all of it has come: its `run` command, its programs, and the commands behind them.
+    package private(set) var state: State {
         didSet {
             loop.preconditionCurrent()
             if state != oldValue { changed?(self) }
         }
     }
+    /// How far its setup and its `run` command have come.
+    var own: State { didSet { settle() } }
+    /// The node whose program this is; nil: it is the node.
+    private(set) weak var host: NodeRuntime?
+    /// The name of the program; nil: it is the node.
+    package let program: String?
+    /// The node's programs beside its `run` command, in the order of the file.
+    package internal(set) var programs: [NodeRuntime] = []
+    /// The commands that follow its becoming ready.
+    var following = Following()
     package internal(set) var restarts = 0
     package private(set) var lastEnd: String?
     package private(set) var initProcess: Pidfd?
@@ -64,6 +78,13 @@ package final class NodeRuntime: @unchecked Sendable {
     /// Called on the loop's thread when the `run` command was started again, with why.
     package var restarted: ((NodeRuntime, String) -> Void)?
 
+    /// Called on the loop's thread when the kernel has ended processes of it because memory ran out, with what it says.
+    package var ranOut: ((NodeRuntime, String) -> Void)?
+    /// Where its programs are bounded, if they are to be.
+    package var groups: TopologyGroups?
+    /// The memory of its program, if a group bounds it.
+    var memory: MemoryWatch?
+
     /// The shortest and longest time before an application that ended is started again.
     static let shortestPause = Duration.milliseconds(100)
     static let longestPause = Duration.seconds(10)
@@ -72,16 +93,29 @@ package final class NodeRuntime: @unchecked Sendable {
     var readyTimeout: Duration { .milliseconds(plan.process.readyTimeout) }
 
     package init(
-        plan: NodePlan, folder: String, directory: StateDirectory, loop: EventLoop,
-        namespace: NetworkNamespace, record: @escaping @Sendable (RecordedProcess) -> Void
+        plan: NodePlan, names: [HostPlan] = [], folder: String, directory: StateDirectory, loop: EventLoop,
+        namespace: NetworkNamespace, record: @escaping @Sendable (RecordedProcess) -> Void,
+        program: String? = nil, of host: NodeRuntime? = nil
     ) {
         self.plan = plan
+        self.names = names
         self.folder = folder
         self.directory = directory
         self.loop = loop
         self.namespace = namespace
         self.record = record
-        state = plan.process.isNothing ? .idle : .waiting
+        self.program = program
+        self.host = host
+        own = plan.process.isNothing ? .idle : .waiting
+        state = own
+        if host == nil { programs = plan.process.programs.map(runtime) }
+    }
+
+    /// Its state is that of all of it.
+    func settle() {
+        loop.preconditionCurrent()
+        state = whole
+        host?.settle()
     }
 
     /// The process of the `run` command.
@@ -91,7 +125,7 @@ package final class NodeRuntime: @unchecked Sendable {
     package var place: String { plan.place }
 
     func become(_ state: State) {
-        loop.sync { self.state = state }
+        loop.sync { self.own = state }
     }
 
     // MARK: - Entering
@@ -105,12 +139,17 @@ package final class NodeRuntime: @unchecked Sendable {
             return (
                 NodeEntrance(
                     pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
-                    directory: self.folder), node
+                    directory: self.folder,
+                    capabilities: self.plan.process.confinement.commandCapabilities.bits), node
             )
         }
     }
 
     private func liveInit() throws(ApplianceError) -> Pidfd {
+        if program != nil {
+            guard let host else { throw .cancelled }
+            return try host.liveInit()
+        }
         if let initProcess, !initProcess.hasEnded { return initProcess }
         guard !closing else { throw .cancelled }
         try directory.createNode(plan.name)
@@ -119,18 +158,16 @@ package final class NodeRuntime: @unchecked Sendable {
         if mkdir(files, 0o755) != 0, errno != EEXIST { throw .system("cannot make \(files)", errno: errno) }
         try writeSmall(hosts, hostsText)
         try writeSmall(resolver, "# Nothing in the topology resolves names beside /etc/hosts.\n")
+        try putFiles()
         do throws(SystemError) {
-            let started = try ProcessLauncher.startInit(
-                in: namespace,
-                view: NodeView(
-                    hostname: DerivedNames.node(plan.name), directory: directory.nodePath(plan.name),
-                    topologyDirectory: folder,
-                    binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
+            var refused: [String] = []
+            let started = try ProcessLauncher.startInit(in: namespace, view: view) { refused = $0 }
+            if !refused.isEmpty { tell(refused: refused) }
             initProcess = started
             if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
             return started
         } catch {
-            throw ApplianceError(.failed, "\(place): \(error)")
+            throw ApplianceError(.failed, "\(place): \(error)", hint: viewHint(error))
         }
     }
 
@@ -142,8 +179,11 @@ package final class NodeRuntime: @unchecked Sendable {
     ///   `cancellation` is raised.
     package func bringUp(_ cancellation: Cancellation) throws(ApplianceError) {
         let isIdle = loop.sync {
-            if self.state != .idle { self.cancellation = cancellation }
-            return self.state == .idle
+            if self.own != .idle {
+                self.cancellation = cancellation
+                self.following.wanted += 1
+            }
+            return self.own == .idle
         }
         guard !isIdle else { return }
         let (entrance, node) = try enter()
@@ -159,9 +199,12 @@ package final class NodeRuntime: @unchecked Sendable {
             }
             guard end == .exited(0) else { throw failed("setup \(end.summary)", command, end) }
         }
+        if !programs.isEmpty { become(.starting) }
+        try eachProgram { program throws(ApplianceError) in try program.bringUp(cancellation) }
         guard let run = plan.process.run else {
             try waitUntilReady(nil, entrance, node, cancellation)
             become(.ready)
+            try follow(cancellation)
             return
         }
         become(.starting)
@@ -172,14 +215,15 @@ package final class NodeRuntime: @unchecked Sendable {
         }
         try waitUntilReady(child, entrance, node, cancellation)
         loop.sync {
-            self.state = .ready
+            self.own = .ready
             self.watch(child)
         }
+        try follow(cancellation)
     }
 
-    private func openLog() throws(ApplianceError) -> OutputLog {
+    func openLog() throws(ApplianceError) -> OutputLog {
         if let log { return log }
-        let opened = try OutputLog(loop: loop, path: directory.outputPath(plan.name))
+        let opened = try OutputLog(loop: loop, path: directory.outputPath(plan.name, program: program))
         log = opened
         return opened
     }
@@ -190,21 +234,36 @@ package final class NodeRuntime: @unchecked Sendable {
     func spawn(
         _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
     ) throws(ApplianceError) -> Pidfd {
+        let account = mark == nil ? nil : try self.account()
+        let bounds = mark == nil ? nil : try self.bounds(log)
         do throws(SystemError) {
-            var started = entrance.command(command, output: log.writeEnd)
-            if let mark { started.limits = mark.limits }
-            return try ProcessLauncher.spawn(started, node: node)
+            var started = (account.map { entrance.becoming($0, plan) } ?? entrance).command(
+                command, output: log.writeEnd)
+            if let mark {
+                started.rights = plan.process.confinement.rights(of: account)
+                started.limits = mark.limits.merging(bounds?.limits ?? [:]) { $1 }
+                started.controlGroups = bounds?.group?.entrances ?? []
+                loop.sync {
+                    log.begin()
+                    (self.host ?? self).following.wanted += 1
+                }
+            }
+            return try withExtendedLifetime(bounds) { () throws(SystemError) in
+                try ProcessLauncher.spawn(started, node: node)
+            }
         } catch {
             throw ApplianceError(
                 .failed, "\(place): \(error)",
-                hint: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must exist")
+                hint: access(folder, X_OK) != 0
+                    ? "the folder \(folder) must exist"
+                    : plan.process.confinement.user != nil && !UserNamespace.hasOtherUsers ? Self.otherUsersHint : nil)
         }
     }
 
-    private func waitUntilReady(
+    func waitUntilReady(
         _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ cancellation: Cancellation, isWatched: Bool = false
     ) throws(ApplianceError) {
-        let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
+        let probe = readinessProbe(entrance, node)
         let deadline = monotonicTime() + readyTimeout
         var wait = Duration.milliseconds(5)
         if let child, plan.process.ready == .started { watchFirstMoments(of: child, cancellation) }
@@ -212,7 +271,8 @@ package final class NodeRuntime: @unchecked Sendable {
             try cancellation.check()
             if let child, child.hasEnded {
                 let end = (try? child.statusIfEnded()) ?? .exited(0)
-                let (what, run) = ("its application \(end.summary) before it was ready", plan.process.run ?? "")
+                let memory = loop.sync { self.noteMemory() } ?? ""
+                let (what, run) = ("\(subject) \(end.summary)\(memory) before it was ready", plan.process.run ?? "")
                 // If the loop watches the child, it sets the node's state.
                 throw isWatched ? failure(what, run, end) : failed(what, run, end)
             }
@@ -220,7 +280,7 @@ package final class NodeRuntime: @unchecked Sendable {
             if try probe.holds(timeout: max(.milliseconds(100), min(left, .seconds(5))), cancellation) { return }
             guard left > .zero else {
                 throw failed(
-                    "it was not ready within \(seconds(readyTimeout)): \(probe.summary)",
+                    "\(program.map { "program \($0)" } ?? "it") was not ready within \(seconds(readyTimeout)): \(probe.summary)",
                     plan.process.run ?? plan.process.setup.last ?? "")
             }
             cancellation.sleep(min(wait, left))
@@ -243,7 +303,7 @@ package final class NodeRuntime: @unchecked Sendable {
     }
 
     /// The error of `up`: the node, the command, how it ended, and the last lines of its log.
-    private func failure(
+    func failure(
         _ what: String, _ command: String, _ end: ProcessExit? = nil
     ) -> ApplianceError {
         let lines = loop.sync { self.log?.tail(lines: 20) ?? [] }
@@ -261,63 +321,12 @@ package final class NodeRuntime: @unchecked Sendable {
         let refusals = ["Invalid argument", "Operation not permitted"]
         guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers
         else { return nil }
-        return "if it changes its user: let it stay root, or give this user subordinate ones (newuidmap of the package "
-            + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
+        return "if it changes its user: \(Self.otherUsersHint)"
     }
 
-    // MARK: - Brought back by a check or an operator, in a thread of the caller's
-
-    /// Makes the node's application ready again: waits for the running one, or starts it.
-    ///
-    /// - Parameters:
-    ///   - anew: One that runs is ended first.
-    ///   - why: The reason of a restart, for its event.
-    /// - Throws: `ApplianceError` if the application does not start or is not ready in time, or if `cancellation` is
-    ///   raised.
-    package func bringBack(
-        anew: Bool, why: String = "a check restarted it", _ cancellation: Cancellation
-    ) throws(ApplianceError) {
-        guard let run = plan.process.run else { return }
-        let running: (child: Pidfd?, isWhole: Bool) = loop.sync {
-            self.pause = Self.shortestPause
-            if let process = self.process, !process.hasEnded, !anew { return (process, true) }
-            // From here on nothing else starts it.
-            self.attempt += 1
-            self.state = .starting
-            let child = self.process
-            if let child { self.loop.unwatch(child.descriptor) }
-            self.process = nil
-            return (child, false)
-        }
-        if running.isWhole {
-            let (entrance, node) = try enter()
-            try waitUntilReady(running.child, entrance, node, cancellation, isWatched: true)
-            return
-        }
-        if let old = running.child { CommandRun.end(old) }
-        waitForDyingInit()
-        let (entrance, node) = try enter()
-        let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
-        try endEarlierRuns(in: node)
-        let child = try spawn(run, entrance, node, log, mark: newRun())
-        loop.sync {
-            self.restarts += 1
-            self.process = child
-            self.startedAt = monotonicTime()
-            self.restarted?(self, why)
-        }
-        try waitUntilReady(child, entrance, node, cancellation)
-        loop.sync {
-            self.state = .ready
-            self.watch(child)
-        }
-    }
-
-    /// An init that was killed ends when all of the node's processes have been reaped.
-    func waitForDyingInit() {
-        guard let current = loop.sync({ self.initProcess }), isDying(current.pid) else { return }
-        if current.waitForEnd(within: .seconds(5)) { _ = try? current.statusIfEnded() }
-    }
+    private static let otherUsersHint =
+        "let it stay root, or give this user subordinate ones (newuidmap of the package "
+        + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
 
     // MARK: - Staying up, on the loop's thread
 
@@ -327,8 +336,8 @@ package final class NodeRuntime: @unchecked Sendable {
             guard let end = try? child.statusIfEnded() else { return }
             loop.unwatch(child.descriptor)
             process = nil
-            lastEnd = end.summary
-            log?.note("\(plan.name): its application \(end.summary)")
+            lastEnd = end.summary + (noteMemory() ?? "")
+            log?.note("\(plan.name): \(subject) \(lastEnd ?? "")")
             guard !closing else { return }
             ended?(self, end)
             let again =
@@ -338,10 +347,10 @@ package final class NodeRuntime: @unchecked Sendable {
                 case .onFailure: end != .exited(0)
                 }
             guard again else {
-                state = end == .exited(0) ? .ended : .failed
+                own = end == .exited(0) ? .ended : .failed
                 return
             }
-            state = .restarting
+            own = .restarting
             if monotonicTime() - startedAt > Self.longestPause { pause = Self.shortestPause }
             loop.after(pause) { [weak self] in self?.restart() }
             pause = min(pause * 2, Self.longestPause)
@@ -350,13 +359,14 @@ package final class NodeRuntime: @unchecked Sendable {
 
     /// The error that an application's end means while others still come up.
     package func unexpectedEnd(_ end: ProcessExit) -> ApplianceError {
-        failure("its application \(end.summary)", plan.process.run ?? "", end)
+        failure("\(subject) \(end.summary)", plan.process.run ?? "", end)
     }
 
     /// Ends everything in the node. On the loop's thread.
     package func close() {
         loop.preconditionCurrent()
         closing = true
+        for program in programs { program.close() }
         if let process {
             loop.unwatch(process.descriptor)
             try? process.signal(SIGKILL)
@@ -368,6 +378,7 @@ package final class NodeRuntime: @unchecked Sendable {
     /// Waits until everything in the node has ended. On the loop's thread, after `close`.
     package func finish() {
         loop.preconditionCurrent()
+        for program in programs { program.finish() }
         // Its init ends only when the last process of the node has been reaped.
         for child in [process, initProcess] {
             guard let child, child.waitForEnd(within: .seconds(5)) else { continue }
@@ -377,5 +388,7 @@ package final class NodeRuntime: @unchecked Sendable {
         initProcess = nil
         log?.close()
         log = nil
+        memory = nil
+        if program == nil { groups?.remove(node: plan.name) }
     }
 }

@@ -17,10 +17,13 @@ final class OutputLog {
     let writeEnd: Int32
     private let path: String
     private var size = 0
+    /// Where what the program has written since its last start begins.
+    private var place: LogPlace
 
     init(loop: EventLoop, path: String) throws(ApplianceError) {
         self.loop = loop
         self.path = path
+        place = LogPlace(path: path, offset: 0, start: 0)
         file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
         guard file >= 0 else { throw .storage("cannot write \(path)", errno: errno) }
         var ends: [Int32] = [-1, -1]
@@ -32,7 +35,23 @@ final class OutputLog {
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         (readEnd, writeEnd) = (ends[0], ends[1])
         _ = fcntl(readEnd, F_SETFL, O_NONBLOCK)
+        size = Int(max(0, lseek(file, 0, SEEK_END)))
         loop.watch(readEnd) { [unowned self] _ in take() }
+    }
+
+    /// The program is about to be started: what it writes from now on is of this start.
+    func begin() {
+        loop.preconditionCurrent()
+        drain()
+        place.offset = size
+        place.start += 1
+    }
+
+    /// Where what has been written since the last start is, all of it.
+    var written: LogPlace {
+        loop.preconditionCurrent()
+        drain()
+        return place
     }
 
     func close() {
@@ -75,6 +94,7 @@ final class OutputLog {
             let notice = Array("tapline: the log had reached \(Self.bound >> 20) MiB and was started over\n".utf8)
             writeAll(file, notice)
             size = notice.count
+            place.offset = 0
         }
         if writeAll(file, bytes) { size += bytes.count }
     }

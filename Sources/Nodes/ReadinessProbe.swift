@@ -12,6 +12,20 @@ struct ReadinessProbe {
     let namespace: NetworkNamespace
     let entrance: NodeEntrance
     let node: Pidfd
+    /// What is asked, if it is something that a command, TCP and HTTP do not ask.
+    let inquiry: NodeInquiry?
+
+    /// - Parameter log: Where the log of a program of the node is.
+    init(
+        plan: ReadinessPlan, namespace: NetworkNamespace, entrance: NodeEntrance, node: Pidfd,
+        log: @escaping @Sendable (_ program: String?) -> LogPlace?
+    ) {
+        self.plan = plan
+        self.namespace = namespace
+        self.entrance = entrance
+        self.node = node
+        if case .question(let question) = plan { inquiry = NodeInquiry(question, log: log) } else { inquiry = nil }
+    }
 
     /// The condition that is waited for, as the end of a sentence.
     var summary: String {
@@ -21,6 +35,7 @@ struct ReadinessProbe {
         case .tcp(let address, let port): "no TCP connection to \(address) port \(port)"
         case .http(let address, let port, let path, _, let status):
             "no answer with status \(status) for \(path) from \(address) port \(port)"
+        case .question(let question): summary(of: question)
         }
     }
 
@@ -45,6 +60,21 @@ struct ReadinessProbe {
             let request = "GET \(path) HTTP/1.0\r\nHost: \(host)\r\nConnection: close\r\nUser-Agent: tapline\r\n\r\n"
             guard writeAll(socket, Array(request.utf8)) else { return false }
             return answer(socket, timeout) == status
+        case .question:
+            // A datagram may be lost, and is then sent again.
+            let failure = inquiry?.failure(entrance, in: namespace, timeout: min(timeout, .seconds(1)), cancellation)
+            return failure == nil
+        }
+    }
+
+    private func summary(of question: NodeQuestion) -> String {
+        switch question {
+        case .datagram(let address, let port, _, let expect):
+            "no answer \(expect.map { "with \($0) " } ?? "")from UDP port \(port) of \(address)"
+        case .log(let pattern, _): "no line of its log has \(pattern)"
+        case .file(let path): "there is no file \(path)"
+        case .dns(let server, _, let question, let expect):
+            "\(server) does not answer with \(expect ?? "a record") for \(question.name) \(question.type.word)"
         }
     }
 

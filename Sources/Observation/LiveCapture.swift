@@ -25,13 +25,15 @@ package final class LiveCapture {
         package var snapLength: Int?
         /// Cuts superframes into the frames that a wire would carry.
         package var cutsSegments: Bool
+        /// Puts the TLS keys of the nodes into the file. They are secrets, and who may capture need not have them.
+        package var hasKeys: Bool
         /// When the capture ends.
         package var limits: CaptureLimits
 
         /// Memberwise.
         package init(
             node: String? = nil, interface: String? = nil, service: String? = nil, onlyDropped: Bool = false,
-            filter: String? = nil, snapLength: Int? = nil, cutsSegments: Bool = false,
+            filter: String? = nil, snapLength: Int? = nil, cutsSegments: Bool = false, hasKeys: Bool = true,
             limits: CaptureLimits = CaptureLimits()
         ) {
             self.node = node
@@ -41,6 +43,7 @@ package final class LiveCapture {
             self.filter = filter
             self.snapLength = snapLength
             self.cutsSegments = cutsSegments
+            self.hasKeys = hasKeys
             self.limits = limits
         }
     }
@@ -88,14 +91,16 @@ package final class LiveCapture {
         self.network = network
         try Self.check(options, network)
         var request = CaptureRequest(
-            interfaces: Self.interfaces(options, network), snapLength: options.snapLength.map { max(14, $0) })
+            interfaces: Self.interfaces(options, network),
+            // What is said of a frame follows from its headers, however little of it is written.
+            snapLength: options.snapLength.map { max(FrameDescriber.headLength, $0) })
         // What a person wrote is judged by itself first: so the message names their words.
         try request.match(options.filter)
         try request.match(Self.expression(options, network))
         let (section, places) = Self.section(options, description, network)
         self.places = places
         frames = try LiveFrames(client, request)
-        keys = description.nodes.compactMap(\.folder).map { KeyLogFile("\($0)/SSLKEYLOGFILE") }
+        keys = options.hasKeys ? description.nodes.compactMap(\.folder).map { KeyLogFile("\($0)/SSLKEYLOGFILE") } : []
         file = try CaptureFile(to: target, section, limits: options.limits, isCancelled: isCancelled)
         try take(frames.table)
         try file?.flush()
@@ -157,8 +162,16 @@ package final class LiveCapture {
     private func isWanted(_ frame: CapturedFrame, _ notes: FrameNotes) -> Bool {
         if let node = options.node, notes.node != node { return false }
         // What the engine writes has no entry of its own: its packet has passed the filter.
-        if let service = options.service, frame.direction == .received, notes.service != service { return false }
-        return true
+        guard let service = options.service, frame.direction == .received, notes.service != service else { return true }
+        return notes.entry == nil && notes.drop != nil && isFor(service, notes)
+    }
+
+    /// True if a packet that no entry took has an address of the service.
+    private func isFor(_ service: String, _ notes: FrameNotes) -> Bool {
+        guard let ends = notes.ends, let service = network.services.first(where: { $0.name == service }) else {
+            return false
+        }
+        return service.addresses.contains { $0.contains(ends.source) || $0.contains(ends.destination) }
     }
 
     /// The index of a place in the section, which may be new.

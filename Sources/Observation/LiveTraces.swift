@@ -21,17 +21,24 @@ package final class LiveTraces {
         package var explains: Bool
         /// The limits of the tracer.
         package var limits: PacketTracer.Limits
+        /// What engines copy.
+        package var scope: TraceScope
+        /// The option that named the sender.
+        package var senderOption: String
 
         /// Memberwise.
         package init(
             selection: TraceSelection = TraceSelection(), filter: String? = nil, oneIn: Int = 1,
-            explains: Bool = false, limits: PacketTracer.Limits = PacketTracer.Limits()
+            explains: Bool = false, limits: PacketTracer.Limits = PacketTracer.Limits(),
+            scope: TraceScope = .byLoad, senderOption: String = "--from"
         ) {
             self.selection = selection
             self.filter = filter
             self.oneIn = oneIn
             self.explains = explains
             self.limits = limits
+            self.scope = scope
+            self.senderOption = senderOption
         }
     }
 
@@ -41,6 +48,8 @@ package final class LiveTraces {
     private let frames: LiveFrames
     private var session: TraceSession
     private let rules: NodeRules?
+    /// True if engines copy only what the filter matches, because the topology is busy.
+    private let isNarrow: Bool
     /// Records that came before the end, and for which there was no time.
     private var unread: UInt64 = 0
     /// True when the topology has gone.
@@ -62,7 +71,7 @@ package final class LiveTraces {
         self.client = client
         let network = TracedNetwork(try client.description(entries: true))
         self.network = network
-        let problems = options.selection.problems(in: network)
+        let problems = options.selection.problems(in: network, sender: options.senderOption)
         if let first = problems.first {
             throw ApplianceError(.usage, first, details: Array(problems.dropFirst()))
         }
@@ -70,8 +79,10 @@ package final class LiveTraces {
         let written = try FrameMatch(options.filter)
         var request = CaptureRequest(
             oneIn: options.oneIn > 1 ? options.oneIn : nil, snapLength: Self.snapLength)
-        try request.match(
-            TraceFilter.whole(options.filter, TraceFilter.expression(options.selection, network), network))
+        let scope = try options.scope.decided(client, oneIn: options.oneIn)
+        let narrow = TraceFilter.whole(options.filter, TraceFilter.expression(options.selection, network), network)
+        try request.match(scope == .everything ? TraceFilter.wide(options.filter) : narrow)
+        isNarrow = scope == .busy && narrow != nil
         // Marks come first: no packet is followed that they miss.
         rules =
             options.explains
@@ -81,12 +92,18 @@ package final class LiveTraces {
         session = TraceSession(
             options.selection, limits: options.limits,
             wants: written.map { match in { match.matches($0) } })
+        session.blindness = isNarrow ? .filter : options.oneIn > 1 ? .sample : nil
         if let rules { session.rules = RuleTraces(nodes: rules.nodes) }
         try take(frames.table)
     }
 
-    /// What a person should know before the first trace: where drops are not explained.
-    package var remarks: [String] { rules?.remarks ?? [] }
+    /// What a person should know before the first trace: where drops are not explained, and what cannot be followed.
+    package var remarks: [String] {
+        let busy =
+            "the topology is too busy to follow every packet: the filter is tried at every hop, and a packet that an "
+            + "application changes so that it does not match any more is followed to there"
+        return (isNarrow ? [busy] : []) + (rules?.remarks ?? [])
+    }
 
     /// True if as many packets as were asked for have been shown; only answers may follow.
     package var isFull: Bool { session.isFull }

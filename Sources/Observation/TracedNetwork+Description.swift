@@ -18,7 +18,7 @@ extension TracedNetwork {
                         Leg(
                             interface: leg.interface, macs: leg.macs.compactMap { MACAddress($0) },
                             addresses: leg.addresses.compactMap { IPAddress($0) })
-                    }, prefixes: node.prefixes.compactMap { IPPrefix($0) })
+                    }, prefixes: node.prefixes.compactMap { IPPrefix($0) }, application: node.application)
             }, entries: entries,
             services: description.services.map { service in
                 Service(

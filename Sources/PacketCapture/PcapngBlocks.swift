@@ -67,6 +67,12 @@ struct PcapngBlocks: Sendable {
         option(code, PcapngText.octets(text))
     }
 
+    /// A comment, as a line: scapy refuses a comment without a line's end, and the draft lets it have one.
+    mutating func option(comment: String) {
+        guard !comment.isEmpty else { return }
+        option(1, PcapngText.octets(comment) + [0x0A])
+    }
+
     /// The end of the options.
     mutating func endOfOptions() { append(UInt32(0)) }
 

@@ -43,7 +43,7 @@ public struct PcapngEncoder: Sendable {
             block.append(UInt16(0))
             // The section's length is not known while it is written.
             block.append(UInt64.max)
-            for comment in section.comments { block.option(1, text: comment) }
+            for comment in section.comments { block.option(comment: comment) }
             block.option(2, text: section.hardware)
             block.option(3, text: section.system)
             block.option(4, text: section.application)
@@ -103,7 +103,7 @@ public struct PcapngEncoder: Sendable {
 
     private static func appendOptions(_ packet: PcapngPacket, to block: inout PcapngBlocks) {
         let start = block.octets.count
-        for comment in packet.comments { block.option(1, text: comment) }
+        for comment in packet.comments { block.option(comment: comment) }
         if let direction = packet.direction { block.option(2, direction.rawValue) }
         if packet.lostBefore > 0 { block.option(4, packet.lostBefore) }
         if let identifier = packet.identifier { block.option(5, identifier) }

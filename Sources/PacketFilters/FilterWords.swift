@@ -2,7 +2,7 @@
 ///
 /// Where libpcap is asked again and again for the place of a fault, names of hosts are replaced: each would be looked up by
 /// DNS again, which may take seconds. A word that is missing here is taken for a name, so only the place can be wrong.
-enum FilterWords {
+package enum FilterWords {
     /// `text` with every word that is a name replaced by one that is found without DNS.
     static func withoutNames(_ text: String) -> String {
         var result = ""
@@ -23,7 +23,8 @@ enum FilterWords {
         return result
     }
 
-    private static func isName(_ word: String) -> Bool {
+    /// True if a word can only be the name of a host, a network or a service.
+    package static func isName(_ word: String) -> Bool {
         guard word.contains(where: \.isLetter), !word.contains(":"), !word.contains("\\"), !word.contains("$") else {
             return false
         }

@@ -165,6 +165,8 @@ public enum ReadinessPlan: Sendable, Hashable {
     case tcp(address: IPAddress, port: UInt16)
     /// When a GET of the path answers with the status.
     case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int)
+    /// When something that is asked inside the node is as it should be.
+    case question(NodeQuestion)
 }
 
 /// The reaction to the end of an application's process while the topology is up.
@@ -178,18 +180,32 @@ public enum RestartPolicy: String, Sendable, Codable, Hashable, CaseIterable {
 public struct ProcessPlan: Sendable, Hashable {
     /// Shell commands that must each exit with status 0, in order, before `run` starts.
     public var setup: [String]
+    /// Programs that run beside the application, and are ready before it starts.
+    public var programs: [ProgramPlan] = []
     /// The shell command that is the application; nil if the kernel does the job (nftables, routing).
     public var run: String?
+    /// Shell commands that must each exit with status 0, in order, whenever the programs have become ready. Only then
+    /// the node is ready.
+    public var after: [String] = []
     /// When it counts as ready.
     public var ready: ReadinessPlan
     /// How long it may take to become ready, in milliseconds.
     public var readyTimeout: Int
     /// The reaction to its end.
     public var restart: RestartPolicy
+    /// The shell command that makes the application read its changed files; nil: it is started again.
+    public var reload: String?
+    /// Who `run` and the programs are, and what they may do.
+    public var confinement = ConfinementPlan()
     /// The nodes that must be ready before `setup` starts.
     public var depends: [String]
+    /// Those of `depends` that must be healthy as well.
+    public var healthy: [String] = []
     /// Variables beside PATH, HOME, TERM, LANG and Tapline's own (TAPLINE_TOPOLOGY, TAPLINE_NODE, TAPLINE_DIR).
     public var environment: [String: String]
+
+    /// Where commands look for programs, unless `environment` has another PATH.
+    public static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
     /// Memberwise.
     public init(
@@ -230,6 +246,10 @@ public struct NodePlan: Sendable, Hashable {
     public var sysctls: [SysctlPlan]
     /// Names for its hosts file beside its own.
     public var hosts: [HostPlan]
+    /// What it sees of the machine's files.
+    public var filesystem = FilesystemPlan()
+    /// The files that it gets, before anything runs in it.
+    public var files: [FilePlan] = []
     /// Its process.
     public var process: ProcessPlan
 

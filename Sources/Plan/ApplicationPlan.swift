@@ -98,6 +98,8 @@ public struct HealthCheckPlan: Sendable, Hashable {
         case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int, body: String?)
         /// A shell command inside the node that exits with status 0.
         case command(String)
+        /// Something that is asked inside the node.
+        case question(NodeQuestion)
         /// A packet through the node, from one leg to the other.
         case heartbeat(HeartbeatPlan)
     }
@@ -118,6 +120,8 @@ public struct HealthCheckPlan: Sendable, Hashable {
     public var rise: Int
     /// Failures in a row that make it down.
     public var fall: Int
+    /// Of a command that differs from instance to instance: the command of each, by its node. Empty: all have the same one.
+    public var ownCommands: [String: String] = [:]
 
     /// Memberwise.
     public init(

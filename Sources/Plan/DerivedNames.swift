@@ -16,6 +16,17 @@ public enum DerivedNames {
         isUsable(name, limit: 63) && name != "fabric" ? name : derived(name)
     }
 
+    /// Where the folders of all topologies are.
+    public static let root = "/run/tapline"
+
+    /// The folder of a node, `$TAPLINE_DIR`.
+    public static func folder(topology name: String, node: String) -> String {
+        "\(root)/\(topology(name))/nodes/\(self.node(node))"
+    }
+
+    /// The folder that all nodes of a topology share, `$TAPLINE_SHARE`.
+    public static func share(topology name: String) -> String { "\(root)/\(topology(name))/share" }
+
     /// The namespace of a node.
     public static func namespace(topology name: String, node: String) -> String {
         "\(topology(name))-\(self.node(node))"

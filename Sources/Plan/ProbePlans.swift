@@ -86,6 +86,8 @@ public struct PathPlan: Sendable, Hashable {
 
     /// How many packets can be sent.
     public static let counts = 1...100_000
+    /// The most distinct paths that are told apart.
+    public static let mostPaths = 256
 
     /// Memberwise.
     public init(

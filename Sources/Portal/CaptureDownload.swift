@@ -37,6 +37,8 @@ enum CaptureDownload {
             // An entry by hand is no service.
             service: details.sample.services.contains { $0.name == service } ? service : nil, onlyDropped: false,
             filter: form["filter"].map { String($0.prefix(1000)) }, snapLength: nil, cutsSegments: false,
+            // They are secrets of the nodes, and everybody who sees the page may download.
+            hasKeys: false,
             limits: CaptureLimits(
                 packets: UInt64(packets), end: monotonicTime() + .seconds(seconds)))
         var ends: [Int32] = [-1, -1]

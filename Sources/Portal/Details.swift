@@ -55,7 +55,9 @@ struct Details {
         <input type="hidden" name="secret" value="\(secret)"><input type="hidden" name="arrow" value="\(index)">
         <input type="hidden" name="v" value="\(version)">
         <p class="hint">Frames of this service at \(escaped(drawing.boxes[arrow.to].name)) on interface \
-        \(escaped(drawing.bars[arrow.sendBar].name)), as pcapng for Wireshark; at most \(Self.mostOctets >> 20) MiB.</p>
+        \(escaped(drawing.bars[arrow.sendBar].name)), as pcapng for Wireshark; at most \(Self.mostOctets >> 20) MiB.
+        The TLS keys of the nodes are not in it, because everybody who sees this page may download it: \
+        <code>tapline capture</code> has them.</p>
         <label>Filter <input name="filter" maxlength="1000" placeholder="tcp port 80" autocomplete="off"></label>
         <label>Packets <input name="packets" type="number" min="1" max="\(Self.mostPackets)" value="1000"></label>
         <label>Seconds <input name="seconds" type="number" min="1" max="\(Self.mostSeconds)" value="10"></label>

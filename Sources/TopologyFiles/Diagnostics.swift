@@ -21,7 +21,7 @@ public struct TopologyError: Error, Hashable, Sendable, CustomStringConvertible 
 ///
 /// `error` is for a part that cannot work or has two meanings; `remark` for a part that works but is hardly intended.
 package final class Diagnostics {
-    private let path: String
+    let path: String
     private let lines: [Substring]
     /// The lines of the included files, by the paths in their places.
     private var included: [String: [Substring]] = [:]
@@ -143,7 +143,7 @@ package final class Diagnostics {
     }
 
     /// The lines of an included file, or of the topology file; nil if that file could not be read.
-    private func lines(of file: String?) -> [Substring]? {
+    func lines(of file: String?) -> [Substring]? {
         guard let file else { return lines }
         return included[file]
     }

@@ -194,7 +194,7 @@ extension FileReader {
             return nil
         }
         let alters = nodes.flag(fields["alters"], "`alters`")?.value ?? false
-        return node.map { RawCommand(node: $0, command: command.value, alters: alters) }
+        return node.map { RawCommand(node: $0, command: command, alters: alters) }
     }
 
     private func fileInFolder(_ node: Node?) -> String? {

@@ -50,14 +50,14 @@ extension FileReader {
         text.contains =
             (nodes.texts(fields["output"], "`output`") + nodes.texts(fields["contains"], "`contains`")).map(\.value)
         text.lacks = nodes.texts(fields["lacks"], "`lacks`").map(\.value)
-        text.matches = nodes.list(fields["matches"]).compactMap { pattern($0, "`matches`") }
+        text.matches = nodes.list(fields["matches"]).compactMap { regularExpression($0, "`matches`") }
         text.json = fields["json"].map(document) ?? []
         text.jsonLines = nodes.list(fields["json-line"]).map(document)
         text.lacksJSONLines = nodes.list(fields["lacks-json-line"]).map(document)
         return text
     }
 
-    private func pattern(_ node: Node, _ what: String) -> String? {
+    func regularExpression(_ node: Node, _ what: String) -> String? {
         guard let pattern = nodes.text(node, what) else { return nil }
         do {
             _ = try Regex(pattern.value)
@@ -105,7 +105,7 @@ extension FileReader {
         var demands: [JSONExpectation.Demand] = []
         if let value = fields["equals"] { demands.append(.equals(jsonValue(value))) }
         demands += nodes.texts(fields["contains"], "`contains`").map { .contains($0.value) }
-        demands += nodes.list(fields["matches"]).compactMap { pattern($0, "`matches`") }.map { .matches($0) }
+        demands += nodes.list(fields["matches"]).compactMap { regularExpression($0, "`matches`") }.map { .matches($0) }
         if let exists = nodes.flag(fields["exists"], "`exists`") { demands.append(.exists(exists.value)) }
         if let count = number(fields["count"], "`count`") { demands.append(.count(count)) }
         return demands

@@ -38,6 +38,8 @@ extension FileReader {
                 .http(
                     address: $0.address, port: $0.port, path: $0.path, host: $0.host, status: $0.status, body: body)
             }
+        case _ where Grammar.questionKinds.contains(kind):
+            return question(kind, fields, of: "a health check").map { .question($0) }
         default:
             return fields[kind].flatMap { heartbeat($0, isNegative: kind == "negative-heartbeat") }
                 .map { .heartbeat($0) }
@@ -60,8 +62,9 @@ extension FileReader {
             case "heartbeat": Timing(interval: 100)
             case "negative-heartbeat": Timing(interval: 1_000, timeout: 100, rise: 3, fall: 1)
             case "neighbour", "echo": Timing(interval: 1_000)
-            case "tcp": Timing(interval: 2_000, timeout: 1_000)
-            case "http": Timing(interval: 2_000, timeout: 2_000)
+            case "tcp", "udp": Timing(interval: 2_000, timeout: 1_000)
+            case "log", "file": Timing(interval: 1_000, timeout: 1_000)
+            case "http", "dns": Timing(interval: 2_000, timeout: 2_000)
             default: Timing(interval: 5_000, timeout: 5_000, fall: 2)
             }
         }

@@ -86,7 +86,7 @@ extension FileReader {
         let fields = nodes.fields(value, "instance \(quoted(node.name.value))", Grammar.instance)
         instance.weight = nodes.integer(fields["weight"], "the weight", in: Grammar.weights)
         instance.priority = nodes.integer(fields["priority"], "the priority", in: Grammar.priorities)
-        own(&node, fields)
+        own(&node, fields, ofInstance: true)
         addresses(of: &node, fields)
     }
 
@@ -106,6 +106,7 @@ extension FileReader {
         for node in nodes.list(fields["health"]) {
             if let check = health(node, of: fields.subject) { application.health.append(check) }
         }
+        application.health += programHealth(fields)
         application.drain = nodes.duration(fields["drain"], "`drain`")?.value
         if let node = fields["damping"] { application.damping = damping(node) }
         if let node = fields["scale"] { application.scale = scale(node) }

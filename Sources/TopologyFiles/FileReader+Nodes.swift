@@ -45,13 +45,16 @@ extension FileReader {
             }
         }
         own(&node, fields)
-        guard kind == .application, fields.pairs.contains(where: { Grammar.redundancyKeys.contains($0.key.value) })
+        guard kind == .application,
+            hasProgramHealth(fields) || fields.pairs.contains(where: { Grammar.redundancyKeys.contains($0.key.value) })
         else { return ([node], nil) }
         return instances(of: node, fields)
     }
 
     /// Reads the keys that every node may have; values without a key stay as they are.
-    func own(_ node: inout RawNode, _ fields: Fields) {
+    ///
+    /// - Parameter ofInstance: Whether they are an instance's, which replace those of its application.
+    func own(_ node: inout RawNode, _ fields: Fields, ofInstance: Bool = false) {
         if let prefixes = fields["prefixes"] {
             node.prefixes = nodes.list(prefixes).compactMap { nodes.prefix($0, "a network behind \(fields.subject)") }
         }
@@ -61,7 +64,12 @@ extension FileReader {
         if let offload = nodes.flag(fields["offload"], "`offload`") { node.offload = offload.value }
         if let judged = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`") { node.antiSpoofing = judged }
         process(&node, fields)
+        files(&node, fields)
+        if let filesystem = fields["filesystem"] { node.filesystem = self.filesystem(filesystem) }
+        confinement(&node.process.confinement, fields)
+        programs(&node, fields, ofInstance: ofInstance)
         kernel(&node, fields)
+        for (_, value) in fields.pairs { node.expressionPlaces.merge(value.expressionPlaces()) { _, own in own } }
     }
 
     func addresses(_ node: Node) -> [Located<RawAddress>] {
@@ -125,36 +133,21 @@ extension FileReader {
             node.process.setup = nodes.texts(setup, "a command of `setup`").map { command($0, "a command of `setup`") }
         }
         if let run = nodes.text(fields["run"], "`run`") { node.process.run = command(run, "`run`") }
-        if let depends = fields["depends"] { node.depends = nodes.texts(depends, "`depends`") }
+        if let reload = nodes.text(fields["reload"], "`reload`") { node.process.reload = command(reload, "`reload`") }
+        if let depends = fields["depends"] { dependencies(&node, depends) }
         if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`") {
             node.process.readyTimeout = timeout.value
         }
         if let restart: Located<RestartPolicy> = nodes.choice(fields["restart"], "`restart`") {
             node.process.restart = restart.value
         }
-        for (key, value) in nodes.textMap(fields["environment"], "`environment`") {
-            let octets = Array(key.value.utf8)
-            let isLegal =
-                octets.first.map { !(0x30...0x39).contains($0) } ?? false
-                && octets.allSatisfy {
-                    $0 == 0x5F || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0 & 0xDF) && $0 > 0x40
-                }
-            if !isLegal || key.value.hasPrefix("TAPLINE_") {
-                diagnostics.error(
-                    key.origin,
-                    isLegal
-                        ? "\(quoted(key.value)) is one of Tapline's own variables"
-                        : "\(quoted(key.value)) cannot be the name of a variable",
-                    hint: isLegal ? "choose a name without TAPLINE_" : "use letters, digits and _")
-            }
-            node.process.environment[key.value] = value
-        }
+        environment(fields["environment"], into: &node.process.environment)
         if let ready = fields["ready"] { node.process.ready = readiness(ready, fields.subject) }
     }
 
     /// A command, which the shell gets as one argument: Linux gives that 131,072 octets with the zero behind it
     /// (MAX_ARG_STRLEN, execve(2)).
-    private func command(_ written: Located<String>, _ what: String) -> String {
+    func command(_ written: Located<String>, _ what: String) -> String {
         if written.value.utf8.count > 131_071 {
             diagnostics.error(
                 written.origin,
@@ -164,7 +157,7 @@ extension FileReader {
         return written.value
     }
 
-    private func readiness(_ node: Node, _ subject: String) -> ReadinessPlan {
+    func readiness(_ node: Node, _ subject: String) -> ReadinessPlan {
         if case .scalar(let scalar) = node {
             if scalar.string == "started" { return .started }
             diagnostics.error(
@@ -177,12 +170,16 @@ extension FileReader {
         guard let kind = nodes.kind(of: fields, Grammar.readiness) else {
             guard fields.isMapping else { return .started }
             diagnostics.error(
-                node.origin, "`ready` must have one of `run`, `tcp` and `http`",
+                node.origin,
+                "`ready` must have one of " + Grammar.readiness.kinds.map { "`\($0)`" }.joined(separator: ", "),
                 hint: "write { run: command }, { tcp: 80 } or { http: 80, path: / }")
             return .started
         }
         if kind == "run" {
             return nodes.text(fields["run"], "`run` of `ready`").map { .command($0.value) } ?? .started
+        }
+        if Grammar.questionKinds.contains(kind) {
+            return question(kind, fields, of: "`ready`").map { .question($0) } ?? .started
         }
         guard let asked = asked(fields, kind, of: "`ready`") else { return .started }
         if kind == "tcp" { return .tcp(address: asked.address, port: asked.port) }

@@ -11,12 +11,17 @@ extension FileReader {
         guard path.isMapping else { return nil }
         let count =
             nodes.integer(path["count"], "`count`", in: PathPlan.counts) ?? Located(Self.usualCount, path.origin)
-        let (expectation, order) = expectation(path, usual: NumberExpectation(.equal, 0))
-        let paths = number(path["paths"], "`paths`")
+        let (expectation, order) = expectation(path, usual: NumberExpectation(.equal, 0), of: count.value)
+        let paths = pathCount(path["paths"], of: count.value)
         let through = ways(path["through"])
         nodes.refuseEmptyList(path, "through", "all ways")
         let within = times(path)
         guard let train = train(path) else { return nil }
+        if let flows = train.flows, flows.value > count.value {
+            diagnostics.error(
+                flows.origin, "\(Plural.counted(count.value, "packet")) cannot belong to \(flows.value) flows",
+                hint: "write `flows: \(count.value)` or less, or a larger `count`")
+        }
         let seconds = UInt64(count.value) * train.interval / 1_000_000_000
         if seconds > Self.longestTrain {
             diagnostics.error(
@@ -50,7 +55,7 @@ extension FileReader {
             }
             return read
         }
-        let (expectation, order) = expectation(outage, usual: nil)
+        let (expectation, order) = expectation(outage, usual: nil, of: nil)
         let gap = outage["longest-gap"].flatMap { timeBound($0, "`longest-gap`") }
         if ["lost", "longest-gap", "reordered", "duplicated"].allSatisfy({ outage[$0] == nil }),
             !hasStrayKeys(outage, Grammar.outage)
@@ -104,19 +109,40 @@ extension FileReader {
         let packet = RawPacket(
             origin: fields.origin, from: from, source: source, to: to, port: port, sourcePort: nil, payload: nil,
             size: size, hopLimit: UInt8(hopLimit?.value ?? 64), dontFragment: false, reaches: [], answer: nil)
-        return RawTrain(packet: packet, interval: interval, flows: flows?.value)
+        return RawTrain(packet: packet, interval: interval, flows: flows)
+    }
+
+    /// How many distinct paths packets may take: at least one, and at most one each.
+    private func pathCount(_ node: Node?, of packets: Int) -> NumberExpectation? {
+        guard let node, let paths = number(node, "`paths`") else { return nil }
+        let most = min(packets, PathPlan.mostPaths)
+        if !paths.isMetByNone(upTo: .max), !(1...most).contains(where: { paths.holds(for: UInt64($0)) }) {
+            let range = most == 1 ? "one path" : "1 to \(most) paths"
+            diagnostics.error(
+                node.origin,
+                "`paths` is \(quoted(node.scalar?.string ?? "")), but \(Plural.counted(packets, "packet")) can take \(range)",
+                hint: most == 1
+                    ? "write 1, or a larger `count`" : "write a number from 1 to \(most), or a comparison with one")
+        }
+        return paths
     }
 
     /// What may become of the packets, and where their order is expected.
+    ///
+    /// - Parameter packets: How many there are; nil if nobody knows.
     private func expectation(
-        _ fields: Fields, usual: NumberExpectation?
+        _ fields: Fields, usual: NumberExpectation?, of packets: Int?
     ) -> (TrainExpectation, order: SourceOrigin?) {
-        func count(_ key: String) -> NumberExpectation? {
+        func count(_ key: String, atMost most: Int?) -> NumberExpectation? {
             guard let node = fields[key] else { return usual }
-            return node.scalar?.string == "any" ? nil : number(node, "`\(key)`", orWord: "any")
+            let bound = most.map { UInt64(max(0, $0)) } ?? .max
+            let what = "`\(key)`" + (packets.map { " of \(Plural.counted($0, "packet"))" } ?? "")
+            return node.scalar?.string == "any" ? nil : number(node, what, atMost: bound, orWord: "any")
         }
+        // The first packet is never behind a later one.
         let expectation = TrainExpectation(
-            lost: count("lost"), reordered: count("reordered"), duplicated: count("duplicated"))
+            lost: count("lost", atMost: packets), reordered: count("reordered", atMost: packets.map { $0 - 1 }),
+            duplicated: count("duplicated", atMost: nil))
         let isWritten = fields["reordered"] != nil && expectation.reordered != nil
         return (expectation, isWritten ? fields.origin(of: "reordered") : nil)
     }

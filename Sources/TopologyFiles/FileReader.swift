@@ -6,6 +6,7 @@ import Yams
 /// Reads the sections of a topology file into its raw form.
 struct FileReader {
     let nodes: NodeReader
+    let sources = SourceFiles()
     var diagnostics: Diagnostics { nodes.diagnostics }
 
     init(diagnostics: Diagnostics) {
@@ -29,7 +30,9 @@ struct FileReader {
         var file = TopologyFile(path: path, text: text, name: name)
         (file.included, file.settings) = (composer.included, settings)
         if let node = fields["interfaces"] { file.interfaces = interfaces(node) }
+        if let node = fields["filesystem"], let usual = filesystem(node) { file.filesystem = usual }
         readNodes(fields, &file)
+        file.included.merge(sources.templates) { included, _ in included }
         if let node = fields["services"] {
             for (name, value) in nodes.entries(node, "services").pairs {
                 checkName(name, "service")

@@ -21,6 +21,7 @@ extension Grammar {
                 "Files whose keys are this file's, too; this file's own values replace theirs."),
             KeyGrammar(
                 "variables", .named(.anything), "Values that `${NAME}` stands for; --set NAME=VALUE replaces one."),
+            filesystem,
             KeyGrammar("interfaces", .named(.mapping(interface)), "The engine's interfaces, by name."),
             KeyGrammar("customers", .named(.mapping(customer)), "The nodes on whose behalf packets arrive, by name."),
             KeyGrammar(

@@ -8,13 +8,14 @@ extension Grammar {
 
     static let health = MappingGrammar(
         "health", "One way to check whether an instance is healthy.",
-        kinds: ["neighbour", "echo", "tcp", "http", "run", "heartbeat", "negative-heartbeat"],
+        kinds: everyCheck,
         [
             KeyGrammar("neighbour", .just(true), "It answers ARP or neighbour discovery on each of its interfaces."),
             KeyGrammar("echo", .just(true), "It answers an ICMP echo on each of its interfaces."),
             KeyGrammar("tcp", .integer(1...65535), "A port that takes TCP connections, asked inside the node."),
             KeyGrammar("http", .integer(1...65535), "A port that answers HTTP, asked inside the node."),
             KeyGrammar("run", .text, "A shell command that succeeds inside the node."),
+        ] + questions + [
             KeyGrammar(
                 "heartbeat", .oneOf([.just(true), .mapping(heartbeat)]),
                 "A packet that must pass from `in` to `out`, and its answer back."),
@@ -37,9 +38,8 @@ extension Grammar {
             KeyGrammar("fall", .integer(counts), "Failures in a row that make it down.", beside: everyCheck),
         ])
 
-    private static let everyCheck = [
-        "neighbour", "echo", "tcp", "http", "run", "heartbeat", "negative-heartbeat",
-    ]
+    private static let everyCheck =
+        ["neighbour", "echo", "tcp", "http", "run"] + questionKinds + ["heartbeat", "negative-heartbeat"]
     /// Successes or failures in a row.
     static let counts = 1...100
 

@@ -48,6 +48,11 @@ extension Grammar {
             KeyGrammar("setup", .oneOrMany(.text), "Shell commands that must succeed, in order, before `run`."),
             KeyGrammar("run", .text, "The shell command of the application; begin it with exec."),
             KeyGrammar(
+                "programs", .named(.mapping(program)),
+                "Programs beside `run`, each supervised by itself; they are ready before `run` starts."),
+            KeyGrammar(
+                "after", .oneOrMany(.text), "Shell commands that must succeed whenever the programs have become ready."),
+            KeyGrammar(
                 "ready", .oneOf([.choice(["started"]), .mapping(readiness)]),
                 "When it counts as ready; started by default."
             ),
@@ -55,7 +60,11 @@ extension Grammar {
             KeyGrammar(
                 "restart", .choice(RestartPolicy.allCases.map(\.rawValue)),
                 "What happens when its command ends; on-failure by default."),
-            KeyGrammar("depends", .oneOrMany(.name), "Nodes that must be ready first."),
+            files, filesystem,
+            KeyGrammar("reload", .text, "What `apply` runs after it changed its files, in place of a restart."),
+            KeyGrammar(
+                "depends", .oneOf([.oneOrMany(.name), .named(.choice(Awaited.allCases.map(\.rawValue)))]),
+                "Nodes that must be ready first, or { name: healthy }."),
             KeyGrammar("environment", .named(.text), "Variables for its commands; not TAPLINE_…."),
             KeyGrammar(
                 "offload", .flag,
@@ -72,10 +81,10 @@ extension Grammar {
             KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
             KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
             KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
-        ]
+        ] + confinement
 
     static let readiness = MappingGrammar(
-        "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"],
+        "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"] + questionKinds,
         [
             KeyGrammar("run", .text, "A shell command that succeeds inside the node."),
             KeyGrammar("tcp", .integer(1...65535), "A port that takes TCP connections."),
@@ -85,7 +94,7 @@ extension Grammar {
             KeyGrammar("path", .text, "The path that is asked for; / by default.", beside: ["http"]),
             KeyGrammar("host", .text, "The host that is asked for; the address by default.", beside: ["http"]),
             KeyGrammar("status", .integer(100...599), "The expected status; 200 by default.", beside: ["http"]),
-        ])
+        ] + questions)
 
     static let route = MappingGrammar(
         "route", "A route of a node.",

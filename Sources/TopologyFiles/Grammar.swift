@@ -30,6 +30,8 @@ indirect enum Shape: Sendable {
     case timeBound
     /// `500Hz`, `1kHz`.
     case rate
+    /// `256M`, `1G`.
+    case size
     /// One of a few words.
     case choice([String])
     /// One exact value of YAML: `true`.

@@ -67,10 +67,13 @@ package struct RawHealthCheck: Sendable {
         case tcp(address: IPAddress, port: UInt16)
         case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int, body: String?)
         case command(String)
+        case question(NodeQuestion)
         case heartbeat(RawHeartbeat)
     }
     package var origin: SourceOrigin
     package var probe: Probe
+    /// The program of the node that it is about; nil: the node.
+    package var program: String?
     /// In milliseconds, with the defaults of its kind.
     package var interval: Int
     package var fastInterval: Int

@@ -46,7 +46,7 @@ package struct RawStep: Sendable {
 /// A command in a node as the file has it.
 package struct RawCommand: Sendable {
     package var node: Located<String>
-    package var command: String
+    package var command: Located<String>
     package var alters: Bool
 }
 
@@ -102,7 +102,7 @@ package struct RawTrain: Sendable {
     /// One of them, without a way.
     package var packet: RawPacket
     package var interval: UInt64
-    package var flows: Int?
+    package var flows: Located<Int>?
 }
 
 /// Packets whose paths a check measures, as the file has them.

@@ -85,6 +85,13 @@ package struct RawNode: Sendable {
     package var hosts: [HostPlan] = []
     package var process = ProcessPlan()
     package var depends: [Located<String>] = []
+    package var files: [RawFile] = []
+    /// nil: as the topology has it.
+    package var filesystem: FilesystemPlan?
+    /// The places of its texts that have `{{ … }}` in them, by the texts.
+    package var expressionPlaces: [String: SourceOrigin] = [:]
+    /// Those of `depends` that must be healthy, and not only ready.
+    package var dependsOnHealth: [Located<String>] = []
 }
 
 /// A route by hand.

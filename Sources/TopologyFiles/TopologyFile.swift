@@ -21,6 +21,8 @@ public struct TopologyFile: Sendable {
     /// The applications whose health Tapline looks after.
     package var applications: [RawApplication] = []
     package var services: [RawService] = []
+    /// What nodes see of the machine's files, unless they say it themselves.
+    package var filesystem = FilesystemPlan()
     package var entries: [RawEntry] = []
     package var checks: [RawCheck] = []
     /// The packeting engines; which interfaces each takes, the planner finds out.
@@ -99,54 +101,82 @@ public struct TopologyFile: Sendable {
     ///
     /// - Throws: `TopologyError` if it cannot be read, or is no text in UTF-8.
     package static func text(of path: String) throws(TopologyError) -> String {
-        func failure(
-            _ message: String, _ hint: String?, at position: SourcePosition = SourcePosition(line: 1, column: 1)
-        ) -> TopologyError {
-            TopologyError(problems: [
-                TopologyProblem(
-                    file: path, origin: .line(position), message: message, hint: hint,
-                    sourceLine: "")
-            ])
+        let octets = try octets(of: path, mayBePipe: true)
+        if let (kind, hint) = otherKind(octets) {
+            throw unreadable(path, "the file is \(kind), not UTF-8 text", hint)
         }
+        guard let text = String(validating: octets, as: UTF8.self) else {
+            throw unreadable(path, "the file is not UTF-8 text", "save it as UTF-8", at: firstInvalid(octets))
+        }
+        return text
+    }
+
+    private static func unreadable(
+        _ path: String, _ message: String, _ hint: String?,
+        at position: SourcePosition = SourcePosition(line: 1, column: 1)
+    ) -> TopologyError {
+        TopologyError(problems: [
+            TopologyProblem(file: path, origin: .line(position), message: message, hint: hint, sourceLine: "")
+        ])
+    }
+
+    /// The content of the file at `path`: of a topology file, or of one that a node gets.
+    ///
+    /// - Parameters:
+    ///   - most: The octets that it may have; nil: of a longer file the beginning is read, which its reader refuses.
+    ///   - mayBePipe: True if it may be one that the shell makes for `<(…)`: it is read until its writer closes it.
+    /// - Throws: `TopologyError` if it cannot be read, is no file, or is too large.
+    static func octets(
+        of path: String, atMost most: Int? = nil, mayBePipe: Bool = false
+    ) throws(TopologyError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let number = errno
-            throw failure("the file cannot be read: \(String(cString: strerror(number)))", hint(number))
+            throw unreadable(path, "the file cannot be read: \(String(cString: strerror(number)))", hint(number))
         }
         defer { close(descriptor) }
         var info = stat()
         if fstat(descriptor, &info) == 0 {
-            // A pipe may be a file that the shell makes for `<(…)`: such a one is read until its writer closes it.
             switch info.st_mode & S_IFMT {
             case S_IFDIR:
-                throw failure(
-                    "this is a folder", "name the file in it: \(path)\(path.hasSuffix("/") ? "" : "/")topology.yaml")
+                throw unreadable(
+                    path, "this is a folder",
+                    mayBePipe
+                        ? "name the file in it: \(path)\(path.hasSuffix("/") ? "" : "/")topology.yaml"
+                        : "name one file in it")
             case S_IFIFO:
-                guard path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/") || path == "/dev/stdin" else {
-                    throw failure("this is a named pipe, not a file", "write the topology into a file")
+                let isShells = path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/") || path == "/dev/stdin"
+                guard mayBePipe, isShells else {
+                    throw unreadable(
+                        path, "this is a named pipe, not a file",
+                        mayBePipe ? "write the topology into a file" : "name a file")
                 }
                 _ = fcntl(descriptor, F_SETFL, O_RDONLY)
-            case S_IFBLK, S_IFSOCK: throw failure("this is not a file", "write the topology into a file")
+            case S_IFBLK, S_IFSOCK:
+                throw unreadable(
+                    path, "this is not a file", mayBePipe ? "write the topology into a file" : "name a file")
+            case S_IFCHR where !mayBePipe: throw unreadable(path, "this is a device, not a file", "name a file")
             default: break
             }
         }
         var octets: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65536)
-        while octets.count <= YAMLText.maximumSize {
+        while octets.count <= most ?? YAMLText.maximumSize {
             let count = Glibc.read(descriptor, &buffer, buffer.count)
             if count == 0 { break }
             if count < 0 {
                 if errno == EINTR { continue }
                 let number = errno
-                throw failure("the file cannot be read: \(String(cString: strerror(number)))", hint(number))
+                throw unreadable(path, "the file cannot be read: \(String(cString: strerror(number)))", hint(number))
             }
             octets += buffer[..<count]
         }
-        if let (kind, hint) = otherKind(octets) { throw failure("the file is \(kind), not UTF-8 text", hint) }
-        guard let text = String(validating: octets, as: UTF8.self) else {
-            throw failure("the file is not UTF-8 text", "save it as UTF-8", at: firstInvalid(octets))
+        if let most, octets.count > most {
+            throw unreadable(
+                path, "the file is larger than \(most >> 20) MiB", "let `setup` copy it from a place that the node sees"
+            )
         }
-        return text
+        return octets
     }
 }
 

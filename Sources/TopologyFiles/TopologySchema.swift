@@ -131,6 +131,7 @@ public struct TopologySchema {
             ])
         case .timeBound: return Self.string("(<|>|<=|>=)? *([0-9]+[.]?[0-9]*|[.][0-9]+)(us|ms|s|m|min)")
         case .rate: return Self.string("([0-9]+[.]?[0-9]*|[.][0-9]+) *k?Hz")
+        case .size: return Self.string("[0-9]+ ?[KMGkmg]([iI]?[bB])?")
         case .anything: return .object([])
         case .just(let flag): return .object([.init("const", .flag(flag))])
         case .oneOrMany(let element):

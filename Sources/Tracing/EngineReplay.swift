@@ -21,7 +21,14 @@ final class EngineReplay {
     let snapshot: Snapshot
     private var worker: Worker<MemoryFrameIO>
     private var counters = CounterReader()
+    /// The drops that were counted so far, by the reason's raw value.
+    private var counted = [UInt64](repeating: 0, count: DropReason.count)
+    /// The frame at hand. What was cut off is zeros.
+    private let slot: UnsafeMutableRawPointer
+    /// The octets of `slot` that may not be zeros.
+    private var used = 0
     private let memories: [UnsafeMutableRawPointer]
+    private static let reasons = DropReason.allCases
     /// What is drops of frames that the engine itself would have sent.
     private static let ownFrames: Set<DropReason> = [.errorRateLimited, .errorForbidden, .answerRateLimited]
 
@@ -58,32 +65,58 @@ final class EngineReplay {
         let published = try PublishedTable(snapshot: snapshot, counters: block, layout: layout)
         worker = Worker(io: MemoryFrameIO(), table: published, neighbours: neighbours, worker: 0)
         counters.add(memory: block, layout: layout)
+        slot = allocate(frameSlotSize)
     }
 
-    deinit { for memory in memories { memory.deallocate() } }
+    deinit {
+        for memory in memories { memory.deallocate() }
+        slot.deallocate()
+    }
 
-    /// What the engine does with a frame that it read from an interface.
+    /// Why the engine drops a frame before it asks the table; nil if the frame gets that far.
+    func refusal(of frame: CapturedFrame) -> DropReason? {
+        let captured = min(frame.octets.count, frame.length, frameSlotSize)
+        frame.octets.withUnsafeBytes { octets in
+            guard let start = octets.baseAddress else { return }
+            slot.copyMemory(from: start, byteCount: captured)
+        }
+        if used > captured { (slot + captured).initializeMemory(as: UInt8.self, repeating: 0, count: used - captured) }
+        used = captured
+        return worker.refusal(
+            of: ReceivedFrame(start: slot, length: min(frame.length, frameSlotSize)), on: frame.interface)
+    }
+
+    /// What the engine does with a frame that it read from an interface. From neighbour messages the replay learns.
     ///
     /// - Parameters:
     ///   - octets: The captured octets, the `virtio_net_hdr` among them.
     ///   - length: The octets that the frame had. The missing ones are zeros.
     func answer(_ octets: [UInt8], length: Int, on interface: Int) -> Answer {
-        // What waited is given up, and the senders' limits are fresh.
-        worker.io.time += .seconds(60)
-        worker.turn(wait: false)
-        _ = worker.io.takeOutput()
-        let before = drops()
-        let sent = take(octets, length: length, on: interface)
-        let after = drops()
-        let reasons = after.filter { $0.value > before[$0.key] ?? 0 }.map(\.key)
-        if let reason = reasons.filter({ !Self.ownFrames.contains($0) }).min(by: { $0.rawValue < $1.rawValue }) {
-            return .dropped(reason)
+        // The senders' limits are fresh.
+        worker.io.time += .milliseconds(10)
+        if worker.hasWaitingFrames {
+            // What waited is given up.
+            worker.io.time += .seconds(60)
+            worker.turn(wait: false)
+            _ = newDrops()
         }
+        _ = worker.io.takeOutput()
+        let sent = take(octets, length: length, on: interface)
+        if let reason = newDrops() { return .dropped(reason) }
         return sent.isEmpty || sent.allSatisfy { Self.isQuestion($0.bytes) } ? .waits : .taken
     }
 
-    /// Learns from a neighbour message that the engine read.
-    func learn(_ octets: [UInt8], length: Int, on interface: Int) { _ = take(octets, length: length, on: interface) }
+    /// The first reason by which frames were dropped since the last call.
+    private func newDrops() -> DropReason? {
+        var first: DropReason?
+        for reason in Self.reasons {
+            let count = counters.drops(reason)
+            guard count != counted[Int(reason.rawValue)] else { continue }
+            counted[Int(reason.rawValue)] = count
+            if first == nil, !Self.ownFrames.contains(reason) { first = reason }
+        }
+        return first
+    }
 
     private func take(_ octets: [UInt8], length: Int, on interface: Int) -> [MemoryFrameIO.Frame] {
         var bytes = Array(octets.prefix(length))
@@ -91,10 +124,6 @@ final class EngineReplay {
         worker.io.input = [MemoryFrameIO.Frame(interface: interface, bytes: bytes)]
         worker.turn(wait: false)
         return worker.io.takeOutput()
-    }
-
-    private func drops() -> [DropReason: UInt64] {
-        Dictionary(uniqueKeysWithValues: counters.drops().map { ($0.reason, $0.frames) })
     }
 
     /// True for ARP and neighbour solicitations, which the engine sends for a frame that waits.

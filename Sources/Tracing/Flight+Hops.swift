@@ -64,10 +64,13 @@ struct RecentExits {
         var flow: FlowFields
         var first: UInt64
         var second: UInt64
+        /// Of ICMP: the identifier and the number.
+        var word: UInt32 = 0
 
         init?(_ packet: TracedPacket, _ node: Int) {
             self.node = node
             flow = packet.flow
+            if packet.message != .none { word = packet.icmpWord }
             if let segment = packet.segment {
                 first = UInt64(segment.sequence) | UInt64(segment.acknowledgment) << 32
                 second = UInt64(segment.length) << 8 | UInt64(segment.kind)

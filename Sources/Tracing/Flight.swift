@@ -28,6 +28,11 @@ final class Stage {
     var enteredLast: UInt64
     /// Of a node: the hop at which it came out.
     var exit: Int?
+    /// The beginning of the datagram, once it was seen, and the flow that it has there with its ports.
+    private(set) var start: TracedPacket.Start?
+    private(set) var startFlow: FlowFields?
+    /// Of an egress: why the kernel did not take a frame.
+    var failure: DropReason?
     /// Of a node: what it answered itself, and whether that is a guess, and an error or a reset.
     var answered: (what: String, isGuess: Bool, isRefusal: Bool)?
 
@@ -43,7 +48,20 @@ final class Stage {
         self.system = system
         self.number = number
         enteredLast = time
+        noteStart(packet)
     }
+
+    /// Notes the beginning of the datagram if this is it. Keys of the stage may change.
+    func noteStart(_ packet: TracedPacket) {
+        guard start == nil, let beginning = packet.start else { return }
+        (start, startFlow) = (beginning, packet.flow)
+    }
+
+    /// Shorter packets are sent on whole: every link carries them.
+    private static let leastCut = 500
+
+    /// True if fragments of it may come out, or a whole packet of its fragments.
+    var isCuttable: Bool { packet.fragment != .whole || packet.length > Self.leastCut }
 
     var node: Int? {
         if case .node(let node)? = places.first { return node }
@@ -94,6 +112,8 @@ final class Flight {
     var isForEngine = false
     /// True once it is nowhere any more, and only the engine's answer to its sender may follow.
     var isEnding = false
+    /// The node whose device it came from, if its MAC address names none.
+    var device: String?
     var beginning = TraceBeginning.customer
     var answers: TraceLink?
     var follows: TraceLink?
@@ -136,6 +156,7 @@ final class Flight {
         }
         if areWhole { return datagram(seen, own, isTranslated: isTranslated) }
         let isSame = seen.identification == own.identification && seen.identification != 0
+        if let one = seen.start, let other = own.start, one != other { return nil }
         // IPv6 gives fragments that were put together in between another identification.
         guard isSame || seen.flow.source.family == .ipv6 else { return nil }
         let range = seen.fragment == .whole ? 0..<max(1, seen.octets.count) : seen.octets
@@ -165,12 +186,32 @@ final class Flight {
 
     /// A fragment of a segment of TCP that came here whole.
     private func fragment(_ seen: TracedPacket, of own: TracedPacket) -> (range: Range<Int>, score: Int)? {
-        guard seen.fragment != .whole, seen.identification == own.identification, seen.identification != 0, let total
-        else { return nil }
+        guard seen.identification == own.identification, seen.identification != 0 else { return nil }
+        return cut(seen, of: own).map { ($0, 3) }
+    }
+
+    /// Where a fragment lies in a segment of TCP that came here whole.
+    private func cut(_ seen: TracedPacket, of own: TracedPacket) -> Range<Int>? {
+        guard seen.fragment != .whole, let total else { return nil }
         let first = max(0, seen.octets.lowerBound - own.headerLength)
         let end = max(first, seen.octets.upperBound - own.headerLength)
         let range = seen.isLast ? first..<max(total, first) : first..<end
-        return range.clamped(to: 0..<total).isEmpty ? nil : (range.clamped(to: 0..<total), 3)
+        return range.clamped(to: 0..<total).isEmpty ? nil : range.clamped(to: 0..<total)
+    }
+
+    /// Where a fragment, or a packet that was put together, lies in this packet, if it is one of it.
+    ///
+    /// - Parameter own: This packet, or one of its fragments, as it was seen before.
+    func place(of seen: TracedPacket, in own: TracedPacket) -> Range<Int>? {
+        guard seen.flow.source.family == own.flow.source.family, seen.protocolNumber == own.protocolNumber else {
+            return nil
+        }
+        if own.segment != nil { return cut(seen, of: own) }
+        let range = seen.fragment == .whole ? 0..<max(1, seen.octets.count) : seen.octets
+        guard let total else { return seen.fragment == .whole ? nil : range }
+        // Its end must be where this packet ends.
+        guard range.upperBound <= total, !seen.isLast || range.upperBound == total else { return nil }
+        return range
     }
 
     private func datagram(

@@ -6,17 +6,17 @@ import Wire
 package struct FrameNotes: Sendable, Hashable {
     /// The node that sent the frame, or that it was written to; nil if the topology names none.
     package var node: String?
-    /// A number that the packet has at every hop, also behind rewritten addresses; nil if the frame is no IP packet, or
-    /// if too little of it is there.
-    ///
-    /// It is a hash of what no chain rewrites. A superframe that is cut or merged gets another number.
+    /// A number that the packet has at every hop, also behind rewritten addresses, and that no other packet has
+    /// (`PacketNumbering`); nil if the frame is no IP packet, or if too little of it is there.
     package var identifier: UInt64?
-    /// The entry that takes the frame; nil for frames that the engine writes.
+    /// The entry that takes the frame; nil for frames that the engine writes, or drops before it asks the table.
     package var entry: String?
     /// The service of that entry.
     package var service: String?
     /// Why the engine drops the frame, with the reason's name; nil if it does not.
     package var drop: (name: String, sentence: String)?
+    /// The addresses of a packet that the engine read.
+    package var ends: (source: IPAddress, destination: IPAddress)?
     /// The time between the write of the packet to the node and this frame, which came out of it.
     package var inside: UInt64?
 
@@ -42,19 +42,16 @@ package struct FrameNotes: Sendable, Hashable {
 }
 
 /// Says of single frames, as they come, what a capture tells of them. Frames come in the order of their times.
+///
+/// Why the engine drops a frame is what the engine's own code says to the same frame and table (`EngineReplay`).
 package final class FrameDescriber {
+    /// The octets of each frame that tell what the engine does with it: its headers.
+    package static let headLength = 256
+
     private var tables: [UInt64: TracedTable] = [:]
     private var newest: UInt64 = 0
     private var reader = FrameReader()
-    /// When packets were written to nodes: of the last `capacity` of them.
-    private var written: [Place: UInt64] = [:]
-    private var order: [Place] = []
-    private static let capacity = 65_536
-
-    private struct Place: Hashable {
-        var node: Int
-        var identifier: UInt64
-    }
+    private var numbering = PacketNumbering()
 
     package init() {}
 
@@ -69,80 +66,77 @@ package final class FrameDescriber {
 
     /// What a capture says of a frame.
     package func notes(_ frame: CapturedFrame) -> FrameNotes {
-        var notes = FrameNotes()
-        guard let table = tables[frame.generation] ?? tables[newest], table.has(frame.interface) else { return notes }
+        guard let table = tables[frame.generation] ?? tables[newest], table.has(frame.interface) else {
+            return FrameNotes()
+        }
         let reading = reader.read(frame)
-        let mac = frame.direction == .received ? reader.fields.sourceMAC : reader.fields.destinationMAC
+        return frame.direction == .received ? read(frame, reading, table) : written(frame, reading, table)
+    }
+
+    /// A frame that the engine wrote, or tried to.
+    private func written(_ frame: CapturedFrame, _ reading: FrameReader.Reading, _ table: TracedTable) -> FrameNotes {
+        var notes = FrameNotes()
+        let mac = reader.fields.destinationMAC
         let node = table.network.node(mac, on: frame.interface)
         notes.node = node.map { table.network.nodes[$0].name }
-        if frame.failure != 0 {
-            let reason = DropReason.tapFull
-            notes.drop = (reason.name, reason.sentence)
-        }
-        guard case .packets(let packets) = reading, let packet = packets.first else {
-            return notes
-        }
-        notes.identifier = packet.identifier
-        guard frame.direction == .received else {
-            if frame.failure == 0, let node, let identifier = notes.identifier {
-                note(Place(node: node, identifier: identifier), at: frame.time.nanoseconds)
-            }
-            return notes
-        }
-        if let node, let identifier = notes.identifier {
-            notes.inside = written.removeValue(forKey: Place(node: node, identifier: identifier)).map {
-                frame.time.nanoseconds - min($0, frame.time.nanoseconds)
-            }
-        }
-        switch table.route(packet, from: reader.fields.sourceMAC, on: frame.interface) {
-        case .forward(let counter, _, _):
-            let entry = table.network.entries[counter]
-            notes.entry = entry?.name ?? "number \(counter)"
-            notes.service = entry?.service
-        case .drop(let reason):
-            var reason = reason
-            if case .dropped(let said) = table.replay.answer(frame.octets, length: frame.length, on: frame.interface) {
-                reason = said
-            }
-            // Kernels send these by themselves: nothing is lost.
-            if reason != .housekeeping { notes.drop = (reason.name, reason.sentence) }
-        case .engine, .undecided: break
+        if frame.failure != 0 { notes.drop = Self.drop(DropReason(writing: frame.failure)) }
+        guard case .packets(let packets) = reading else { return notes }
+        let receiver = frame.failure == 0 ? node.flatMap { passing($0, table.network) } : nil
+        for packet in packets {
+            let number = numbering.written(
+                packet, to: (interface: frame.interface, mac: mac), receiver, at: frame.time.nanoseconds)
+            notes.identifier = notes.identifier ?? number
         }
         return notes
     }
 
-    private func note(_ place: Place, at time: UInt64) {
-        if written.updateValue(time, forKey: place) == nil { order.append(place) }
-        guard order.count > Self.capacity else { return }
-        for old in order.prefix(Self.capacity / 4) { written[old] = nil }
-        order.removeFirst(Self.capacity / 4)
+    /// A frame that the engine read.
+    private func read(_ frame: CapturedFrame, _ reading: FrameReader.Reading, _ table: TracedTable) -> FrameNotes {
+        var notes = FrameNotes()
+        let source = reader.fields.sourceMAC
+        let node = table.network.node(source, on: frame.interface)
+        notes.node = node.map { table.network.nodes[$0].name }
+        var reason: DropReason?
+        if case .dropped(let said) = table.replay.answer(frame.octets, length: frame.length, on: frame.interface) {
+            reason = said
+        }
+        guard case .packets(let packets) = reading, let first = packets.first else {
+            notes.drop = reason.flatMap(Self.drop)
+            return notes
+        }
+        let isRefused = reason.map { !$0.followsEntry } ?? false
+        notes.ends = (first.flow.source, first.flow.destination)
+        for (index, packet) in packets.enumerated() {
+            var copies = table.mirrored(packet, on: frame.interface)
+            switch isRefused ? nil : table.route(packet, from: source, on: frame.interface) {
+            case .forward(let counter, _, let all):
+                copies = all
+                let entry = table.network.entries[counter]
+                notes.entry = entry?.name ?? "number \(counter)"
+                notes.service = entry?.service
+            // The replay has not seen all fragments that the engine has.
+            case .drop(let said): reason = reason ?? said
+            case .engine, .undecided, nil: break
+            }
+            let sender = node.flatMap { passing($0, table.network) }
+            let known = numbering.read(packet, from: sender, copies, at: frame.time.nanoseconds)
+            if index == 0 { (notes.identifier, notes.inside) = (known?.number, known?.inside) }
+        }
+        notes.drop = reason.flatMap(Self.drop)
+        return notes
     }
-}
 
-extension TracedPacket {
-    /// A hash of what no chain rewrites; nil if too little of the packet is there.
-    var identifier: UInt64? {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        func add(_ value: UInt64) {
-            for shift in stride(from: 0, to: 64, by: 8) {
-                hash = (hash ^ value &>> UInt64(shift) & 0xFF) &* 0x100_0000_01B3
-            }
+    /// What is said of a drop. Kernels send some frames by themselves: nothing is lost with them.
+    private static func drop(_ reason: DropReason) -> (name: String, sentence: String)? {
+        reason == .housekeeping ? nil : (reason.name, reason.sentence)
+    }
+
+    /// A node, if packets pass it: what comes out of any other node is another packet.
+    private func passing(_ node: Int, _ network: TracedNetwork) -> Int? {
+        switch network.nodes[node].kind {
+        case .inline: node
+        case .router: Set(network.nodes[node].legs.map(\.interface)).count > 1 ? node : nil
+        case .customer, .passive, .terminal: nil
         }
-        add(UInt64(protocolNumber))
-        add(UInt64(identification))
-        if fragment == .whole {
-            guard let key = ContentKey(self) else { return nil }
-            add(UInt64(key.kind))
-            add(key.number)
-            add(UInt64(key.length))
-            if let segment {
-                add(UInt64(segment.acknowledgment))
-                add(UInt64(segment.timestamp ?? 0))
-            }
-        } else {
-            add(UInt64(octets.lowerBound))
-            add(UInt64(octets.count))
-        }
-        return hash
     }
 }

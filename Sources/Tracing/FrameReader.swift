@@ -71,8 +71,10 @@ struct FrameReader {
         }
         guard size > 0, packet.protocolNumber == IPProtocol.udp, packet.payloadLength > size else {
             packet.digest = digest(octets, payload, packet.payloadLength, captured)
+            packet.start = start(octets.bytes, fields, packet)
             return [packet]
         }
+        packet.superframe = TracedPacket.Superframe(identification: packet.identification, length: packet.length)
         return (0..<(packet.payloadLength + size - 1) / size).map { index in
             var datagram = packet
             datagram.payloadLength = min(size, packet.payloadLength - index * size)
@@ -82,6 +84,10 @@ struct FrameReader {
                 datagram.identification = (packet.identification + UInt32(index)) & 0xFFFF
             }
             datagram.digest = digest(octets, payload + index * size, datagram.payloadLength, captured)
+            datagram.start = datagram.digest.map {
+                TracedPacket.Start(
+                    protocolNumber: IPProtocol.udp, number: UInt32(UDPView.length + datagram.payloadLength), digest: $0)
+            }
             return datagram
         }
     }
@@ -132,6 +138,21 @@ struct FrameReader {
         default: break
         }
         return start + packet.headerLength
+    }
+
+    /// The beginning of a datagram that is, or may become, fragments.
+    private static func start(_ frame: RawSpan, _ fields: PacketFields, _ packet: TracedPacket) -> TracedPacket.Start? {
+        guard let digest = packet.digest, packet.payloadLength > 0, packet.message != .error else { return nil }
+        let start = fields.transportOffset
+        var number: UInt32 = 0
+        switch fields.transportProtocol {
+        case IPProtocol.tcp: number = TCPView(frame, at: start)?.sequenceNumber ?? 0
+        case IPProtocol.udp: number = start + UDPView.length <= fields.end ? UInt32(frame.uint16(at: start + 4)) : 0
+        // Translation may change the identifier.
+        case IPProtocol.icmp, IPProtocol.icmpv6: number = UInt32(packet.icmpType) << 16 | packet.icmpWord & 0xFFFF
+        default: break
+        }
+        return TracedPacket.Start(protocolNumber: packet.protocolNumber, number: number, digest: digest)
     }
 
     private static func quote(_ frame: RawSpan, _ fields: PacketFields) -> TracedPacket.Quote {

@@ -15,6 +15,8 @@ package struct PacketTrace: Codable, Sendable, Hashable {
     package var packet: TracedPacketText
     /// The node that the packet began at; a MAC address if the topology does not name the sender.
     package var from: String
+    /// The node whose device it came from, if the packet does not have that device's MAC address.
+    package var device: String?
     /// What the sender has to do with the packet.
     package var beginning: TraceBeginning
     /// `request` or `response`, as the first entry says.
@@ -39,7 +41,8 @@ package struct PacketTrace: Codable, Sendable, Hashable {
     package var digest: UInt64?
 
     private enum CodingKeys: String, CodingKey {
-        case id, began, took, packet, from, beginning, direction, services, hops, end, answers, follows, isGuess, notes,
+        case id, began, took, packet, from, device, beginning, direction, services, hops, end, answers, follows,
+            isGuess, notes,
             rules
     }
 }

@@ -90,17 +90,26 @@ extension PacketTracer {
         if stage.node != nil {
             let name = name(of: stage)
             let part = stage.left.isEmpty ? "did not come out" : "did not come out whole"
+            // Fragments that were not known again may be its own.
+            let isLoose = stage.isCuttable && looseFragments[stage.node ?? -1] ?? 0 >= flight.began
             return TraceEnd(
                 kind: .vanished, node: name, at: flight.offset(stage.enteredLast),
                 sentence:
                     "It entered \(name) at \(TraceText.time(flight.offset(stage.enteredLast))) and \(part) within "
-                    + "\(seconds).", isGuess: false)
+                    + "\(seconds)\(isLoose ? ", unless fragments that \(name) sent are of it" : "")"
+                    + "\(blindness.map { ", or \($0.clause)" } ?? "").", isGuess: isLoose || blindness != nil)
+        }
+        if let failure = stage.failure {
+            return dropped(failure, flight, stage.hop, at: stage.enteredLast, isGuess: false)
         }
         if let reason = reason(flight, stage.hop) {
             return dropped(reason, flight, stage.hop, at: stage.enteredLast, isGuess: false)
         }
         // The engine would write it: then the kernel did not take it, or a neighbour was not known.
         let isWaiting = answer(flight, stage.hop) == .waits
+        if blindness == .filter, !isWaiting {
+            return Self.unknown("It was not seen behind the engine: the filter may not match it there any more.")
+        }
         return dropped(
             isWaiting ? .neighbourUnresolved : .tapFull, flight, stage.hop, at: stage.enteredLast, isGuess: true)
     }
@@ -110,7 +119,7 @@ extension PacketTracer {
         if lost.overlap(stage.enteredLast, stage.enteredLast + stay) {
             return "The record of the copy for \(copy.interface) is lost."
         }
-        guard let reason = reason(flight, stage.hop) else {
+        guard let reason = stage.failure ?? reason(flight, stage.hop) else {
             return "The copy for a passive application on \(copy.interface) was not written."
         }
         return "The copy for a passive application on \(copy.interface) was not written: \(reason.name)."
@@ -139,10 +148,13 @@ extension PacketTracer {
         return name.isEmpty ? "a node" : name
     }
 
-    /// The trace of a frame that the engine could not read.
+    /// The trace of a frame that is no packet: the engine could not read it, or refused a neighbour's message. From
+    /// other messages of neighbours the replay learns.
     mutating func unread(_ fields: PacketFields, _ record: ReorderWindow.Record, _ table: TracedTable) {
         let frame = record.frame
-        guard case .dropped(let reason) = table.replay.answer(frame.octets, length: frame.length, on: frame.interface)
+        guard case .dropped(let reason) = table.replay.answer(frame.octets, length: frame.length, on: frame.interface),
+            // Every host asks for others, and kernels announce themselves: nothing is lost.
+            reason != .neighbourNotOurs, reason != .housekeeping, wants.map({ $0(frame) }) ?? true
         else { return }
         let node = table.network.node(fields.sourceMAC, on: frame.interface)
         let name = node.map { table.network.nodes[$0].name } ?? fields.sourceMAC.description
@@ -155,6 +167,7 @@ extension PacketTracer {
         finished.append(
             PacketTrace(
                 id: nextFlight, began: frame.time.nanoseconds, took: 0, packet: text, from: name,
+                device: node == nil ? table.network.onlyNode(on: frame.interface)?.name : nil,
                 beginning: node.map { table.network.nodes[$0].kind == .customer ? .customer : .end } ?? .stranger,
                 services: [], hops: [hop],
                 end: TraceEnd(kind: .dropped, reason: reason.name, at: 0, sentence: reason.sentence, isGuess: false),
@@ -178,7 +191,8 @@ extension PacketTracer {
         }
         return PacketTrace(
             id: flight.id, began: flight.began, took: flight.offset(flight.last), packet: text, from: hops[0].from,
-            beginning: flight.beginning, direction: hops.compactMap(\.direction).first, services: flight.services,
+            device: flight.device, beginning: flight.beginning, direction: hops.compactMap(\.direction).first,
+            services: flight.services,
             hops: hops, end: end, answers: flight.answers, follows: flight.follows,
             isGuess: flight.isGuess || end.isGuess || flight.answers?.isGuess == true, notes: flight.notes,
             digest: flight.packet.digest)
@@ -188,4 +202,14 @@ extension PacketTracer {
 extension Flight {
     /// Nanoseconds from the packet's beginning to a time.
     func offset(_ time: UInt64) -> UInt64 { time - min(time, began) }
+}
+
+extension PacketTracer.Blindness {
+    /// What may have happened to a packet that was not seen any more.
+    fileprivate var clause: String {
+        switch self {
+        case .filter: "the filter does not match it there any more"
+        case .sample: "it belongs to another flow there, which is not sampled"
+        }
+    }
 }

@@ -13,7 +13,7 @@ extension PacketTracer {
         let source = fields.sourceMAC
         let node = table.network.node(source, on: interface)
         if let node {
-            let matches = room.matches(packet, at: .node(table.numbers[node]))
+            let matches = exits(packet, table.numbers[node])
             for match in matches { comeOut(match, packet, source, node, record, table) }
             guard matches.isEmpty else { return }
         }
@@ -27,6 +27,17 @@ extension PacketTracer {
             return
         }
         begin(packet, origin, node, record, table)
+    }
+
+    /// The packets in a node that one which came out of it belongs to.
+    private mutating func exits(_ packet: TracedPacket, _ node: Int) -> [WaitingRoom.Match] {
+        guard packet.fragment == .whole else { return room.datagram(packet, in: node) }
+        let found = room.matches(packet, at: .node(node))
+        guard found.isEmpty else { return found }
+        // Exactly what came out before is a repetition, whatever else has the same content.
+        if packet.identification != 0, recent.flight(of: packet, at: node) != nil { return [] }
+        let translated = room.translated(packet, in: node)
+        return translated.isEmpty ? room.datagram(packet, in: node) : translated
     }
 
     /// A packet, or a part of it, came out of a node.
@@ -43,7 +54,10 @@ extension PacketTracer {
         }
         guard let exit = stage.exit else { return }
         flight.hops[exit].inside = time - min(time, stage.enteredLast)
-        if match.isTranslated { flight.hops[exit].translated = TracedPacketText(packet).ends }
+        // Later fragments have no ports.
+        if match.isTranslated, flight.hops[exit].translated == nil || packet.flow.hasPorts {
+            flight.hops[exit].translated = TracedPacketText(packet).ends
+        }
         if match.isGuess {
             flight.hops[exit].isGuess = true
             flight.isGuess = true
@@ -67,12 +81,14 @@ extension PacketTracer {
         flights[flight.id] = flight
         if let wants, !wants(record.frame) { unwanted.insert(flight.id) }
         flight.beginning = beginning(of: flight, packet, node, table)
+        if node == nil { flight.device = table.network.onlyNode(on: record.frame.interface)?.name }
         flight.appendHop(record, origin.source, node, table)
         flight.hops[0].frames = 1
         if packet.fragment != .whole {
             flight.fragments = 1
             origins[origin] = flight
             flight.origin = origin
+            if let node { looseFragments[table.numbers[node]] = time }
         }
         let range = packet.fragment == .whole ? 0..<(flight.total ?? 1) : packet.octets
         add(packet, range: range, to: flight, hop: 0, record, origin.source, table)
@@ -96,7 +112,8 @@ extension PacketTracer {
             if !isUncertain {
                 for stage in stages where !stage.isOver {
                     stage.answered = (
-                        TracedPacketText(packet).what, isGuess && packet.segment == nil,
+                        // A fragment may be of a packet that it was not known to be of.
+                        TracedPacketText(packet).what, isGuess && packet.segment == nil || packet.fragment != .whole,
                         packet.message == .error || packet.segment?.isRST == true
                     )
                     room.remove(stage)
@@ -130,7 +147,8 @@ extension PacketTracer {
             flight.sent.add(range)
             if packet.isLast, flight.total == nil { flight.total = packet.octets.upperBound }
         }
-        switch table.route(packet, from: source, on: interface) {
+        let refusal = table.replay.refusal(of: record.frame).map(TracedTable.Route.drop)
+        switch refusal ?? table.route(packet, from: source, on: interface) {
         case .undecided: flight.states[hop].held.append((packet, range, time))
         case .engine:
             let head = record.frame
@@ -211,6 +229,15 @@ extension PacketTracer {
         for match in matches { leave(match, packet, fields.destinationMAC, node, record, table) }
     }
 
+    /// The kernel did not take a frame that the engine would write.
+    mutating func failed(_ packet: TracedPacket, _ fields: PacketFields, _ frame: CapturedFrame) {
+        for mac in [fields.destinationMAC, nil] {
+            let matches = room.matches(packet, at: .egress(interface: frame.interface, mac: mac))
+            for match in matches { match.stage.failure = DropReason(writing: frame.failure) }
+            if !matches.isEmpty { return }
+        }
+    }
+
     /// A frame that the engine made itself, or whose beginning was not seen.
     private mutating func ownFrame(_ packet: TracedPacket, _ interface: Int) {
         guard let (question, _, _) = questions.answered(by: packet, .engine(interface)) else {
@@ -241,7 +268,9 @@ extension PacketTracer {
         copy.at = time
         copy.engine = time - min(time, read)
         copy.frames += 1
-        if copy.arrival == nil { copy.arrival = PacketArrival(packet) }
+        if copy.arrival == nil {
+            copy.arrival = PacketArrival(packet, frame: record.sequence << 8 | UInt64(record.worker & 0xFF))
+        }
         flight.hops[stage.hop].copies[stage.copy] = copy
         if stage.left.covers(stage.entered) { room.remove(stage) }
         defer { settle(flight) }
@@ -270,15 +299,21 @@ extension PacketTracer {
         if let inside = flight.stages.first(where: {
             $0.node == node && $0.hop == stage.hop && $0.copy == stage.copy
         }) {
-            let wasOver = inside.isOver
+            let isMissing = inside.isOver
+            if inside.start == nil, packet.start != nil {
+                if !isMissing { room.remove(inside) }
+                inside.noteStart(packet)
+                if !isMissing { room.insert(inside) }
+            }
             inside.entered.add(range)
             inside.enteredLast = time
-            if wasOver { room.insert(inside) }
+            if isMissing { room.insert(inside) }
             return inside
         }
         // Only a part may be in this frame, or more than the packet: what the engine read tells its size.
         var own = stage.packet
         own.flow = packet.flow
+        if packet.start != nil { own.start = packet.start }
         let inside = Stage(
             flight, at: [.node(node)], own, hop: stage.hop, copy: stage.copy, stage.system, number: nextStage,
             time: time)

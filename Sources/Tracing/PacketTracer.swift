@@ -27,6 +27,14 @@ package struct PacketTracer: ~Copyable {
         }
     }
 
+    /// Why engines may not copy a packet any more that an application has changed.
+    package enum Blindness: Sendable, Hashable {
+        /// They copy what a filter matches.
+        case filter
+        /// They copy a share of all flows.
+        case sample
+    }
+
     /// What a tracer has counted.
     package struct Counts: Codable, Sendable, Hashable {
         /// Records taken.
@@ -55,6 +63,8 @@ package struct PacketTracer: ~Copyable {
     var lost = LostRecords()
     var origins: [Origin: Flight] = [:]
     var recent: RecentExits
+    /// For each node, when it last sent a fragment of a datagram that is not known to have come to it.
+    var looseFragments: [Int: UInt64] = [:]
     /// For each node, the packet that came to it last.
     var lastInto: [Int: (flight: UInt64, time: UInt64)] = [:]
     var nextFlight: UInt64 = 1
@@ -67,6 +77,8 @@ package struct PacketTracer: ~Copyable {
     var finished: [PacketTrace] = []
     /// Says of a packet's first frame whether the packet is wanted; nil: every packet is.
     let wants: ((CapturedFrame) -> Bool)?
+    /// Why packets may be lost from sight where applications change them; nil: they cannot.
+    package var blindness: Blindness?
     /// The numbers of packets under way, or just finished, that are not wanted.
     var unwanted: Set<UInt64> = []
 
@@ -125,8 +137,6 @@ package struct PacketTracer: ~Copyable {
     package mutating func add(_ frame: CapturedFrame, worker: Int, sequence: UInt64, generation: UInt64) {
         counts.records += 1
         lost.note(worker: worker, sequence: sequence, time: frame.time.nanoseconds)
-        // A write that failed left nothing behind: the copy is missing.
-        guard frame.failure == 0 else { return }
         window.insert(.init(frame: frame, worker: worker, sequence: sequence, generation: generation))
         drain()
     }
@@ -186,11 +196,12 @@ package struct PacketTracer: ~Copyable {
         switch (reading, frame.direction) {
         case (.packets(let packets), .received):
             for packet in packets { received(packet, fields, record, table) }
+        // A write that failed left nothing behind: the copy is missing, and why is known.
+        case (.packets(let packets), .sent) where frame.failure != 0:
+            for packet in packets { failed(packet, fields, frame) }
         case (.packets(let packets), .sent):
             for packet in packets { sent(packet, fields, record, table) }
-        case (.neighbour, .received):
-            table.replay.learn(frame.octets, length: frame.length, on: frame.interface)
-        case (.unread, .received): unread(fields, record, table)
+        case (.neighbour, .received), (.unread, .received): unread(fields, record, table)
         case (.neighbour, .sent), (.unread, .sent): break
         }
     }

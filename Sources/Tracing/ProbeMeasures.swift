@@ -76,10 +76,19 @@ package struct ProbeMeasures: Sendable {
     /// The most traces that are kept of lost packets.
     private static let mostExamples = 2
     /// The most paths that are told apart.
-    private static let mostPaths = 256
+    private let mostPaths: Int
+    /// The first packet that arrived after the longest time in which none did.
+    package private(set) var behindGap: PacketTrace?
+    private var lastArrival: UInt64 = 0
+    private var gap: UInt64 = 0
 
-    /// - Parameter interval: The time from one packet to the next that the sender keeps to.
-    package init(interval: UInt64) { self.interval = interval }
+    /// - Parameters:
+    ///   - interval: The time from one packet to the next that the sender keeps to.
+    ///   - mostPaths: The most distinct paths that are told apart.
+    package init(interval: UInt64, mostPaths: Int = 256) {
+        self.interval = interval
+        self.mostPaths = mostPaths
+    }
 
     /// The packets that were sent.
     package var sent: Int { probes.count }
@@ -109,6 +118,7 @@ package struct ProbeMeasures: Sendable {
             whole.record(at - trace.began)
             if !isLate {
                 arrive(number, at)
+                noteGap(trace, before: at)
                 if late == nil, number < newest[probes[number].flow] ?? 0 { late = trace }
                 newest[probes[number].flow] = max(number, newest[probes[number].flow] ?? 0)
             }
@@ -129,13 +139,21 @@ package struct ProbeMeasures: Sendable {
         if let index = pathIndex[path] {
             paths[Int(index)].count += 1
             probes[number].path = index
-        } else if paths.count < Self.mostPaths {
+        } else if paths.count < mostPaths {
             probes[number].path = Int32(paths.count)
             pathIndex[path] = probes[number].path
             paths.append(Path(path: path, way: trace.way, count: 1, example: trace))
         } else {
-            probes[number].path = Int32(Self.mostPaths)
+            probes[number].path = Int32(mostPaths)
         }
+    }
+
+    /// Keeps the packet if a longer time without arrivals than any before ends with it.
+    private mutating func noteGap(_ trace: PacketTrace, before time: UInt64) {
+        defer { lastArrival = max(lastArrival, time) }
+        guard lastArrival > 0, time > lastArrival, time - lastArrival > gap else { return }
+        gap = time - lastArrival
+        behindGap = trace
     }
 
     private mutating func arrive(_ number: Int, _ time: UInt64) {
@@ -149,7 +167,9 @@ package struct ProbeMeasures: Sendable {
         guard probes.indices.contains(number), trace.hasArrived, probes[number].fate != .arrived else { return }
         order += 1
         if probes[number].path < 0 { known += 1 }
-        arrive(number, trace.began + (trace.end.at ?? trace.took))
+        let at = trace.began + (trace.end.at ?? trace.took)
+        arrive(number, at)
+        noteGap(trace, before: at)
         examples.removeAll { $0.digest != nil && $0.digest == trace.digest }
     }
 

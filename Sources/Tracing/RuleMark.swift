@@ -42,9 +42,10 @@ package enum RuleMark {
         if wanted.prefixes.isEmpty, let name = selection.service {
             wanted.prefixes = network.services.filter { $0.name == name }.flatMap(\.addresses)
         }
-        if wanted.prefixes.isEmpty, let from = selection.from.flatMap(network.node(named:)) {
-            let node = network.nodes[from]
-            wanted.prefixes = node.legs.flatMap(\.addresses).map { IPPrefix(host: $0) } + node.prefixes
+        if wanted.prefixes.isEmpty, let from = selection.from {
+            wanted.prefixes = network.nodes(named: from).flatMap { node in
+                node.legs.flatMap(\.addresses).map { IPPrefix(host: $0) } + node.prefixes
+            }
         }
         if wanted.prefixes.contains(where: { $0.length == 0 }) { wanted.prefixes = [] }
         guard !wanted.isEverything else { return [""] }

@@ -21,7 +21,10 @@ package struct RuleTraces: Sendable {
         /// True if the node made it.
         var isOwn: Bool
         var verdict: RuleVerdict?
+        /// True once it was found.
         var isTaken = false
+        /// The frame of the packet that it was found for. Packets that share a frame may be one packet in the node.
+        var frame: UInt64?
     }
 
     fileprivate struct Node: Sendable {
@@ -70,7 +73,8 @@ package struct RuleTraces: Sendable {
         }
     }
 
-    /// What became of a packet that came to a node; nil if nft told nothing of it. Each packet is found once.
+    /// What became of a packet that came to a node; nil if nft told nothing of it. Each packet is found once, but a
+    /// superframe is found for every packet in it.
     mutating func find(_ arrival: PacketArrival, at node: String) -> Finding? { nodes[node]?.find(arrival) }
 
     /// The packets that nodes made themselves and dropped: the engine never sees them.
@@ -103,18 +107,22 @@ extension RuleTraces.Node {
     }
 
     fileprivate mutating func find(_ arrival: PacketArrival) -> RuleTraces.Finding? {
-        var best: (place: Int, likeness: Int)?
+        var best: (place: Int, likeness: Int, isFree: Bool)?
         var others: Set<RuleVerdict?> = []
-        for (place, packet) in packets.enumerated() where !packet.isOwn && !packet.isTaken {
-            guard let likeness = packet.arrival.likeness(arrival), likeness >= best?.likeness ?? 0 else { continue }
-            if likeness > best?.likeness ?? -1 {
-                best = (place, likeness)
+        for (place, packet) in packets.enumerated() where !packet.isOwn {
+            guard !packet.isTaken || packet.frame != nil && packet.frame == arrival.frame,
+                let likeness = packet.arrival.likeness(whole: arrival),
+                (likeness, packet.isTaken ? 0 : 1) >= (best?.likeness ?? 0, best?.isFree ?? false ? 1 : 0)
+            else { continue }
+            if best.map({ (likeness, !packet.isTaken) != ($0.likeness, $0.isFree) }) ?? true {
+                best = (place, likeness, !packet.isTaken)
                 others = []
             }
             others.insert(packet.verdict)
         }
         guard let best else { return nil }
         packets[best.place].isTaken = true
+        packets[best.place].frame = arrival.frame
         guard var verdict = packets[best.place].verdict else { return .passed }
         verdict.isGuess = others.count > 1
         return .dropped(verdict)

@@ -74,13 +74,20 @@ package struct PacketArrival: Sendable, Hashable {
     var length: Int?
     /// The six control bits of TCP that have names since RFC 793.
     var controlBits: UInt8?
+    /// The superframe that it came in: a node that does not cut it sees one packet with this identification and length.
+    var superframe: TracedPacket.Superframe?
+    /// The number of the frame that it came in, which several packets may share; nil for what nft reports.
+    var frame: UInt64?
 
     init(source: IPAddress, destination: IPAddress) {
         self.source = source
         self.destination = destination
     }
 
-    init(_ packet: TracedPacket) {
+    /// - Parameter frame: The number of the frame that the engine wrote it in.
+    init(_ packet: TracedPacket, frame: UInt64) {
+        self.frame = frame
+        superframe = packet.superframe
         source = packet.flow.source
         destination = packet.flow.destination
         if packet.flow.hasPorts {
@@ -91,6 +98,16 @@ package struct PacketArrival: Sendable, Hashable {
         if packet.message == .echoRequest || packet.message == .echoReply { echo = packet.icmpWord }
         length = packet.length
         controlBits = packet.segment.map { $0.controlBits & 0x3F }
+    }
+
+    /// How well this packet, as nft reports it, fits to be another one, or the superframe that the other one is in; nil if it
+    /// is neither.
+    func likeness(whole other: PacketArrival) -> Int? {
+        guard let superframe = other.superframe, superframe.length == length else { return likeness(other) }
+        var whole = other
+        whole.identification = superframe.identification == 0 ? nil : superframe.identification
+        whole.length = superframe.length
+        return likeness(whole)
     }
 
     /// How well both fit to be one packet; nil if they are two.

@@ -4,12 +4,12 @@ extension TraceText {
     /// A summary as a table: for each path its count, and the times in the engine and in each application, with bars.
     ///
     /// - Parameters:
-    ///   - width: Columns of the terminal, at least 72.
+    ///   - width: Columns of the terminal, at least 72; nil: a program reads the lines, and none is broken.
     ///   - measure: The columns that a text takes.
     package static func lines(
-        _ report: TraceSummaryReport, width: Int = 80, measure: @escaping (String) -> Int = { $0.count }
+        _ report: TraceSummaryReport, width: Int? = 80, measure: @escaping (String) -> Int = { $0.count }
     ) -> [String] {
-        let rows = TextRows(width: max(72, width), measure: measure)
+        let rows = TextRows(width: max(72, width ?? 80), measure: measure, isWhole: width == nil)
         var lines = rows.wrapped(totals(report), indent: 4)
         for path in report.paths { lines += [""] + self.lines(path, rows) }
         if !report.ownDrops.isEmpty { lines.append("") }

@@ -1,9 +1,20 @@
-/// Lines of text for a terminal that do not exceed its width.
+/// Lines of text for a terminal that do not exceed its width, or whole lines for programs.
 struct TextRows {
     /// Columns of the terminal.
     let width: Int
     /// The columns that a text takes.
     let measure: (String) -> Int
+    /// True if no line is broken, and no word is cut. Columns begin below each other where the words fit.
+    let isWhole: Bool
+
+    init(width: Int, measure: @escaping (String) -> Int, isWhole: Bool = false) {
+        self.width = width
+        self.measure = measure
+        self.isWhole = isWhole
+    }
+
+    /// The same with another width.
+    func narrowed(to width: Int) -> TextRows { TextRows(width: width, measure: measure, isWhole: isWhole) }
 
     /// The text with blanks up to a width; a longer one is cut and ends with `…`.
     func cell(_ text: String, _ columns: Int, isRight: Bool = false) -> String {
@@ -14,7 +25,7 @@ struct TextRows {
 
     /// The text, cut to a width.
     func cut(_ text: String, _ columns: Int) -> String {
-        guard measure(text) > columns else { return text }
+        guard !isWhole, measure(text) > columns else { return text }
         var shown = ""
         for character in text {
             guard measure(shown + String(character)) < columns else { break }
@@ -25,6 +36,7 @@ struct TextRows {
 
     /// The text broken at blanks; all lines but the first are indented.
     func wrapped(_ text: String, indent: Int) -> [String] {
+        guard !isWhole else { return text.isEmpty ? [] : [text] }
         let blanks = String(repeating: " ", count: indent)
         var lines: [String] = []
         var line: String?

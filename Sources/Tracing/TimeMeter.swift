@@ -69,7 +69,7 @@ package final class TimeMeter {
     /// Takes a captured frame. Frames come in the order of their times.
     package func add(_ frame: CapturedFrame) {
         guard frame.failure == 0, case .packets(let packets) = reader.read(frame),
-            let identifier = packets.first?.identifier
+            let identifier = packets.first?.likeness
         else { return }
         let mac = frame.direction == .received ? reader.fields.sourceMAC : reader.fields.destinationMAC
         guard let node = network.node(mac, on: frame.interface), times[node] != nil else { return }

@@ -1,12 +1,31 @@
 import Wire
 
-/// A filter for engines in the pcap-filter language that lets through every frame of the packets that are wanted, at each
-/// of their hops.
+/// Filters for engines in the pcap-filter language, which let through the frames of the packets that are wanted, at each of
+/// their hops.
 ///
-/// Addresses change on the way: the engine rewrites them for network send addresses, and applications may translate
-/// them to their own. So the own addresses of the applications and routers that a packet may pass are let through, too.
-/// The tracer selects exactly (`TraceSelection`).
+/// Everything but the protocol of a packet may change on its way: the engine rewrites addresses for network send addresses,
+/// and applications translate addresses and ports as they like. So engines copy every frame of the protocol (`wide`), and
+/// the tracer selects. On a busy topology that is too much: there engines copy what a person's filter matches, beside
+/// frames to and from the own addresses of applications and routers (`whole`), and a packet may be lost from sight.
 package enum TraceFilter {
+    /// The expression for packets of one protocol and the errors about them; nil: every frame.
+    ///
+    /// - Parameter written: What a person wrote.
+    package static func wide(_ written: String?) -> String? {
+        guard let written, let name = lastingProtocol(written) else { return nil }
+        return "\(name) or icmp or icmp6 or arp"
+    }
+
+    /// The protocol that every packet has which an expression matches; nil if it is not plain to see.
+    private static func lastingProtocol(_ expression: String) -> Substring? {
+        guard !expression.contains(where: { "()[]!|<>=&\\\"".contains($0) }) else { return nil }
+        let words = expression.split(whereSeparator: \.isWhitespace)
+        guard !words.contains("or"), !words.contains("not") else { return nil }
+        return words.split(separator: "and").compactMap(\.first).first {
+            ["tcp", "udp", "icmp", "icmp6", "sctp"].contains($0)
+        }
+    }
+
     /// The expression; nil if no filter is right: everything may belong to a packet that is wanted.
     ///
     /// - Parameters:
@@ -14,15 +33,23 @@ package enum TraceFilter {
     ///   - network: The topology; it must have what the selection names (`TraceSelection.problems`).
     package static func expression(_ selection: TraceSelection, _ network: TracedNetwork) -> String? {
         var parts: [String] = []
-        if let from = selection.from.flatMap(network.node(named:)) {
-            let node = network.nodes[from]
-            let own = node.legs.flatMap(\.addresses).map { IPPrefix(host: $0) } + node.prefixes
-            // Of a node without addresses nothing is known.
-            if !own.isEmpty { parts += alternative(own, own: middle(network), network) }
+        if let from = selection.from {
+            let nodes = network.nodes(named: from)
+            let own = nodes.flatMap { node in
+                node.legs.flatMap(\.addresses).map { IPPrefix(host: $0) } + node.prefixes
+            }
+            // Of a node without addresses nothing is known. A packet may have a false source address.
+            if !own.isEmpty, let addresses = alternative(own, own: middle(network), network).first {
+                let macs = nodes.flatMap(\.legs).compactMap(\.macs.first).map { "ether host \($0)" }
+                parts.append(([addresses] + macs).joined(separator: " or "))
+            }
         }
         let services = network.services.filter { service in
             if let name = selection.service, service.name != name { return false }
-            if let via = selection.via, !service.applications.contains(via) { return false }
+            if let via = selection.via {
+                let names = network.nodes(named: via).map(\.name)
+                guard service.applications.contains(where: names.contains) else { return false }
+            }
             return true
         }
         if selection.service != nil || selection.via != nil {
@@ -40,7 +67,7 @@ package enum TraceFilter {
 
     /// An expression for engines that lets through every packet that a person's filter matches at its first hop.
     ///
-    /// Behind a rewrite or a translation the filter may not match any more. So the addresses of the applications and
+    /// Behind a rewrite or a translation the filter may not match any more. So own addresses of applications and
     /// routers are let through beside it. ARP and neighbour discovery are, too: they tell which neighbours the engine
     /// knows.
     ///

@@ -35,6 +35,7 @@ package struct TraceSession: ~Copyable {
     ///
     /// - Throws: `SnapshotError` or `EngineError` if an engine would not take the table.
     package mutating func take(_ image: TableImage, network: TracedNetwork) throws {
+        selection.resolve(in: network)
         try tracer.take(image, network: network)
     }
 
@@ -45,6 +46,7 @@ package struct TraceSession: ~Copyable {
     ///
     /// - Throws: `TableError`, `SnapshotError` or `EngineError` if an engine would not take the table.
     package mutating func take(_ table: ForwardingTable, generation: UInt64, network: TracedNetwork) throws {
+        selection.resolve(in: network)
         try tracer.take(table, generation: generation, network: network)
     }
 
@@ -95,6 +97,12 @@ package struct TraceSession: ~Copyable {
         waiting.removeFirst(count)
         for drop in rules?.takeOwnDrops() ?? [] { summary.add(own: drop) }
         return ended
+    }
+
+    /// Why packets may be lost from sight where applications change them; nil: they cannot.
+    package var blindness: PacketTracer.Blindness? {
+        get { tracer.blindness }
+        set { tracer.blindness = newValue }
     }
 
     /// True if all packets that were asked for are finished; only answers to them may follow.

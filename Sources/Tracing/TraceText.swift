@@ -22,12 +22,12 @@ package enum TraceText {
     /// One trace: its packet, each hop with its copies and times, bars, and its end.
     ///
     /// - Parameters:
-    ///   - width: Columns of the terminal, at least 60.
+    ///   - width: Columns of the terminal, at least 60; nil: a program reads the lines, and none is broken.
     ///   - measure: The columns that a text takes.
     package static func lines(
-        _ trace: PacketTrace, width: Int = 80, measure: @escaping (String) -> Int = { $0.count }
+        _ trace: PacketTrace, width: Int? = 80, measure: @escaping (String) -> Int = { $0.count }
     ) -> [String] {
-        let rows = TextRows(width: max(60, width), measure: measure)
+        let rows = TextRows(width: max(60, width ?? 80), measure: measure, isWhole: width == nil)
         var lines = rows.wrapped(headline(trace), indent: 4)
         for sentence in beginnings(trace) { lines += rows.wrapped("    \(sentence)", to: 4) }
         for hop in trace.hops { lines += hopLines(hop, rows) }
@@ -53,7 +53,10 @@ package enum TraceText {
         case .made: lines.append("\(trace.from) made it; what went in before ends there")
         case .duplicate: lines.append("\(trace.from) let it out a second time")
         case .midway: lines.append("earlier records are missing")
-        case .stranger: lines.append("the topology does not name its sender")
+        case .stranger:
+            lines.append(
+                trace.device.map { "it came from \($0)'s device, but not from its MAC address" }
+                    ?? "the topology does not name its sender")
         }
         if let link = trace.follows { lines.append("after #\(link.trace)\(guess(link.isGuess))") }
         return lines
@@ -86,7 +89,7 @@ package enum TraceText {
             "    " + rows.cell(at.map { "+\(time($0))" } ?? "", 11) + " " + rows.cell(interface, names) + " "
             + rows.cell(node, names) + " "
         let indent = 4 + 12 + 2 * (names + 1)
-        let room = TextRows(width: max(12, rows.width - indent), measure: rows.measure)
+        let room = rows.narrowed(to: max(12, rows.width - indent))
         let pieces = room.wrapped(text, indent: 0)
         return (pieces.isEmpty ? [""] : pieces).enumerated().map { index, piece in
             trimmed((index == 0 ? head : String(repeating: " ", count: indent)) + piece)
@@ -128,7 +131,7 @@ package enum TraceText {
 extension TextRows {
     /// The text broken at blanks, with an indent for all lines that the text begins with itself.
     func wrapped(_ text: String, to indent: Int) -> [String] {
-        let room = TextRows(width: width - indent, measure: measure)
-        return room.wrapped(text, indent: 2).map { String(repeating: " ", count: indent) + $0 }
+        let text = String(text.drop { $0 == " " })
+        return narrowed(to: width - indent).wrapped(text, indent: 2).map { String(repeating: " ", count: indent) + $0 }
     }
 }

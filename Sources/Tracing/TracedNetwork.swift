@@ -45,13 +45,18 @@ package struct TracedNetwork: Sendable, Hashable {
         package var legs: [Leg]
         /// The prefixes that it sends from, besides its legs' addresses.
         package var prefixes: [IPPrefix]
+        /// The application that it is an instance of, if that has another name.
+        package var application: String?
 
         /// Memberwise.
-        package init(name: String, kind: NodeKind, legs: [Leg], prefixes: [IPPrefix] = []) {
+        package init(
+            name: String, kind: NodeKind, legs: [Leg], prefixes: [IPPrefix] = [], application: String? = nil
+        ) {
             self.name = name
             self.kind = kind
             self.legs = legs
             self.prefixes = prefixes
+            self.application = application
         }
     }
 
@@ -128,6 +133,28 @@ package struct TracedNetwork: Sendable, Hashable {
 
     /// The index of the node of a name.
     package func node(named name: String) -> Int? { nodes.firstIndex { $0.name == name } }
+
+    /// The nodes that a name means: one node, or all instances of an application.
+    package func nodes(named name: String) -> [Node] {
+        let own = nodes.filter { $0.name == name }
+        return own.isEmpty ? nodes.filter { $0.application == name } : own
+    }
+
+    /// What nodes may be named by: applications stand before their instances.
+    package var names: [String] {
+        var names: [String] = []
+        for node in nodes {
+            if let application = node.application, !names.contains(application) { names.append(application) }
+            names.append(node.name)
+        }
+        return names
+    }
+
+    /// The node that every frame from an interface comes from, whatever its MAC address; nil if several nodes are there.
+    package func onlyNode(on interface: Int) -> Node? {
+        let here = nodes.filter { $0.legs.contains { $0.interface == interface } }
+        return here.count == 1 ? here[0] : nil
+    }
 
     /// The passive applications on an interface, which get mirrored frames whatever MAC address these carry.
     package func passive(on interface: Int) -> [String] {

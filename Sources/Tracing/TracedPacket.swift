@@ -40,6 +40,21 @@ struct TracedPacket: Sendable {
         }
     }
 
+    /// A superframe that a datagram is in, as a node that does not cut it sees it.
+    struct Superframe: Sendable, Hashable {
+        var identification: UInt32
+        var length: Int
+    }
+
+    /// The beginning of a datagram, which whole packets and first fragments show, and which no translation changes.
+    struct Start: Sendable, Hashable {
+        var protocolNumber: UInt8
+        /// TCP's sequence number, the length of the whole UDP datagram, ICMP's type and sequence number.
+        var number: UInt32
+        /// A hash of the payload's first octets.
+        var digest: UInt64
+    }
+
     /// The packet's own flow. First fragments have their ports.
     var flow: FlowFields
     /// The flow that tables are asked for.
@@ -62,6 +77,10 @@ struct TracedPacket: Sendable {
     var quote: Quote?
     /// A hash of the payload's first octets; nil if they were not captured.
     var digest: UInt64?
+    /// What tells its beginning from others; nil for later fragments, and if too little was captured.
+    var start: Start?
+    /// The superframe that the datagram is a part of.
+    var superframe: Superframe?
     var payloadLength = 0
     /// Segments of a superframe, else 1.
     var packets = 1

@@ -11,16 +11,20 @@ struct WaitingRoom {
         let isTranslated: Bool
     }
 
-    private enum Key: Hashable {
+    enum Key: Hashable {
         case flow(WaitingPlace, FlowFields)
         /// Addresses, protocol and identification: for fragments. IPv6's identification does not count.
         case datagram(WaitingPlace, FlowFields, UInt32)
         case content(WaitingPlace, ContentKey)
         /// A datagram of a flow with its content.
         case exact(WaitingPlace, FlowFields, ContentKey)
+        /// The beginning of a datagram that an application may cut, or put together.
+        case start(WaitingPlace, TracedPacket.Start)
+        /// A datagram that an application may cut, or put together, whatever its addresses are then.
+        case cuttable(WaitingPlace, UInt8)
     }
 
-    private struct Translation: Hashable {
+    struct Translation: Hashable {
         var node: Int
         var flow: FlowFields
     }
@@ -28,9 +32,11 @@ struct WaitingRoom {
     /// How many stages of one key are looked at: the oldest.
     private static let looked = 512
     private static let translationCapacity = 16_384
-    private var stages: [Key: [Stage]] = [:]
+    private(set) var stages: [Key: [Stage]] = [:]
     /// For a flow that left a node, the flow that entered it.
-    private var translations: [Translation: FlowFields] = [:]
+    private(set) var translations: [Translation: FlowFields] = [:]
+    /// For fragments that leave a node, the datagram that they are of.
+    var fragments = FragmentLinks()
 
     mutating func insert(_ stage: Stage) {
         for key in Self.keys(of: stage) { stages[key, default: []].append(stage) }
@@ -45,10 +51,16 @@ struct WaitingRoom {
     }
 
     private static func keys(of stage: Stage) -> [Key] {
-        stage.places.flatMap { keys(stage.packet, $0) }
+        stage.places.flatMap { place in
+            var keys = keys(stage.packet, place)
+            guard case .node = place, stage.isCuttable else { return keys }
+            if let start = stage.start { keys.append(.start(place, start)) }
+            keys.append(.cuttable(place, stage.packet.protocolNumber))
+            return keys
+        }
     }
 
-    private static func keys(_ packet: TracedPacket, _ place: WaitingPlace) -> [Key] {
+    static func keys(_ packet: TracedPacket, _ place: WaitingPlace) -> [Key] {
         var keys: [Key] = []
         let isFour = packet.flow.source.family == .ipv4
         if packet.fragment == .whole {
@@ -62,20 +74,28 @@ struct WaitingRoom {
         return keys
     }
 
-    /// The stages at a place that a packet belongs to, each with the part of it.
-    mutating func matches(_ seen: TracedPacket, at place: WaitingPlace) -> [Match] {
+    /// The stages at a place that a packet with these addresses belongs to, each with the part of it.
+    func matches(_ seen: TracedPacket, at place: WaitingPlace) -> [Match] {
         for key in Self.keys(seen, place) {
             if case .content = key { continue }
             let found = choose(seen, stages[key] ?? [], isTranslated: false)
             if !found.isEmpty { return found }
         }
-        guard case .node(let node) = place, seen.fragment == .whole else { return [] }
+        return []
+    }
+
+    /// The stages in a node that a packet belongs to if the node has changed addresses or ports.
+    mutating func translated(_ seen: TracedPacket, in node: Int) -> [Match] {
+        guard seen.fragment == .whole else { return [] }
+        let place = WaitingPlace.node(node)
         if let original = translations[Translation(node: node, flow: seen.flow)] {
             let found = choose(seen, stages[.flow(place, original)] ?? [], isTranslated: true)
             if !found.isEmpty { return found }
         }
         guard let content = ContentKey(seen) else { return [] }
-        let found = choose(seen, stages[.content(place, content)] ?? [], isTranslated: true)
+        // A packet that goes back where another one came from is an answer with the same content, and no translation.
+        let candidates = (stages[.content(place, content)] ?? []).filter { $0.packet.flow != seen.flow.reversed }
+        let found = choose(seen, candidates, isTranslated: true)
         for match in found where seen.isDistinct && !match.isGuess { learn(node, seen.flow, match.stage.packet.flow) }
         return found
     }
@@ -85,13 +105,13 @@ struct WaitingRoom {
         (stages[.flow(place, flow)] ?? []).filter { !$0.isOver }
     }
 
-    private mutating func learn(_ node: Int, _ outside: FlowFields, _ inside: FlowFields) {
+    mutating func learn(_ node: Int, _ outside: FlowFields, _ inside: FlowFields) {
         if translations.count >= Self.translationCapacity { translations.removeAll() }
         translations[Translation(node: node, flow: outside)] = inside
         translations[Translation(node: node, flow: inside.reversed)] = outside.reversed
     }
 
-    private func choose(_ seen: TracedPacket, _ candidates: [Stage], isTranslated: Bool) -> [Match] {
+    func choose(_ seen: TracedPacket, _ candidates: [Stage], isTranslated: Bool) -> [Match] {
         var found: [(stage: Stage, range: Range<Int>, score: Int)] = []
         for stage in candidates.prefix(Self.looked) where !stage.isOver {
             guard

@@ -65,7 +65,8 @@ extension CheckSession {
             resume(fault.target)
         case .restart:
             faults.processNodes.insert(name)
-            for process in try targets(node) where process.pid != node.pid { signal(process, SIGKILL) }
+            let spared = node.programPids
+            for process in try targets(node) where !spared.contains(process.pid) { signal(process, SIGKILL) }
             faults.stopped[fault.target] = nil
             try node.bringBack(anew: true, sources.cancellation)
         case .linkDown, .linkUp:
@@ -230,21 +231,32 @@ extension CheckSession {
     /// True if a command of the check has sent a signal to a process in a node that is not the check's.
     private func hasSignalled(_ name: String) -> Bool { watches[name]?.hasSignalled ?? false }
 
-    /// An application that ran when the check began, in a node that the check has touched, runs and is ready again.
+    /// An application that ran when the check began, in a node that the check has touched, runs and is ready again; its
+    /// programs, too.
     private func restoreApplication(_ name: String) -> [String] {
-        guard let before = applications[name], nodeStates[name] == .ready,
+        guard nodeStates[name] == .ready,
             watches[name] != nil || faults.processNodes.contains(name)
         else { return [] }
         // One that has ended by itself, and is not started again, is as its file wants it.
         guard faults.processNodes.contains(name) || hasSignalled(name) || comesBack(name) else { return [] }
-        if isDying(before.pid) { _ = before.waitForEnd(within: Self.patience) }
-        guard before.hasEnded || !isCurrent(before, name) else { return [] }
+        if let before = applications[name] {
+            if isDying(before.pid) { _ = before.waitForEnd(within: Self.patience) }
+            guard before.hasEnded || !isCurrent(before, name) || !isReady(name) else { return [] }
+        } else {
+            guard !isReady(name) else { return [] }
+        }
         do throws(ApplianceError) {
             try sources.node(name).bringBack(anew: false, sources.cancellation)
             return []
         } catch {
             return sources.cancellation.isRaised ? [] : ["after the check, \(name) did not come back: \(error)"]
         }
+    }
+
+    /// True if all programs of a node are.
+    private func isReady(_ name: String) -> Bool {
+        guard let node = try? sources.node(name) else { return false }
+        return node.glimpse().state == .ready
     }
 
     /// True if its node starts an application again, or it runs.

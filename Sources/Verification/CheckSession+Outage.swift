@@ -39,6 +39,8 @@ extension CheckSession {
         if let failure {
             let measurement = text.measurement(.outage, line: line)
             measured.append(measurement)
+            judgement.explainLoss()
+            traces = judgement.evidence
             let expected = failure.finding.expected.joined(separator: "; ")
             return StepOutcome(
                 holds: false, expected: ["\(failure.step.inWords): \(expected)"],
@@ -55,7 +57,7 @@ extension CheckSession {
                 "steps that end before \(OutagePlan.mostPackets) packets are sent", "they took longer: lower `rate`")
         }
         judgement.judge(plan.expectation)
-        if let gap = plan.longestGap { judgement.compare("longest-gap", gap, sums.longestGap) }
+        if let gap = plan.longestGap { judgement.judge(longestGap: gap) }
         return conclude(judgement, text, .outage)
     }
 }

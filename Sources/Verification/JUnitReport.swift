@@ -9,7 +9,9 @@ import Reporting
 /// - All output of a check is in its failure or in the suite's `system-out`.
 /// - Every suite has its properties and both outputs.
 ///
-/// In addition, a testcase has `file` and `line`, as pytest writes them and GitLab shows them.
+/// In addition, a testcase has `file` and `line`, as pytest writes them and GitLab shows them. Of a file that was run several
+/// times, earlier failures are there as Maven's Surefire writes them: `flakyFailure` and `flakyError` in a testcase that passed in
+/// the end, `rerunFailure` and `rerunError` in one that did not, and `flakes` in the suite.
 public struct JUnitReport {
     private let files: [TestFileReport]
     private let hostname: String
@@ -38,16 +40,18 @@ public struct JUnitReport {
 
     private func suite(_ file: TestFileReport, _ index: Int) -> [String] {
         let cases = cases(file)
-        let attributes = [
+        var attributes = [
             ("name", file.label), ("package", "tapline"), ("id", "\(index)"), ("tests", "\(cases.count)"),
             ("failures", "\(cases.count { $0.kind == "failure" })"),
             ("errors", "\(cases.count { $0.kind == "error" })"),
             ("skipped", "\(cases.count { $0.kind == "skipped" })"), ("time", Self.seconds(file.time)),
             ("timestamp", Self.timestamp(file.started)), ("hostname", hostname),
         ]
+        if file.flakes > 0 { attributes.append(("flakes", "\(file.flakes)")) }
         var properties = [("file", file.file), ("outcome", file.outcome.rawValue)]
         if let topology = file.topology { properties.append(("topology", topology)) }
         if file.kept { properties.append(("kept", "true")) }
+        if file.tries > 1 { properties.append(("tries", "\(file.tries)")) }
         properties += file.checks.flatMap { check in
             check.measured.flatMap { measured in
                 figures(measured, check.measured.count > 1 ? "\(check.name), line \(measured.line)" : check.name)
@@ -61,13 +65,21 @@ public struct JUnitReport {
             attributes.append(("file", entry.file ?? file.file))
             if let line = entry.line { attributes.append(("line", "\(line)")) }
             let head = "    <testcase" + Self.text(attributes)
-            guard let kind = entry.kind else {
+            guard entry.kind != nil || !entry.earlier.isEmpty else {
                 lines.append("\(head)/>")
                 continue
             }
-            let inner = Self.text([("message", entry.message), ("type", entry.type)])
             lines.append("\(head)>")
-            lines.append("      <\(kind)\(inner)>\(XMLText.content(entry.text))</\(kind)>")
+            if let kind = entry.kind {
+                let inner = Self.text([("message", entry.message), ("type", entry.type)])
+                lines.append("      <\(kind)\(inner)>\(XMLText.content(entry.text))</\(kind)>")
+            }
+            for failure in entry.earlier {
+                let kind = (entry.kind == nil ? "flaky" : "rerun") + (failure.isError ? "Error" : "Failure")
+                let inner = Self.text([("message", failure.message), ("type", failure.type)])
+                lines.append(
+                    "      <\(kind)\(inner)><stackTrace>\(XMLText.content(failure.text))</stackTrace></\(kind)>")
+            }
             lines.append("    </testcase>")
         }
         lines.append("    <system-out>\(XMLText.content(output(file)))</system-out>")
@@ -87,36 +99,68 @@ public struct JUnitReport {
         var message = ""
         var type = ""
         var text = ""
+        /// What went wrong in earlier tries.
+        var earlier: [Earlier] = []
+    }
+
+    /// A failure in an earlier try.
+    private struct Earlier {
+        var isError: Bool
+        var message: String
+        var type: String
+        var text: String
     }
 
     private func cases(_ file: TestFileReport) -> [Case] {
-        var cases = file.checks.map { check -> Case in
+        var cases = file.checks.enumerated().map { index, check -> Case in
             let line = check.record == nil ? check.line : nil
             var entry = Case(name: check.name, line: line, file: check.file, time: Self.seconds(check.time))
+            entry.earlier = file.earlier.compactMap { earlier in
+                guard earlier.checks.indices.contains(index), !earlier.checks[index].passed else { return nil }
+                let failed = earlier.checks[index]
+                return Earlier(
+                    isError: false, message: message(failed), type: "check",
+                    text: text(failed, file))
+            }
             guard !check.passed else { return entry }
             entry.kind = "failure"
             entry.type = "check"
-            entry.message = "expected \(check.expected ?? "something else")"
-            let place = check.record.map { "\(file.file): \($0.name)" } ?? "\(check.file ?? file.file):\(check.line)"
-            entry.text = (["\(place): \(check.name)"] + check.explanation).joined(separator: "\n")
+            entry.message = message(check)
+            entry.text = text(check, file)
             return entry
+        }
+        let errors = file.earlier.compactMap { earlier in
+            earlier.error.map { error in
+                Earlier(
+                    isError: true, message: "\(error)",
+                    type: Self.type(earlier.outcome),
+                    text: (error.details + ["\(error)"]).joined(separator: "\n"))
+            }
         }
         if let error = file.error {
             let name = file.outcome == .badFile ? "the file is without mistakes" : "the topology runs"
             cases.append(
                 Case(
-                    name: name, kind: "error", message: "\(error)",
-                    type: file.outcome.rawValue.replacing(" ", with: "-"),
-                    text: (error.details + ["\(error)"]).joined(separator: "\n")))
-        } else if cases.isEmpty, file.notReached.isEmpty {
+                    name: name, kind: "error", message: "\(error)", type: Self.type(file.outcome),
+                    text: (error.details + ["\(error)"]).joined(separator: "\n"), earlier: errors))
+        } else if cases.isEmpty && file.notReached.isEmpty || !errors.isEmpty {
             // A suite without a case would not be seen, and this file has been proven to come up and go.
-            cases.append(Case(name: "the topology runs", time: Self.seconds(file.time)))
+            cases.append(Case(name: "the topology runs", time: Self.seconds(file.time), earlier: errors))
         }
         cases += file.notReached.map { name in
             Case(name: name, kind: "skipped", message: "it was not reached", type: "not-reached")
         }
         return cases
     }
+
+    private func message(_ check: CheckReport) -> String { "expected \(check.expected ?? "something else")" }
+
+    private func text(_ check: CheckReport, _ file: TestFileReport) -> String {
+        let place = check.record.map { "\(file.file): \($0.name)" } ?? "\(check.file ?? file.file):\(check.line)"
+        return (["\(place): \(check.name)"] + check.explanation).joined(separator: "\n")
+    }
+
+    private static func type(_ outcome: TestFileReport.Outcome) -> String { outcome.rawValue.replacing(" ", with: "-") }
 
     /// The figures of a measurement, each a property with the check's name; times are microseconds.
     private func figures(_ measured: CheckMeasurement, _ name: String) -> [(String, String)] {

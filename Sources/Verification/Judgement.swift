@@ -62,15 +62,26 @@ struct Judgement {
         return false
     }
 
-    /// Compares a time of which only the two ends may be known.
-    mutating func compare(_ what: String, _ expected: TimeExpectation, _ range: ClosedRange<UInt64>) {
+    /// Compares the longest time in which nothing arrived.
+    mutating func judge(longestGap expected: TimeExpectation) {
+        guard !compare("longest-gap", expected, sums.longestGap) else { return }
+        explain(measures.examples, "a packet that did not arrive")
+        explain(measures.behindGap.map { [$0] } ?? [], "the first packet behind the longest gap")
+    }
+
+    /// Shows what became of packets, beside an expectation that is no measured one.
+    mutating func explainLoss() { explain(measures.examples, "a packet that did not arrive") }
+
+    /// Compares a time of which only the two ends may be known; false if it does not hold for certain.
+    private mutating func compare(_ what: String, _ expected: TimeExpectation, _ range: ClosedRange<UInt64>) -> Bool {
         let ends = [range.lowerBound, range.upperBound].map { expected.holds(for: $0) }
-        guard !ends[0] || !ends[1] else { return }
+        guard !ends[0] || !ends[1] else { return true }
         unmet.append("\(what) \(expected.summary)")
         if ends[0] || ends[1] { cannotTell(what) }
         let least =
             range.lowerBound < range.upperBound ? " or less, but at least \(TraceText.time(range.lowerBound))" : ""
         came.append("\(what): \(TraceText.time(range.upperBound))\(least)")
+        return false
     }
 
     private mutating func cannotTell(_ what: String) {

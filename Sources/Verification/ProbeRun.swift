@@ -72,14 +72,14 @@ final class ProbeRun: Sendable {
         train = ProbeTrain(plan, count: count)
         self.count = count
         cancellation = sources.cancellation
-        state = Mutex(State(measures: ProbeMeasures(interval: plan.interval)))
+        state = Mutex(State(measures: ProbeMeasures(interval: plan.interval, mostPaths: PathPlan.mostPaths)))
         let namespace = try sources.node(plan.packet.from).namespace
         let socket: RawSocket
         do throws(SystemError) { socket = try RawSocket(in: namespace, plan.packet.destination.family) } catch {
             throw ApplianceError(.failed, "\(plan.packet.from): \(error)")
         }
         let limits = PacketTracer.Limits(stay: stay, reorder: Self.reorder, open: 1 << 17)
-        let options = LiveTraces.Options(filter: train.filter, limits: limits)
+        let options = LiveTraces.Options(filter: train.filter, limits: limits, scope: .matching)
         let traces = Box(try LiveTraces(ApplianceClient(name: sources.directory.name), options))
         try startThread { [self] in
             follow(traces.value)

@@ -70,18 +70,31 @@ struct ProbeTrain: Sendable {
         return trace.packet.detail == "SYN" ? trace.packet.sequence.map(UInt64.init) : nil
     }
 
-    /// The expression that matches the packets, their answers and errors about them at their ends, in the language of
-    /// pcap-filter.
+    /// The expression that matches the packets, their answers and errors about them, in the language of pcap-filter. The
+    /// packets match at every hop, whatever addresses and ports they have there.
     var filter: String {
         let packet = plan.packet
         let ends = "host \(packet.source) and host \(packet.destination)"
-        let control = packet.destination.family == .ipv4 ? "icmp" : "icmp6"
+        let isFour = packet.destination.family == .ipv4
+        let control = isFour ? "icmp" : "icmp6"
         let errors = "(\(control) and host \(packet.source))"
         switch packet.protocolNumber {
-        case IPProtocol.tcp: return "(\(ends) and tcp port \(packet.port)) or \(errors)"
-        case IPProtocol.udp: return "(\(ends) and udp port \(packet.port)) or \(errors)"
-        case IPProtocol.icmp, IPProtocol.icmpv6: return errors
+        case IPProtocol.tcp:
+            // First segments, and refusals of them. The numbers of the packets are not in any order.
+            let first = isFour ? "tcp[13] & 6 != 0" : "(ip6[6] = 6 and ip6[53] & 6 != 0)"
+            return "(\(ends) and tcp port \(packet.port)) or \(first) or \(errors)"
+        case IPProtocol.udp: return "(\(ends) and udp port \(packet.port)) or \(carrying("udp")) or \(errors)"
+        case IPProtocol.icmp, IPProtocol.icmpv6: return "\(errors) or \(carrying("icmp"))"
         default: return "(\(ends)) or \(errors)"
         }
+    }
+
+    /// The beginning of the payload, which is the same in all packets, behind eight octets of transport header.
+    private func carrying(_ name: String) -> String {
+        let isFour = plan.packet.destination.family == .ipv4
+        let (place, start) = isFour ? (name, 8) : ("ip6", 48)
+        let words = [(start, token >> 32), (start + 4, token & 0xFFFF_FFFF)].map { "\(place)[\($0):4] = \($1)" }
+        let header = isFour ? [] : ["ip6[6] = \(plan.packet.protocolNumber)"]
+        return "(\((header + words).joined(separator: " and ")))"
     }
 }

@@ -44,6 +44,33 @@ public struct TestFileReport: Codable, Sendable {
     public var kept: Bool
     /// The nodes' names.
     public var nodes: [String]
+    /// The tries before this one, which did not pass, in order.
+    public var earlier: [EarlierTry] = []
+
+    /// A try that did not pass, and after which the file was run again.
+    public struct EarlierTry: Codable, Sendable {
+        /// Its outcome.
+        public var outcome: Outcome
+        /// The checks that ran, in order.
+        public var checks: [CheckReport]
+        /// The reason why it could not be run.
+        public var error: ApplianceError?
+        /// How long it took.
+        public var time: Milliseconds
+
+        /// Memberwise.
+        package init(outcome: Outcome, checks: [CheckReport], error: ApplianceError?, time: Milliseconds) {
+            self.outcome = outcome
+            self.checks = checks
+            self.error = error
+            self.time = time
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case outcome, checks, error
+            case time = "milliseconds"
+        }
+    }
 
     /// Memberwise.
     package init(
@@ -68,12 +95,40 @@ public struct TestFileReport: Codable, Sendable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case label, file, topology, outcome, status, started, checks, notReached, error, notes, errorOutput, kept, nodes
+        case label, file, topology, outcome, status, started, checks, notReached, error, notes, errorOutput, kept,
+            nodes, earlier
         case time = "milliseconds"
     }
 
     /// How many of the checks did not hold.
     public var failures: Int { checks.count { !$0.passed } }
+}
+
+extension TestFileReport {
+    /// How often the file was run.
+    public var tries: Int { earlier.count + 1 }
+
+    /// The last failure of a check in an earlier try; nil if it held in all of them. The checks of each try are the file's, in
+    /// its order.
+    ///
+    /// - Parameter index: The place of the check.
+    package func failure(of index: Int) -> CheckReport? {
+        earlier.last { $0.checks.indices.contains(index) && !$0.checks[index].passed }?.checks[index]
+    }
+
+    /// The same of a check that holds now: it is flaky. nil if it is not.
+    package func flake(of index: Int) -> CheckReport? { checks[index].passed ? failure(of: index) : nil }
+
+    /// How many of the checks hold now and did not hold before. A file that passes and could not run before counts as one more.
+    public var flakes: Int {
+        checks.indices.count { flake(of: $0) != nil }
+            + (outcome == .passed && earlier.contains { $0.error != nil } ? 1 : 0)
+    }
+
+    /// The outcome in words: `passed on try 2`.
+    public var resultWords: String {
+        tries > 1 ? "\(outcome.rawValue) on try \(tries)" : outcome.rawValue
+    }
 }
 
 /// How a test came out, as `tapline test --json` prints it. The keys are stable.

@@ -85,15 +85,15 @@ struct Capture: ParsableCommand {
             let client = try ApplianceClient(name: name)
             Ending.note()
             let end = time.flatMap(DurationText.milliseconds).map { monotonicTime() + .milliseconds($0) }
-            let (node, filter) = try words(client)
+            let words = try CaptureWords(nodeAndFilter, nodes: try client.description(entries: false).nodes.map(\.name))
             let capture = try LiveCapture(
                 client,
                 LiveCapture.Options(
-                    node: node, interface: interface, service: service, onlyDropped: dropped, filter: filter,
+                    node: words.node, interface: interface, service: service, onlyDropped: dropped, filter: words.filter,
                     snapLength: snaplen, cutsSegments: segments,
                     limits: CaptureLimits(packets: count, end: end)), to: try target(),
                 isCancelled: { Ending.isAskedFor })
-            tell(filter)
+            tell()
             do throws(ApplianceError) {
                 while !Ending.isAskedFor, !isReaderGone, try capture.turn(within: .milliseconds(20)) {}
                 try capture.close()
@@ -110,20 +110,8 @@ struct Capture: ParsableCommand {
                     "; \(Plural.counted(capture.lost, "frame was", "frames were")) lost: narrow the filter, or use --snaplen"
             }
             Terminal.error(summary)
-            if capture.isOver {
-                throw ApplianceError(
-                    .name, "the topology '\(name)' was taken away", hint: "the frames before are in the file")
-            }
+            if capture.isOver { throw client.parting("the frames before are in the file") }
         }
-    }
-
-    /// The node, if the first word is one, and the filter.
-    private func words(_ client: ApplianceClient) throws(ApplianceError) -> (node: String?, filter: String?) {
-        guard let first = nodeAndFilter.first else { return (nil, nil) }
-        let nodes = try client.description(entries: false).nodes.map(\.name)
-        let isNode = nodes.contains(first)
-        let rest = isNode ? Array(nodeAndFilter.dropFirst()) : nodeAndFilter
-        return (isNode ? first : nil, rest.isEmpty ? nil : rest.joined(separator: " "))
     }
 
     private func target() throws(ApplianceError) -> CaptureTarget {
@@ -144,7 +132,7 @@ struct Capture: ParsableCommand {
     }
 
     /// Tells how to see the capture live.
-    private func tell(_ filter: String?) {
+    private func tell() {
         guard output != "-", isatty(2) == 1 else { return }
         var words = ["sudo tapline capture", ShellWord.quoted(name)]
         words += nodeAndFilter.map { ShellWord.quoted($0) }

@@ -1,4 +1,5 @@
 import EventLoop
+import Fabric
 import Glibc
 import Reporting
 import Wire
@@ -129,6 +130,7 @@ struct PageListener {
 
     /// A Unix socket, in the place of one that nobody listens at any more.
     init(path: String) throws(ApplianceError) {
+        try Self.requireVisible(path)
         var info = stat()
         if lstat(path, &info) == 0 {
             guard info.st_mode & S_IFMT == S_IFSOCK else {
@@ -160,6 +162,19 @@ struct PageListener {
         self.descriptor = descriptor
         self.path = path
         place = path
+    }
+
+    /// Without root, /run itself is private: a socket there would be seen by nobody.
+    private static func requireVisible(_ path: String) throws(ApplianceError) {
+        var (folder, run) = (stat(), stat())
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+        let parent = parts.isEmpty ? "." : parts.joined(separator: "/") + "/"
+        guard UserNamespace.isEntered, stat(parent, &folder) == 0, stat("/run", &run) == 0,
+            folder.st_dev == run.st_dev
+        else { return }
+        throw ApplianceError(
+            .usage, "\(path) would be in a private /run, where no other program sees it",
+            hint: "choose a path in $XDG_RUNTIME_DIR, or in your home")
     }
 
     /// Closes it, and takes a Unix socket's path away.

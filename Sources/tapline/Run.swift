@@ -35,6 +35,9 @@ struct Run: ParsableCommand {
     @Option(help: .hidden)
     var filter: String?
 
+    @Option(help: .hidden)
+    var evidence: String?
+
     func run() throws {
         if tellProgress { return try runReporting() }
         var held = true
@@ -59,7 +62,27 @@ struct Run: ParsableCommand {
         do throws(ApplianceError) {
             var planned = try PlanReader.planned(file, name: name, settings: options.settings)
             if let filter { planned.plan.checks.removeAll { !$0.name.contains(filter) } }
-            let control = try ControlProcess(planned, file: PlanReader.absolute(file), progress: tell)
+            let evidence: Evidence? =
+                if let folder = self.evidence { try Evidence(folder, of: planned.plan.name) } else { nil }
+            let control = try ControlProcess(planned, file: PlanReader.absolute(file)) { report in
+                switch report {
+                // In the thread that runs the checks: none begins before everything is observed.
+                case .ready: evidence?.begin()
+                case .kept:
+                    evidence?.end()
+                    evidence?.takeLogs()
+                case .step, .note, .check, .failed: break
+                }
+                tell(report)
+            }
+            if !keep {
+                control.atEnd = { moment in
+                    switch moment {
+                    case .ending: evidence?.end()
+                    case .ended: evidence?.takeLogs()
+                    }
+                }
+            }
             control.endWithReader(of: DetachedStart.progressDescriptor)
             held = try control.perform(keep ? .proveAndStay : .prove)
         } catch {

@@ -46,7 +46,8 @@ struct Serve: ParsableCommand {
 
     func run() throws {
         try reporting { () throws(ApplianceError) in
-            try Machine.requireRoot()
+            // The topology may come up later, in the namespaces that this process then is in already.
+            try Machine.requireRoot(.making)
             let client = try ApplianceClient(name: name)
             let token = try tokenFile.map { path throws(ApplianceError) in try PageToken.read(path) }
             let place = try PagePlace(listen: listen, socket: socket)

@@ -96,10 +96,10 @@ struct Status: ParsableCommand {
         self.state(state, good: ["running"], passing: ["starting", "replacing", "draining", "drained"])
     }
 
-    private static func nodeState(_ node: StatusReport.Node) -> String {
-        let end = node.lastEnd.map { " (\($0))" } ?? ""
+    private static func nodeState(_ word: String, _ lastEnd: String?) -> String {
+        let end = lastEnd.map { " (\($0))" } ?? ""
         return state(
-            node.state, end, good: ["idle", "ready"], passing: ["waiting", "setup", "starting", "restarting"])
+            word, end, good: ["idle", "ready"], passing: ["waiting", "setup", "starting", "restarting"])
     }
 
     /// How the engine moves frames.
@@ -148,10 +148,16 @@ struct Status: ParsableCommand {
         var nodes = TextTable(["NODE", "KIND", "STATE", "PID", "RESTARTS", "ADDRESSES"], rightAligned: [3, 4])
         for node in report.nodes {
             nodes.add([
-                node.name, node.type ?? node.kind, Self.nodeState(node),
+                node.name, node.type ?? node.kind, Self.nodeState(node.state, node.lastEnd),
                 node.pid.map { "\($0)" } ?? "-", "\(node.restarts)",
                 node.legs.map { "\($0.interface): \($0.addresses.joined(separator: " "))" }.joined(separator: "; "),
             ])
+            for program in node.programs {
+                nodes.add([
+                    "  \(program.name)", "program", Self.nodeState(program.state, program.lastEnd),
+                    program.pid.map { "\($0)" } ?? "-", "\(program.restarts)", "",
+                ])
+            }
         }
         lines += [""] + nodes.lines
         let ringDrops = report.interfaces.filter { $0.ringDrops > 0 }

@@ -34,8 +34,9 @@ struct Tapline: ParsableCommand {
             Validate.self,
             Graph.self, Schema.self, Apply.self, Add.self, Remove.self, Reload.self, Events.self, Drain.self,
             Undrain.self, Disable.self, Enable.self, Weight.self, Restart.self, Kill.self, LinkDown.self, LinkUp.self,
-            Shell.self, Balance.self, EngineCommand.self,
-            Trace.self, Capture.self, DoctorCommand.self, PruneCommand.self, Manual.self, Measure.self, OldDisable.self,
+            Shell.self, Copy.self, Balance.self, EngineCommand.self,
+            Trace.self, Record.self, Capture.self, DoctorCommand.self, PruneCommand.self, Manual.self, Measure.self,
+            OldDisable.self,
             OldEnable.self,
         ])
 

@@ -57,6 +57,12 @@ final class TestDisplay: Sendable {
                 if !report.passed { state.failures += 1 }
                 tell(report.lines(on: descriptor), index, &state)
             case .progress(_, .failed), .progress(_, .kept): break
+            case .again(let index, let report, let next):
+                // Of a file the last try counts.
+                state.failures -= report.failures
+                state.checks -= report.checks.count
+                let reason = report.error.map { ": \($0)" } ?? ""
+                tell(["\(report.outcome.rawValue)\(reason); try \(next) begins"], index, &state)
             case .ended(let index, let report):
                 state.doing[index] = nil
                 state.done += 1
@@ -96,11 +102,19 @@ final class TestDisplay: Sendable {
             let all = file.checks.count + file.notReached.count
             let checks = file.notReached.isEmpty ? "\(all)" : "\(file.checks.count) of \(all)"
             table.add([
-                file.outcome == .badFile ? "-" : file.label, file.outcome.rawValue, ran ? checks : "-",
+                file.outcome == .badFile ? "-" : file.label, file.resultWords, ran ? checks : "-",
                 ran ? "\(file.failures)" : "-", ran ? Self.seconds(file.time.duration) : "-", file.file,
             ])
         }
         var lines = [""] + table.lines + [""]
+        for file in report.files {
+            for (index, check) in file.checks.enumerated() where file.flake(of: index) != nil {
+                lines.append("flaky: \(file.label): \(check.name) (\(check.place)) passed on try \(file.tries)")
+            }
+            if file.flakes > 0, file.outcome == .passed, file.earlier.contains(where: { $0.error != nil }) {
+                lines.append("flaky: \(file.label) could not run before, and passed on try \(file.tries)")
+            }
+        }
         for file in report.files where file.kept {
             guard let topology = file.topology else { continue }
             lines.append("'\(topology)' is still up:")
@@ -114,6 +128,7 @@ final class TestDisplay: Sendable {
     private func sentence(_ report: TestReport) -> String {
         let checks = report.files.reduce(0) { $0 + $1.checks.count }
         let failures = report.files.reduce(0) { $0 + $1.failures }
+        let flakes = report.files.reduce(0) { $0 + $1.flakes }
         let outcomes: [TestFileReport.Outcome] = [.passed, .failed, .couldNotRun, .badFile, .interrupted]
         let summary = outcomes.compactMap { outcome -> String? in
             let count = report.files.count { $0.outcome == outcome }
@@ -122,8 +137,8 @@ final class TestDisplay: Sendable {
         }.joined(separator: ", ")
         let text =
             "\(Plural.counted(report.files.count, "file")): \(summary); "
-            + "\(Plural.counted(checks, "check")), \(failures) failed, in \(Self.seconds(report.time.duration))"
-        return Terminal.coloured(text, report.status == .success ? 32 : 31, on: descriptor)
+            + "\(Plural.counted(checks, "check")), \(failures) failed\(flakes > 0 ? ", \(flakes) flaky" : ""), in \(Self.seconds(report.time.duration))"
+        return Terminal.coloured(text, report.status != .success ? 31 : flakes > 0 ? 33 : 32, on: descriptor)
     }
 
     /// `12.3 s`: cut to tenths.

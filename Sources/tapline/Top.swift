@@ -6,6 +6,7 @@ import Fabric
 import Glibc
 import Metrics
 import Reporting
+import Tracing
 
 extension RateOrder: ExpressibleByArgument {}
 
@@ -14,16 +15,22 @@ struct Top: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Watch live rates: packets, bits, drops, processor time and memory.",
         discussion: """
-            On a terminal, the table is drawn again at each interval. Keys: p, b, d, c, m and n sort by packets, bits, drops,
-            processor time, memory and name; r reverses; Tab shows one kind of rows (interfaces, services, entries, engines,
-            nodes, drops, the control process) or all; / filters by a text; the arrows and the page keys scroll; q quits.
+            On a terminal, the table is drawn again at each interval. Keys: p, b, d, c, m, t and n sort by packets, bits, drops,
+            processor time, memory, time in an application and name; r reverses; Tab shows one kind of rows (interfaces,
+            services, entries, engines, nodes, drops, the control process, times) or all; / filters by a text; the arrows and the page keys scroll; q quits.
             Elsewhere, each row is one line at each interval, with the time before it. With --json, each interval is one line of
             JSON. Its keys are stable: version, name, time (microseconds since 1970), seconds, state, tableVersion, rows; of each
             row kind, name, direction, packets, bits, drops (a second), processor (percent of one processor), memory (octets),
-            coalesced (0 to 1).
+            coalesced (0 to 1), p50 and p99 (nanoseconds).
+
+            With --times the topology measures how long packets stay in each application, as with 'tapline metrics', and goes
+            on until nobody has asked for five minutes. Each instance has a row of the kind time: its measured packets, and
+            the time that half of them, and 99 of 100, stayed in it at most. These rows also appear if another command has it
+            measured. 1/1 measures every flow; on a busy topology, 1/64 costs the engines less.
 
             EXAMPLE
               sudo tapline top four-interface
+              sudo tapline top four-interface --times 1/64
               sudo tapline top four-interface --json --interval 10s --count 6
             """.paragraphs)
 
@@ -46,14 +53,17 @@ struct WatchOptions: ParsableArguments {
     @Option(help: "End after COUNT intervals.")
     var count: Int?
 
-    @Option(help: "Sort by packets, bits, drops, processor, memory or name.")
+    @Option(help: "Sort by packets, bits, drops, processor, memory, time or name.")
     var sort = RateOrder.bits
 
     @Option(help: "Only rows whose kind, name or direction contains this text.")
     var filter = ""
 
+    @Option(help: "Measure the times in applications, of one flow in N (1/64), and show them.")
+    var times: String?
+
     /// True if none of them was given.
-    var isDefault: Bool { interval == "1s" && count == nil && sort == .bits && filter.isEmpty }
+    var isDefault: Bool { interval == "1s" && count == nil && sort == .bits && filter.isEmpty && times == nil }
 
     private var milliseconds: Int? { DurationText.milliseconds(interval).flatMap { $0 >= 100 ? $0 : nil } }
 
@@ -61,6 +71,7 @@ struct WatchOptions: ParsableArguments {
         guard milliseconds != nil else {
             throw ValidationError("--interval: \(DurationText.hint), and at least 100ms.")
         }
+        if let times, SampleText.flows(times) == nil { throw ValidationError("--times: \(SampleText.hint).") }
         if let count, count < 1 { throw ValidationError("--count is 1 or more.") }
     }
 
@@ -68,7 +79,9 @@ struct WatchOptions: ParsableArguments {
     func watch(_ name: String, json: Bool) throws {
         try reporting { () throws(ApplianceError) in
             try Machine.requireRoot()
-            let watch = RateWatch(client: try ApplianceClient(name: name), name: name)
+            let watch = RateWatch(
+                client: try ApplianceClient(name: name), name: name,
+                timesOneIn: times.flatMap { SampleText.flows($0) })
             let milliseconds = milliseconds ?? 1000
             guard !json, RawTerminal.isUsable else {
                 return try lines(watch, milliseconds, json: json)
@@ -101,14 +114,17 @@ struct WatchOptions: ParsableArguments {
 final class RateWatch: @unchecked Sendable {
     private let client: ApplianceClient
     private let name: String
+    /// Have the times in applications measured, of one flow in this many; nil: do not.
+    private let timesOneIn: Int?
     private(set) var last: Sample?
 
     /// How long a topology may take to start or to go before that is an error, in milliseconds.
     private static let patience = 30_000
 
-    init(client: ApplianceClient, name: String) {
+    init(client: ApplianceClient, name: String, timesOneIn: Int?) {
         self.client = client
         self.name = name
+        self.timesOneIn = timesOneIn
     }
 
     /// The rates since the call before; nil after the first call, and after the first of another run.
@@ -123,7 +139,7 @@ final class RateWatch: @unchecked Sendable {
     private func sample() throws(ApplianceError) -> Sample {
         var left = Self.patience
         while true {
-            do throws(ApplianceError) { return try client.sample() } catch {
+            do throws(ApplianceError) { return try client.sample(timesOneIn: timesOneIn) } catch {
                 guard last != nil else { throw error }
                 if error.status == .name || !client.directory.exists {
                     throw ApplianceError(
@@ -152,6 +168,7 @@ extension RateReport.Row {
         if let processor { number(processor, "% cpu") }
         if let memory { words.append("\(memory) octets") }
         if let coalesced { number(coalesced * 100, "% coalesced") }
+        if let p50, let p99 { words += ["\(p50) ns p50", "\(p99) ns p99"] }
         return words.joined(separator: " ")
     }
 }

@@ -1,6 +1,7 @@
 import ControlAPI
 import Metrics
 import Reporting
+import Tracing
 
 /// What `tapline top` shows of rates, and how keys change that. It knows no terminal.
 struct TopView {
@@ -25,7 +26,8 @@ struct TopView {
     // MARK: - Keys
 
     private static let orders: [Character: RateOrder] = [
-        "p": .packets, "b": .bits, "d": .drops, "c": .processor, "m": .memory, "n": .name,
+        "p": .packets, "b": .bits, "d": .drops, "c": .processor, "m": .memory, "t": .time,
+        "n": .name,
     ]
 
     /// Takes a key.
@@ -84,7 +86,9 @@ struct TopView {
         let title = Self.cut(Self.line(Self.titles, columns), to: columns)
         var picture = head.map { Self.cut($0, to: columns) }
         picture.append(isPlain ? title : "\u{1B}[7m" + Self.padded(title, to: columns) + "\u{1B}[27m")
-        picture += rows[first...].prefix(page).map { Self.cut(Self.line(Self.cells($0), columns), to: columns) }
+        picture += rows[first...].prefix(page).map { row in
+            Self.cut(Self.line(Self.cells(row), columns, behind: Self.times(row)), to: columns)
+        }
         picture = Array(picture.prefix(max(0, lines - 1)))
         picture += Array(repeating: "", count: max(0, lines - 1 - picture.count))
         return Array((picture + [Self.cut(footing, to: columns)]).suffix(max(1, lines)))
@@ -116,7 +120,7 @@ struct TopView {
 
     private var footing: String {
         filterBefore == nil
-            ? "q quit  p b d c m n sort  r reverse  Tab kind  / filter  Esc all  arrows scroll"
+            ? "q quit  p b d c m t n sort  r reverse  Tab kind  / filter  Esc all  arrows scroll"
             : "filter: \(filter)_  (Enter keeps it, Esc takes it back)"
     }
 
@@ -134,18 +138,31 @@ struct TopView {
         ]
     }
 
+    /// What a row of times has in the place of the last columns, which it has no numbers for.
+    private static func times(_ row: RateReport.Row) -> String? {
+        guard row.kind == .time else { return nil }
+        guard let p50 = row.p50, let p99 = row.p99 else { return "no packets" }
+        return "p50 \(TraceText.time(p50))  p99 \(TraceText.time(p99))"
+    }
+
     /// The least room for names, as long as another column can be left out for it.
     private static let leastName = 16
 
     /// The name has what the other columns leave. On a narrow screen the last columns are left out.
-    private static func line(_ cells: [String], _ columns: Int) -> String {
+    ///
+    /// - Parameter text: What stands behind the packets instead of the other columns; nil: the columns.
+    private static func line(_ cells: [String], _ columns: Int, behind text: String? = nil) -> String {
         var shown = widths[...]
         func room() -> Int { columns - shown.reduce(0, +) - 1 }
         while room() < leastName, shown.count > 3 { shown.removeLast() }
         let name = max(1, room())
         var line = padded(cells[0], to: widths[0] + 1) + padded(cut(cells[1], to: name), to: name)
-        for (cell, width) in zip(cells, shown).dropFirst(2) {
+        for (cell, width) in zip(cells, shown).dropFirst(2).prefix(text == nil ? .max : 1) {
             line += String(repeating: " ", count: max(1, width - TextColumn.width(cell))) + cell
+        }
+        if let text {
+            let width = shown.dropFirst(3).reduce(0, +)
+            line += String(repeating: " ", count: max(2, width - TextColumn.width(text))) + text
         }
         while line.last == " " { line.removeLast() }
         return line

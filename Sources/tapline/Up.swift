@@ -10,7 +10,7 @@ struct Up: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Bring a topology up, and keep it up.",
         discussion: """
-            In the foreground, Ctrl-C takes it away. With -d it stays up in the background until 'tapline down'. For a folder, its
+            In the foreground, Ctrl-C takes it away, and a service manager that names NOTIFY_SOCKET is told when all is up. With -d it stays up in the background until 'tapline down'. For a folder, its
             topology.yaml is brought up, or that of its only subfolder with one.
 
             EXAMPLE
@@ -37,6 +37,8 @@ struct Up: ParsableCommand {
     func run() throws {
         let display = ProgressDisplay(showsReady: true, showsPlaces: true)
         if tellProgress { return try detached() }
+        // Before this process may enter another namespace.
+        let notice = ServiceNotice()
         try reporting { () throws(ApplianceError) in
             defer { display.clear() }
             let file = try TestFiles.one(self.file)
@@ -51,8 +53,26 @@ struct Up: ParsableCommand {
             }
             let planned = try PlanReader.planned(file, name: name, settings: options.settings)
             for remark in planned.plan.remarks { display.take(.note(remark.note)) }
-            let control = try ControlProcess(planned, file: PlanReader.absolute(file)) { display.take($0) }
-            _ = try control.perform(.stay)
+            let control = try ControlProcess(planned, file: PlanReader.absolute(file)) { report in
+                Self.tell(notice, report)
+                display.take(report)
+            }
+            control.atEnd = { moment in
+                if moment == .ending { notice.stopping("taking '\(planned.plan.name)' away") }
+            }
+            do throws(ApplianceError) { _ = try control.perform(.stay) } catch {
+                notice.status("\(error)")
+                throw error
+            }
+        }
+    }
+
+    /// What a service manager shows of a topology.
+    private static func tell(_ notice: ServiceNotice, _ report: Progress) {
+        switch report {
+        case .ready(let report): notice.ready("up: \(report.summary)")
+        case .step(let text): notice.status(text)
+        case .note, .check, .kept, .failed: break
         }
     }
 

@@ -190,6 +190,27 @@ struct DoctorTests {
         #expect(try CommandLineRun.run("doctor", "/no/such/file.yaml").status == 3)
     }
 
+    @Test("for continuous integration, only what is lacking, and a status that says what kind", .enabled(if: isRoot))
+    func continuousIntegration() throws {
+        let fine = try ScratchTopology(), lacking = try ScratchTopology(web: "    run: exec no-such-program --flag")
+        let ok = try CommandLineRun.run("doctor", "--ci", fine.file)
+        #expect(ok.status == 0 && ok.output.hasSuffix("topologies can run here\n"), "\(ok)")
+        #expect(!ok.output.contains("ok    "))
+        let missing = try CommandLineRun.run("doctor", "--ci", fine.file, lacking.folder.path)
+        #expect(missing.status == 6 && missing.output.contains("fail  programs  node web"), "\(missing)")
+        #expect(missing.output.components(separatedBy: "no-such-program").count == 3)
+        let json = try CommandLineRun.json("doctor", "--ci", "--json", lacking.file)
+        #expect(json["status"] as? Int == 6)
+        let none = try CommandLineRun.run("doctor", "--ci", lacking.file, environment: ["TAPLINE_ENGINE": "/no/engine"])
+        #expect(none.status == 4 && none.output.contains("topologies cannot run here"))
+        #expect(try CommandLineRun.run("doctor", "--ci", "/no/such/file.yaml").status == 3)
+        let workflow = ["GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "/no/such/summary"]
+        let told = try CommandLineRun.run("doctor", "--ci", lacking.file, environment: workflow)
+        #expect(told.output.contains("::error title=tapline doctor%3A programs::node web (line "), "\(told)")
+        #expect(
+            told.output.contains("::warning title=tapline doctor%3A service::GitHub Actions takes results by files"))
+    }
+
     @Test("an engine of another release, and none", .enabled(if: isRoot))
     func engine() throws {
         let folder = try Machine(["engine": "#!/bin/sh\necho tapline-engine 0.0.1\n", "mute": "#!/bin/sh\nexit 0\n"])

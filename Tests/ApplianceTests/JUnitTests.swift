@@ -101,6 +101,42 @@ struct JUnitTests {
         #expect(text.contains(#"<error message="x.yaml has a mistake" type="bad-file">x.yaml:3:1: error: no"#))
     }
 
+    @Test("what passed on another try is flaky, and what failed in all of them has each failure")
+    func tries() throws {
+        func earlier(
+            _ checks: [CheckReport], _ outcome: TestFileReport.Outcome = .failed, _ error: ApplianceError? = nil
+        ) -> TestFileReport.EarlierTry {
+            TestFileReport.EarlierTry(
+                outcome: outcome, checks: checks, error: error, time: Milliseconds(.milliseconds(7)))
+        }
+        let flaky = report {
+            $0.checks = [check("one"), check("two")]
+            $0.earlier = [
+                earlier([], .couldNotRun, ApplianceError(.failed, "node web ended", details: ["last words"])),
+                earlier([check("one"), check("two", passed: false)]),
+            ]
+        }
+        #expect(flaky.flakes == 2 && flaky.resultWords == "passed on try 3" && flaky.flake(of: 0) == nil)
+        let failed = report {
+            ($0.label, $0.outcome) = ("failed", .failed)
+            $0.checks = [check("one"), check("two", passed: false)]
+            $0.earlier = [earlier([check("one", passed: false), check("two", passed: false)])]
+        }
+        #expect(failed.flakes == 1 && failed.failures == 1)
+        let text = try valid([flaky, failed])
+        #expect(text.contains(#"hostname="here" flakes="2">"#) && text.contains(#"name="tries" value="3""#))
+        #expect(
+            text.contains(
+                #"<flakyFailure message="expected output with '&lt;a&gt;'" type="check"><stackTrace>a b.yaml:7: two"#))
+        #expect(
+            text.contains(
+                #"<flakyError message="node web ended" type="could-not-run"><stackTrace>last words"#), "\(text)")
+        #expect(text.components(separatedBy: "<flakyFailure").count == 3)
+        #expect(text.components(separatedBy: "<rerunFailure").count == 2)
+        let again = try JSONDecoder().decode(TestFileReport.self, from: JSONEncoder().encode(flaky))
+        #expect(again.tries == 3)
+    }
+
     @Test("a check of a record names the record in place of a line")
     func record() throws {
         let origin = SourceOrigin.record(SourceRecord(kind: "check", id: "4"))

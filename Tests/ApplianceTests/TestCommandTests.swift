@@ -70,6 +70,100 @@ struct TestCommandTests {
         #expect(nothing.errors.contains("no file and no check"))
     }
 
+    /// A check that fails once.
+    private static func fails(once marker: String) -> String {
+        "  - { name: it settles, on: alice, run: \"test -e \(marker) || { touch \(marker); exit 1; }\" }\n"
+    }
+
+    @Test("what holds on another try passes, and every report tells")
+    func retries() throws {
+        let topology = try ScratchTopology(checks: Self.holds + Self.fails(once: "marker"))
+        func path(_ name: String) -> String { topology.folder.appendingPathComponent(name).path }
+        let result = try CommandLineRun.run(
+            "test", topology.file, "--retries", "2", "--junit", path("report.xml"), "--summary", path("summary.md"),
+            "--annotations", "github", "--evidence", path("evidence"))
+        #expect(result.status == 0, "\(result)")
+        #expect(result.output.contains("| failed; try 2 begins"))
+        #expect(
+            result.output.contains("flaky: \(topology.name): it settles (line ")
+                && result.output.contains(", 1 flaky, in"))
+        #expect(result.output.contains("::warning file=\(topology.file),line="), "\(result.output)")
+        #expect(try junitMistakes(path("report.xml")) == nil)
+        let report = try String(contentsOfFile: path("report.xml"), encoding: .utf8)
+        #expect(report.contains(#"flakes="1""#) && report.contains("<flakyFailure ") && !report.contains("<failure"))
+        #expect(try String(contentsOfFile: path("summary.md"), encoding: .utf8).contains("passed on try 2"))
+        let tries = try FileManager.default.contentsOfDirectory(atPath: path("evidence")).sorted()
+        #expect(
+            tries == [topology.name, topology.name + "-try-2", "junit.xml", "report.json", "summary.md"].sorted())
+        #expect(left(topology) == [])
+
+        // What fails each time fails, with each try told; what is wrong with the file is not tried again.
+        let failing = try ScratchTopology(checks: Self.fails)
+        let failed = try CommandLineRun.run("test", failing.file, "--retries", "1", "--json")
+        let json = try JSONSerialization.jsonObject(with: Data(failed.output.utf8)) as? [String: Any]
+        let file = try #require((json?["files"] as? [[String: Any]])?.first)
+        #expect(failed.status == 1 && (file["earlier"] as? [Any])?.count == 1)
+        let bad = try ScratchTopology(checks: "  - { nmae: x }\n")
+        let refused = try CommandLineRun.run("test", bad.file, "--retries", "3")
+        #expect(refused.status == 3 && !refused.output.contains("try 2"))
+    }
+
+    @Test("the evidence of a run has its packets, their ways, the logs and how everything was")
+    func evidence() throws {
+        let topology = try ScratchTopology(
+            checks: "  - { name: it answers, on: alice, run: python3 client.py 0.1 }\n" + Self.fails)
+        let folder = topology.folder.appendingPathComponent("made/evidence").path
+        let result = try CommandLineRun.run("test", topology.file, "--evidence", folder)
+        #expect(result.status == 1, "\(result)")
+        let own = "\(folder)/\(topology.name)"
+        func text(_ name: String) throws -> String { try String(contentsOfFile: "\(own)/\(name)", encoding: .utf8) }
+        #expect(try text("nodes/web/output.log").contains("listening"))
+        #expect(try text("appliance.log").contains("up"))
+        #expect(try text("traces.txt").contains("alice → firewall → web"))
+        #expect(try text("status.json").contains("\"\(topology.name)-") && text("tables.json").contains("shop.request"))
+        #expect(FileManager.default.fileExists(atPath: "\(own)/events.txt"))
+        #expect(!FileManager.default.fileExists(atPath: "\(own)/notes.txt"))
+        // The first segment of the first connection is in it, at every hop.
+        let read = try CommandLineRun.shell(
+            "tshark -r '\(own)/capture.pcapng' -Y 'tcp.flags.syn == 1 && tcp.flags.ack == 0' -T fields -e frame.interface_name"
+        )
+        #expect(
+            read.output.split(separator: "\n").prefix(4) == [
+                "alice on customers", "firewall on inspection", "firewall on inspected", "web on servers",
+            ], "\(read)")
+        #expect(left(topology) == [])
+        // What never came up leaves what it wrote.
+        let broken = try ScratchTopology(web: "    run: echo last words; exit 3", checks: Self.holds)
+        let other = broken.folder.appendingPathComponent("evidence").path
+        #expect(try CommandLineRun.run("test", broken.file, "--evidence", other).status == 2)
+        let words = try String(contentsOfFile: "\(other)/\(broken.name)/nodes/web/output.log", encoding: .utf8)
+        #expect(words.contains("last words"))
+        let refused = try CommandLineRun.run("test", broken.file, "--evidence", "/proc/no")
+        #expect(refused.status == 2 && refused.errors.contains("--evidence"), "\(refused)")
+    }
+
+    @Test("in GitHub Actions failures are annotations, and the summary is added to the job's")
+    func workflow() throws {
+        let topology = try ScratchTopology(checks: Self.fails)
+        let summary = topology.folder.appendingPathComponent("summary.md").path
+        try "before\n".write(toFile: summary, atomically: true, encoding: .utf8)
+        let environment = [
+            "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": summary, "GITHUB_WORKSPACE": topology.folder.path,
+        ]
+        let result = try CommandLineRun.run("test", topology.file, environment: environment)
+        #expect(result.status == 1)
+        let text = try String(contentsOfFile: topology.file, encoding: .utf8)
+        let line = try #require(text.components(separatedBy: "\n").firstIndex { $0.contains("it fails") }) + 1
+        #expect(result.output.contains("\n::error file=topology.yaml,line=\(line),title="), "\(result.output)")
+        #expect(try String(contentsOfFile: summary, encoding: .utf8).hasPrefix("before\n## Tapline\n"))
+        let quiet = try CommandLineRun.run("test", topology.file, "--annotations", "none", environment: environment)
+        #expect(!quiet.output.contains("::error"))
+        let json = try CommandLineRun.run("test", topology.file, "--json", environment: environment)
+        #expect(json.errors.contains("::error file=topology.yaml") && json.output.hasPrefix("{"))
+        let refused = try CommandLineRun.run("test", topology.file, "--summary", "/no/such/file")
+        #expect(refused.status == 64 && refused.errors.contains("/no/such/file cannot be written"))
+    }
+
     @Test("with --keep what came up stays, and is said how to enter and to take away")
     func keep() throws {
         let topology = try ScratchTopology(checks: Self.holds + Self.fails)

@@ -103,6 +103,42 @@ struct TraceCommandTests {
         }
     }
 
+    @Test("recorded paths are checks that hold, and that fail once the path is another one")
+    func record() throws {
+        try withChain { topology in
+            let file = topology.folder.appendingPathComponent("recorded.yaml").path
+            let recorded = try meanwhile(
+                "record NAME --for 4s -o \(file)", topology,
+                "bash -c 'ping -n -c 2 -i 0.05 203.0.113.80; curl -m 1 http://203.0.113.80/; echo x > /dev/udp/203.0.113.80/9'"
+            )
+            #expect(recorded.status == 0 && recorded.output.contains("into \(file)"), "\(recorded)")
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            #expect(
+                text.contains("port: icmp }\n    reaches: [firewall, web]\n    answer: [firewall, alice]"), "\(text)")
+            #expect(
+                text.contains("port: tcp/80 }\n    reaches: [firewall, web]\n    answer: [firewall, alice]"), "\(text)")
+            let own = try String(contentsOfFile: topology.file, encoding: .utf8)
+            try (own + "\ninclude: [recorded.yaml]\n").write(toFile: topology.file, atomically: true, encoding: .utf8)
+            let validated = try CommandLineRun.run("validate", topology.file)
+            #expect(validated.status == 0, "\(validated)")
+            let held = try CommandLineRun.run("test", topology.file)
+            #expect(held.status == 0 && held.output.contains("takes its recorded path"), "\(held)")
+            // Without the firewall, the same packets take another path.
+            try
+                (own.replacingOccurrences(of: "distribute: [firewall]", with: "")
+                .replacingOccurrences(of: "sequence: [firewall, web]", with: "sequence: [web]")
+                + "\ninclude: [recorded.yaml]\n").write(toFile: topology.file, atomically: true, encoding: .utf8)
+            let failed = try CommandLineRun.run("test", topology.file)
+            #expect(
+                failed.status == 1 && failed.output.contains("expected that the packet reaches firewall"), "\(failed)")
+            try own.write(toFile: topology.file, atomically: true, encoding: .utf8)
+            let none = try CommandLineRun.run("record", topology.name, "--for", "100ms", "-o", file)
+            #expect(none.status == 2 && none.errors.contains("no packet came whose path a check can prove"), "\(none)")
+            // The file of before is as it was.
+            #expect(try String(contentsOfFile: file, encoding: .utf8) == text)
+        }
+    }
+
     @Test("what is wrong is said before anything is followed or written")
     func refusals() throws {
         try withChain { topology in
@@ -122,6 +158,8 @@ struct TraceCommandTests {
             try refused(["trace", name, "--service", "shops"], 64, "it has shop")
             try refused(["trace", name, "--sample", "64"], 64, "1/64")
             try refused(["capture", name, "-w", file, "--interface", "server"], 5, "customers, inspection")
+            try refused(["capture", name, "firewal", "-w", file], 5, "there is no node 'firewal', so it was read as a filter")
+            try refused(["capture", name, "firewal", "tcp port 80", "-w", file], 5, "did you mean \"firewall\"?")
             try refused(["capture", name, "-w", "/nowhere/x.pcapng"], 2, "/nowhere/x.pcapng")
             try refused(["capture", name, "-w", file, "--ring", "1×1"], 64, "--ring 100M")
             try refused(["trace", "nosuchtopology"], 5, "there is no topology 'nosuchtopology'")
@@ -152,10 +190,63 @@ struct TraceCommandTests {
                 ], "\(read)")
             #expect(first.allSatisfy { $0[2] == "8" && $0[4] == "shop" })
             #expect(Set(rows.map { "\($0[2]) \($0[3]) \($0[0])" }).count == 4)
-            #expect(first.first?[5] == "service: shop,entry: shop.request.customers")
-            #expect(first[2][5].contains("entry: shop.request.firewall,") && first[2][5].contains(" in firewall"))
+            #expect(first.first?[5] == "service: shop\\n,entry: shop.request.customers\\n")
+            #expect(first[2][5].contains("entry: shop.request.firewall\\n,") && first[2][5].contains(" in firewall"))
             let count = try CommandLineRun.shell("tcpdump -nr \(file) 2>/dev/null | wc -l").output
             #expect(count.contains("16"), "\(count)")
+        }
+    }
+
+    /// Sends frames that the engine drops before it asks the table: from a device, in this order.
+    private static let hostile = """
+        import socket, struct, sys
+        def sum16(data):
+            total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+            while total >> 16:
+                total = (total & 0xffff) + (total >> 16)
+            return ~total & 0xffff
+        def ip(source, ttl=64, length=28, error=0):
+            head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, length, 7, 0, ttl, 17, 0,
+                               socket.inet_aton(source), socket.inet_aton("203.0.113.80"))
+            head = head[:10] + struct.pack("!H", sum16(head) ^ error) + head[12:]
+            return b"\\x08\\x00" + head + struct.pack("!HHHH", 4000, 80, 8, 0)
+        link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        link.bind((sys.argv[1], 0))
+        ends = b"\\xff" * 6 + link.getsockname()[4]
+        own = sys.argv[2]
+        for packet in (ip(own, error=1), ip(own, ttl=0), ip(own, length=600), b"\\x88\\xccx", ip("192.0.2.99")):
+            link.send(ends + packet)
+        """
+
+    @Test("what the engine drops before it asks the table is captured with its reason, as status counts it")
+    func dropped() throws {
+        try withChain { topology in
+            let file = topology.folder.appendingPathComponent("dropped.pcapng").path
+            let script = topology.folder.appendingPathComponent("hostile.py").path
+            try Self.hostile.write(toFile: script, atomically: true, encoding: .utf8)
+            let status = try CommandLineRun.json("status", topology.name, "--json")
+            let nodes = try #require(status["nodes"] as? [[String: Any]])
+            let legs = try #require(nodes.first { $0["name"] as? String == "alice" }?["legs"] as? [[String: Any]])
+            let address = try #require((legs[0]["addresses"] as? [String])?.first).split(separator: "/")[0]
+            let ran = try meanwhile(
+                "capture NAME --dropped 'ether broadcast and not arp' -w \(file) --count 5 --for 20s", topology,
+                "python3 \(script) customers \(address)")
+            #expect(ran.status == 0 && ran.output.contains("captured 5 packets"), "\(ran)")
+            let read = try CommandLineRun.shell(
+                "tshark -r \(file) -T fields -e frame.interface_name -e frame.comment 2>/dev/null")
+            let rows = read.output.split(separator: "\n").map { $0.split(separator: "\t").map(String.init) }
+            let reasons = [
+                "bad-header-checksum", "bad-network-header", "lying-length", "unsupported-ethertype", "spoofed-source",
+            ]
+            #expect(rows.count == reasons.count, "\(read)")
+            for (row, reason) in zip(rows, reasons) {
+                // Nothing else is said: no entry took it.
+                #expect(row[0] == "alice on customers" && row[1].hasPrefix("dropped: \(reason): "), "\(row)")
+                #expect(!row[1].contains("service:") && !row[1].contains("entry:"), "\(row)")
+            }
+            let drops = try #require(try CommandLineRun.json("status", topology.name, "--json")["drops"] as? [[String: Any]])
+            let counted = Set(drops.compactMap { $0["reason"] as? String })
+            #expect(counted.isSuperset(of: reasons), "\(counted)")
         }
     }
 

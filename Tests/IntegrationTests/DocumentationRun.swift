@@ -117,7 +117,7 @@ final class DocumentationRun {
     private func parse(_ script: String, _ what: String) throws {
         let parsed = try run("/bin/bash", ["-n", "-c", script])
         if parsed.status != 0 { problems.append("\(page.name): \(what) is no script: \(parsed.output)") }
-        for named in script.matches(of: /(?m)(?:^|[ \/])(Scripts\/[A-Za-z]+)/) {
+        for named in script.matches(of: /(?m)(?:^|[ \/])(Scripts\/[A-Za-z_]+)/) {
             let path = Product.root.appendingPathComponent(String(named.1)).path
             if !FileManager.default.isExecutableFile(atPath: path) {
                 problems.append("\(page.name): \(what) names \(named.1), which does not exist")

@@ -72,6 +72,30 @@ import Testing
         }
     }
 
+    @Test func timesInApplicationsAreShownWhileTheyAreMeasured() throws {
+        try MetricsLab.with { lab in
+            let window = try TerminalWindow(top(lab, "--interval 500ms --times 1/1 --filter time"))
+            try window.wait("no table", isDrawn)
+            let pinging = try Started(
+                ["exec", lab.name, "alice", "--", "/bin/sh", "-c", "ping -n -q -i 0.01 -c 1500 203.0.113.80"])
+            let lines = try window.wait("no times") { lines in
+                lines.contains { $0.hasPrefix("time      fw-") && $0.contains(" p50 ") && $0.contains(" p99 ") }
+            }
+            #expect(lines.allSatisfy { $0.count <= 80 })
+            try window.type("q")
+            try window.wait("not ended") { $0.contains("ended with 0") }
+            // Others see them, too, as long as they are measured.
+            let ran = try run(
+                Product.tapline, ["top", lab.name, "--json", "--count", "1", "--filter", "time"], timeout: 30)
+            let line = try #require(
+                try JSONSerialization.jsonObject(with: Data(ran.output.utf8)) as? [String: Any], "\(ran)")
+            let rows = try #require(line["rows"] as? [[String: Any]])
+            #expect(Set(rows.compactMap { $0["name"] as? String }).isSuperset(of: ["fw-a", "fw-b"]), "\(rows)")
+            #expect(rows.contains { $0["p50"] as? Int ?? 0 > 0 && $0["p99"] as? Int ?? 0 > 0 }, "\(rows)")
+            pinging.end()
+        }
+    }
+
     @Test(arguments: [("C-c", 130), ("C-\\", 131)])
     func keysThatEndIt(_ key: String, _ status: Int) throws {
         try MetricsLab.with { lab in
@@ -192,5 +216,10 @@ private final class Started {
     func finish() -> Int32 {
         process.waitUntilExit()
         return process.terminationStatus
+    }
+
+    func end() {
+        process.terminate()
+        process.waitUntilExit()
     }
 }

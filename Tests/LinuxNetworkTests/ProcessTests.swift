@@ -236,7 +236,7 @@ extension LinuxTests {
                 var node = clinux_node_init()
                 node.network_namespace = namespaces[0].descriptor
                 var stage = CLINUX_STAGE_NONE
-                var pid = clinux_node_init(&node, &stage)
+                var pid = clinux_node_init(&node, &stage, nil)
                 clinux_send_fds(pair.second.descriptor.number, &pid, 4, nil, 0)
                 while true { pause() }
             }

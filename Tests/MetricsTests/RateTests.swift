@@ -50,4 +50,30 @@ struct RateTests {
         #expect(report.rows(of: .service, filter: "response", by: .packets).map(\.direction) == ["response"])
         #expect(report.rows(by: .name).map(\.kind.rawValue) == report.rows.map(\.kind.rawValue).sorted())
     }
+
+    private func times(_ counts: [UInt64]) -> Sample.TimeInApplication {
+        Sample.TimeInApplication(
+            application: "firewall", instance: "fw-a", since: 0,
+            buckets: zip([1_000, 2_000, 10_000, nil], counts).map { .init(atMost: $0, packets: $1) }, sum: 0)
+    }
+
+    @Test("times in applications are those of the packets between the samples")
+    func times() throws {
+        var (earlier, later) = (Samples.one(clock: 1_000_000), Samples.one(clock: 3_000_000))
+        #expect(try #require(RateReport(from: earlier, to: later)).rows.allSatisfy { $0.kind != .time })
+        later.timesInApplications = [times([100, 40, 10, 0])]
+        // Measuring has begun between the two.
+        var row = try #require(RateReport(from: earlier, to: later)?.rows(of: .time, by: .time).first)
+        #expect(row.name == "fw-a" && row.packets == 75 && row.p50 == 750 && row.p99 == 8_800)
+        earlier.timesInApplications = [times([100, 20, 10, 0])]
+        row = try #require(RateReport(from: earlier, to: later)?.rows(of: .time, by: .time).first)
+        #expect(row.packets == 10 && row.p50 == 1_500 && row.p99 == 1_990)
+        // Nothing came since, and what is beyond all bounds has the last one.
+        earlier.timesInApplications = later.timesInApplications
+        row = try #require(RateReport(from: earlier, to: later)?.rows(of: .time, by: .time).first)
+        #expect(row.packets == 0 && row.p50 == nil && row.p99 == nil)
+        later.timesInApplications = [times([100, 40, 10, 5])]
+        row = try #require(RateReport(from: earlier, to: later)?.rows(of: .time, by: .time).first)
+        #expect(row.p50 == 10_000 && row.p99 == 10_000)
+    }
 }

@@ -58,7 +58,7 @@ import Wire
                 "tcp.len", "tcp.seq_raw", "ip.id", "tcp.flags", "ip.checksum.status", "tcp.checksum.status",
                 "frame.packet_id", "frame.comment", "frame.drop_count", "frame.time_epoch",
             ], Self.checks)
-        let common = ["1", "1", "9", "c"]
+        let common = ["1", "1", "9", "c\\n"]
         let time = "1.000000005"
         #expect(
             rows.dropLast() == [

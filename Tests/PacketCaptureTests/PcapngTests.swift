@@ -1,3 +1,4 @@
+import Foundation
 import PacketCapture
 import Reporting
 import Testing
@@ -53,10 +54,10 @@ import Wire
             rows == [
                 [
                     "alice on customers", "customer, TAP of 'customers'", "1800000000.123456789", "0x00000002", "7",
-                    "service shop, entry 3|to fw-a", "", "3", "0x00000002", "59",
+                    "service shop, entry 3\\n|to fw-a\\n", "", "3", "0x00000002", "59",
                 ],
                 [
-                    "Wäb on servers", "", "1800000000.123458289", "0x00000001", "7", "in fw-a for 1.5 us", "12", "3",
+                    "Wäb on servers", "", "1800000000.123458289", "0x00000001", "7", "in fw-a for 1.5 us\\n", "12", "3",
                     "0x00000001", "59",
                 ],
             ])
@@ -67,6 +68,31 @@ import Wire
             "pcapng", "tapline \(Release.version)", "Linux 6.18", "x86_64", "topology shop", "Interface #1 info",
         ] {
             #expect(info.contains(said), "\(said) in \(info)")
+        }
+    }
+
+    @Test("scapy, tshark, capinfos and tcpdump read comments, names, keys and statistics without a warning")
+    func noWarnings() throws {
+        let rig = try CaptureRig()
+        var encoder = PcapngEncoder()
+        try encoder.begin(Self.section)
+        let key = "CLIENT_RANDOM " + String(repeating: "0f", count: 32) + " " + String(repeating: "a5", count: 48) + "\n"
+        encoder.add(keyLog: Array(key.utf8))
+        for length in 1...9 {
+            encoder.add(packet(0, comments: ["service: shop", String(repeating: "x", count: length)]))
+        }
+        encoder.add(packet(1))
+        encoder.add(PcapngStatistics(interface: 0, received: 9, lost: 0, start: Self.time, end: Self.time + 9))
+        try rig.write(encoder.take(), "a.pcapng")
+        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/read-scapy.py"
+        let read = try rig.run("/usr/bin/python3 -W error \(script) \(rig.path("a.pcapng")) 2>&1")
+        #expect(read == (1...9).map { String(repeating: "x", count: $0) + "\n" }.joined() + "-\n", "\(read)")
+        for program in ["tshark -r", "capinfos", "tcpdump -nr"] {
+            let errors = try rig.run("\(program) \(rig.path("a.pcapng")) 2>&1 >/dev/null")
+            let lines = errors.split(separator: "\n").filter {
+                !$0.hasPrefix("Running as user") && !$0.hasPrefix("reading from file")
+            }
+            #expect(lines.isEmpty, "\(program): \(errors)")
         }
     }
 
@@ -101,7 +127,7 @@ import Wire
         #expect(blocks[1].options?.first { $0.code == 9 }?.value == "09")
         #expect(blocks[3].records?.map(\.code) == [1, 1, 2, 3])
         // A control character does not reach a terminal; an empty comment is left out.
-        #expect(blocks[4].options?.filter { $0.code == 1 }.map(\.value) == ["78", "78797a", "efbfbd5b324a"])
+        #expect(blocks[4].options?.filter { $0.code == 1 }.map(\.value) == ["780a", "78797a0a", "efbfbd5b324a0a"])
         #expect(blocks[5].type == 0x544C_534B)
         #expect(blocks[5].text == "CLIENT_RANDOM 00 11\n")
         #expect(blocks[6].time == 1 << 33 + 3)

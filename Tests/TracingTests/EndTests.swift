@@ -74,12 +74,24 @@ import Wire
         #expect(trace.isGuess)
     }
 
-    @Test func aFullQueueIsAGuess() throws {
+    @Test(arguments: [(Int32(11), "tap-full"), (5, "interface-gone"), (90, "send-failed")])
+    func aWriteThatFailsIsToldWithItsReason(code: Int32, reason: String) throws {
         let lab = try Lab("four-interface")
-        lab.fill("servers")
+        lab.fail("servers", code)
         lab.send("firewall", "inspected", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
         let trace = try #require(lab.trace().traces.first)
-        #expect(trace.end.reason == "tap-full" && trace.end.isGuess)
+        #expect(trace.end.reason == reason && !trace.end.isGuess && trace.end.kind == .dropped)
+        // Without the record of the write only the most likely reason can be said.
+        let (guessed, _) = try lab.trace(keeping: { lab.records[$0].frame.failure == 0 })
+        #expect(guessed.first?.end.reason == "tap-full" && guessed.first?.end.isGuess == true)
+    }
+
+    @Test func aCopyThatCannotBeWrittenIsToldWithItsReason() throws {
+        let lab = try Lab("four-interface")
+        lab.fail("inspection", 5)
+        lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        let trace = try #require(lab.trace().traces.first)
+        #expect(trace.end.reason == "interface-gone")
     }
 
     @Test func lostRecordsMakeTheEndUnknown() throws {

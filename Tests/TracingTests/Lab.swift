@@ -44,8 +44,8 @@ final class Lab {
         }
     }
 
-    /// Writes to an interface fail from now on: its queue is full.
-    func fill(_ interface: String) { engines[0].fail(self.interface(interface), 11) }
+    /// Writes to an interface fail from now on, with this errno.
+    func fail(_ interface: String, _ code: Int32) { engines[0].fail(self.interface(interface), code) }
 
     /// A node's first IPv4 address on an interface.
     func address(_ node: String, _ interface: String) -> String {

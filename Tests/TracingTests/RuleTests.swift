@@ -113,6 +113,74 @@ import Wire
         #expect(guess.isGuess && guess.isPolicy && !sure.isGuess && sure.handle == 8)
     }
 
+    private func datagram(_ id: Int, _ length: Int) -> String {
+        "ip saddr 192.0.2.10 ip daddr 203.0.113.80 ip dscp cs0 ip ecn not-ect ip ttl 64 ip id \(id) ip protocol udp "
+            + "ip length \(length) udp sport 4000 udp dport 9 udp length \(length - 20) udp checksum 0"
+    }
+
+    /// The traces of three datagrams that the engine writes as one superframe.
+    private func superframe(_ identification: Int) throws -> [PacketTrace] {
+        let lab = try Lab(TranslatedFragmentTests.translating)
+        let packet = F.udp(
+            "192.0.2.10", 4_000, "203.0.113.80", 9, payload: (0..<300).map { UInt8($0 / 100) }, partial: true,
+            identification: identification)
+        lab.send("alice", "customers", packet, offload: [1, 5, 42, 0, 100, 0, 34, 0, 6, 0])
+        let traces = try lab.trace().traces
+        try #require(traces.count == 3 && traces.allSatisfy { $0.end.kind == .vanished })
+        return traces.sorted { $0.id < $1.id }
+    }
+
+    private func explained(_ traces: [PacketTrace], _ lines: [String]) -> [String] {
+        var rules = RuleTraces(nodes: ["fw"])
+        for line in lines { rules.add(line, at: "fw") }
+        return traces.map { trace in
+            var trace = trace
+            trace.explain(&rules)
+            return trace.end.sentence
+        }
+    }
+
+    @Test("a superframe that a node does not cut is one packet there, and explains each datagram in it")
+    func superframes() throws {
+        let drop = "inet filter f rule udp dport 9 drop # handle 3 (verdict drop)"
+        let sentence = "fw dropped it: table inet filter, chain f, handle 3: udp dport 9 drop."
+        for identification in [0x500, 0] {
+            let traces = try superframe(identification)
+            // One packet, and one for each datagram.
+            let whole = lines("1", datagram(identification, 328), drop)
+            #expect(explained(traces, whole) == [sentence, sentence, sentence], "\(identification)")
+            let cut = (0..<3).flatMap { index in
+                lines(
+                    "\(index + 1)", datagram(identification + index, 128),
+                    index == 1 ? "inet filter f policy accept " : drop)
+            }
+            guard identification > 0 else { continue }
+            let ends = explained(traces, cut)
+            #expect(ends[0] == sentence && ends[2] == sentence && ends[1].hasPrefix("It entered fw"))
+            // Another superframe of the flow is not it.
+            #expect(explained(traces, lines("1", datagram(0x900, 328), drop)).allSatisfy { $0 != sentence })
+        }
+    }
+
+    @Test("packets of TCP that the engine coalesces are one packet in the node, and each is explained")
+    func coalesced() throws {
+        let lab = try Lab(TranslatedFragmentTests.translating)
+        let packets = (0..<3).map {
+            F.tcp(
+                "192.0.2.10", 4_000, "203.0.113.80", 80, payload: [UInt8](repeating: 9, count: 1_000), partial: true,
+                flags: 0x10, sequence: 1 + 1_000 * $0, identification: 20 + $0)
+        }
+        let out = lab.send(
+            "alice", "customers", packets[0], packets[1], packets[2], offload: [1, 0, 0, 0, 0, 0, 34, 0, 16, 0])
+        try #require(out.count == 1)
+        let packet =
+            "ip saddr 192.0.2.10 ip daddr 203.0.113.80 ip dscp cs0 ip ecn not-ect ip ttl 64 ip id 20 ip protocol tcp "
+            + "ip length 3040 tcp sport 4000 tcp dport 80 tcp flags == ack tcp window 65535"
+        let ends = explained(
+            try lab.trace().traces, lines("1", packet, "inet filter f rule drop # handle 3 (verdict drop)"))
+        #expect(ends.count == 3 && ends.allSatisfy { $0.hasSuffix("handle 3: drop.") }, "\(ends)")
+    }
+
     @Test("the kernel's numbers of packets are used again")
     func numbers() throws {
         let drop = "inet filter forward policy drop "

@@ -49,6 +49,117 @@ import Wire
         #expect(taken == [true, true, false] && selection.isFull)
     }
 
+    @Test func anApplicationMeansAnyOfItsInstances() throws {
+        let text = TranslatedFragmentTests.translating.replacing(
+            "attach: { in: inspection, out: inspected } }",
+            with:
+                "attach: { in: inspection, out: inspected }, instances: [fw-a, fw-b], redundancy: balance, health: [{ heartbeat: true }] }"
+        )
+        let lab = try Lab(text)
+        for port in 4_000..<4_020 {
+            for out in lab.send("alice", "customers", F.tcp("192.0.2.10", port, "203.0.113.80", 80)) {
+                let node = lab.frames([out], for: "fw-a", "inspection").isEmpty ? "fw-b" : "fw-a"
+                lab.forward(out, node, "inspected")
+            }
+        }
+        let traces = try lab.trace().traces
+        func count(_ selection: TraceSelection) -> Int {
+            var selection = selection
+            selection.resolve(in: lab.network)
+            return traces.count { selection.takes($0) }
+        }
+        #expect(count(TraceSelection(via: "fw")) == 20)
+        let (one, other) = (count(TraceSelection(via: "fw-a")), count(TraceSelection(via: "fw-b")))
+        #expect(one + other == 20 && one > 0 && other > 0)
+        #expect(TraceSelection(from: "fw", via: "fw").problems(in: lab.network).isEmpty)
+        #expect(lab.network.names == ["alice", "fw", "fw-a", "fw-b", "web"])
+        #expect(
+            TraceSelection(from: "fw").problems(in: lab.network, sender: "--send") == [
+                "--send fw: an application cannot send; name one of its instances: fw-a, fw-b"
+            ])
+        #expect(
+            TraceSelection(from: "x").problems(in: lab.network, sender: "--send") == [
+                "--send x: the topology has no such node; it has alice, fw-a, fw-b, web"
+            ])
+        let filter = try #require(TraceFilter.expression(TraceSelection(via: "fw"), lab.network))
+        #expect(filter.contains("host 203.0.113.80"))
+    }
+
+    @Test func whatComesFromANodesDeviceIsItsOwnUnderAnyAddress() throws {
+        let lab = try Lab(TranslatedFragmentTests.translating)
+        lab.send("alice", "customers", F.udp("9.9.9.9", 1, "203.0.113.80", 53))
+        lab.send("alice", "customers", F.udp("9.9.9.9", 1, "203.0.113.80", 53), mac: F.mac(0xBAD))
+        lab.take(
+            [
+                [UInt8](repeating: 0, count: 10) + MACAddress.broadcast.octets + lab.mac("alice", "customers").octets
+                    + [0x88, 0xCC, 1, 2]
+            ], lab.interface("customers"))
+        let traces = try lab.trace().traces
+        #expect(ids(TraceSelection(from: "alice"), traces).count == 3)
+        #expect(Set(traces.map(\.device)) == [nil, "alice"])
+        #expect(Set(traces.compactMap(\.end.reason)) == ["spoofed-source", "unsupported-ethertype"])
+        let shown = traces.flatMap { TraceText.lines($0) }
+        #expect(shown.contains { $0.contains("it came from alice's device, but not from its MAC address") })
+        // Where several nodes are, nobody can tell.
+        let shared = try Lab("four-interface")
+        shared.send("alice", "customers", F.udp("9.9.9.9", 1, "203.0.113.80", 53), mac: F.mac(0xBAD))
+        #expect(try shared.trace().traces.map(\.device) == [nil])
+        let filter = try #require(TraceFilter.expression(TraceSelection(from: "alice"), lab.network))
+        #expect(filter.contains("ether host \(lab.mac("alice", "customers"))"))
+    }
+
+    @Test func whatKernelsSendByThemselvesIsNoPacketThatWasAskedFor() throws {
+        let lab = try Lab(TranslatedFragmentTests.translating)
+        // A report of multicast groups.
+        lab.send(
+            "alice", "customers", F.icmp("fe80::1", "ff02::16", type: 143, word: [0, 0, 0, 0], data: [], hopLimit: 1))
+        lab.send("alice", "customers", F.icmp("192.0.2.10", "198.51.100.9", type: 8))
+        let traces = try lab.trace().traces
+        let isThere = traces.contains { $0.end.reason == "housekeeping" }
+        #expect(isThere && ids(TraceSelection(), traces).count == 2)
+        for selection in [TraceSelection(first: 5), TraceSelection(onlyLost: true), TraceSelection(from: "alice")] {
+            #expect(ids(selection, traces).count == 1)
+        }
+        #expect(ids(TraceSelection(first: 5, takesHousekeeping: true), traces).count == 2)
+    }
+
+    @Test func enginesAreAskedForEverythingThatMayBeOfAPacket() throws {
+        #expect(TraceFilter.wide(nil) == nil && TraceFilter.wide("ether host 02:00:00:00:00:01") == nil)
+        #expect(TraceFilter.wide("tcp port 80 or udp") == nil && TraceFilter.wide("not tcp") == nil)
+        #expect(TraceFilter.wide("udp[8] = 1") == nil)
+        for (written, name) in [
+            ("tcp port 80 and host 192.0.2.10", "tcp"), ("host 192.0.2.10 and udp", "udp"), ("icmp", "icmp"),
+        ] {
+            let wide = try #require(TraceFilter.wide(written))
+            #expect(wide == "\(name) or icmp or icmp6 or arp")
+            #expect(try compiles(wide))
+        }
+    }
+
+    @Test func wherePacketsMayBeLostFromSightAnEndIsAGuess() throws {
+        for (blindness, words) in [
+            (PacketTracer.Blindness.filter, "the filter does not match it there"), (.sample, "which is not sampled"),
+        ] {
+            let lab = try Lab(TranslatedFragmentTests.translating)
+            lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+            for keeping in [2, 1] {
+                var tracer = PacketTracer()
+                tracer.blindness = blindness
+                try tracer.take(lab.plan.table, generation: 1, network: lab.network)
+                for record in lab.records.prefix(keeping) {
+                    tracer.add(record.frame, worker: 0, sequence: record.sequence, generation: 1)
+                }
+                tracer.finish()
+                let end = try #require(tracer.takeFinished().first?.end)
+                if keeping == 2 {
+                    #expect(end.kind == .vanished && end.isGuess && end.sentence.contains(words))
+                } else {
+                    #expect(end.kind == (blindness == .filter ? .unknown : .dropped), "\(end)")
+                }
+            }
+        }
+    }
+
     @Test func unknownNamesAreNamedWithTheKnownOnes() throws {
         let lab = try Lab("four-interface")
         #expect(TraceSelection(from: "alice", service: "reading", via: "ids").problems(in: lab.network).isEmpty)

@@ -229,7 +229,8 @@ extension PlanDifference {
                 case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
                 case .add(let node): "node \(node) is new"
                 case .remove(let node): "node \(node) is gone"
-                case .rebuild(let node, _), .restart(let node, _), .alter(let node, _): "node \(node)"
+                case .rebuild(let node, _), .restart(let node, _), .reload(let node, _), .alter(let node, _):
+                    "node \(node)"
                 case .application(let name, _): "application \(name)"
                 }
             }

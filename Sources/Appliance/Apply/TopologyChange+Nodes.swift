@@ -15,6 +15,7 @@ extension TopologyChange {
             case add
             case rebuild
             case restart
+            case reload
         }
         var plan: NodePlan
         var how: How
@@ -30,6 +31,7 @@ extension TopologyChange {
             case .add(let node): (name, how) = (node, .add)
             case .rebuild(let node, _): (name, how) = (node, .rebuild)
             case .restart(let node, _): (name, how) = (node, .restart)
+            case .reload(let node, _): (name, how) = (node, .reload)
             default: continue
             }
             guard let plan = new.nodes.first(where: { $0.name == name }) else { continue }
@@ -64,9 +66,12 @@ extension TopologyChange {
     /// Makes nodes and their runtimes; nothing is started yet.
     private func make(_ nodes: [NodePlan], as plan: AppliancePlan) throws(ApplianceError) {
         let built = try builder(for: plan).add(nodes, to: built())
+        let names = plan.hostNames
         control.loop.sync { [control] in
             let runtimes = nodes.compactMap { node in
-                built.namespaces[node.name].map { control.runtime(node, folder: plan.directory, $0) }
+                built.namespaces[node.name].map {
+                    control.runtime(node, names: names, folder: plan.directory, $0)
+                }
             }
             control.topology.add(runtimes, built)
         }
@@ -79,11 +84,13 @@ extension TopologyChange {
         for start in level where start.how != .add {
             guard let before = current(start.plan.name) else { continue }
             undoing(place(of: before.name)) { [self] in
-                if start.how == .rebuild {
+                switch start.how {
+                case .rebuild:
                     try remove([start.plan], keepingLog: true)
                     try make([before], as: old)
                     try control.node(before.name).bringUp(cancellation)
-                } else {
+                case .reload: try control.node(before.name).reload(as: before, folder: old.directory, cancellation)
+                case .restart, .add:
                     try control.node(before.name).restart(as: before, folder: old.directory, cancellation)
                 }
                 control.loop.sync { [control] in
@@ -91,7 +98,7 @@ extension TopologyChange {
                 }
             }
         }
-        try withdraw(level.filter { $0.how != .add }.map(\.plan.name))
+        try withdraw(level.filter { $0.how == .rebuild || $0.how == .restart }.map(\.plan.name))
         for start in level where start.how == .rebuild {
             guard let before = current(start.plan.name) else { continue }
             try remove([before], keepingLog: true)
@@ -102,11 +109,12 @@ extension TopologyChange {
         do throws(ApplianceError) {
             try inParallel(level.count, width: 64) { index throws(ApplianceError) in
                 do throws(ApplianceError) {
+                    try control.awaitHealth(before: level[index].plan, stop)
                     let node = try control.node(level[index].plan.name)
-                    if level[index].how == .restart {
-                        try node.restart(as: level[index].plan, folder: folder, stop)
-                    } else {
-                        try node.bringUp(stop)
+                    switch level[index].how {
+                    case .restart: try node.restart(as: level[index].plan, folder: folder, stop)
+                    case .reload: try node.reload(as: level[index].plan, folder: folder, stop)
+                    case .add, .rebuild: try node.bringUp(stop)
                     }
                 } catch {
                     // The other nodes can stop: the whole change is about to be taken back.

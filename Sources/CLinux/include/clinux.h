@@ -122,6 +122,9 @@ int clinux_pidfd_send_signal(int pidfd, int signal_number);
 int clinux_pidfd_wait(int pidfd, int options, int *code, int *status);
 /// Whether a child stands still by a signal (SIGSTOP and the like): 1 or 0, or -errno. Takes nothing from other waits.
 int clinux_pidfd_is_stopped(int pidfd);
+/// Opens a path as a process with the root `root` would: neither a link nor `..` leads out of it, and links of /proc lead
+/// nowhere. The descriptor, or -errno; -ENOSYS before Linux 5.6.
+int clinux_open_within(int root, const char *path, int flags, unsigned int mode);
 /// A memfd that can be sealed, close-on-exec, of `size` bytes.
 int clinux_memfd(const char *name, size_t size);
 /// Seals a memfd against growing and shrinking, against writes too where `read_only`, and against more seals.
@@ -135,6 +138,8 @@ int clinux_take_short_slices(unsigned long long nanoseconds);
 /// Gives the calling thread a table of descriptors of its own, a copy of the one that it shared with other threads: the
 /// kernel then counts no reference for each of its reads and writes. Returns 0 or -errno.
 int clinux_own_descriptors(void);
+/// Whether a path leads to something for a process, in its mounts and from its root: 1, 0 or -errno.
+int clinux_exists_for(pid_t pid, const char *path);
 /// fork without the C library's handlers: the child may call only what is async-signal-safe.
 pid_t clinux_fork(void);
 
@@ -342,18 +347,31 @@ int clinux_alone_in_user_namespace(void);
 struct clinux_bind {
     const char *source;
     const char *target;
+    /// The target is made where there is none, without touching the machine's files; else it is skipped then.
+    int is_made;
 };
 
 struct clinux_node_init {
     int network_namespace;
     /// Its host name, at most 64 octets; NULL: the machine's.
     const char *hostname;
-    /// Shown at their own paths inside the node's private /run, where they are in /run; NULL for none.
+    /// Shown at their own paths, the topology's folder read-only unless the node keeps the machine's files; NULL for none.
     const char *directory;
     const char *topology_directory;
-    /// Bound over their targets; a target that the host does not have is skipped.
+    const char *share_directory;
+    /// Bound over their targets.
     const struct clinux_bind *binds;
     size_t bind_count;
+    /// Whether the node may write the machine's files.
+    int keeps_machine;
+    /// A root directory in place of the machine's; NULL for that. All that is written there is the node's own.
+    const char *root;
+    /// Folders that get a layer of the node's own beside /etc, /var, /root and /tmp.
+    const char *const *privates;
+    size_t private_count;
+    /// Folders of the machine that stay writable.
+    const char *const *writables;
+    size_t writable_count;
 };
 
 /// What a child could not do, for the sentence that a person reads.
@@ -370,12 +388,19 @@ enum clinux_stage {
     CLINUX_STAGE_MOUNT_SHARED_MEMORY,
     CLINUX_STAGE_BIND_DIRECTORY,
     CLINUX_STAGE_BIND_FILE,
+    CLINUX_STAGE_MAKE_FILE,
+    CLINUX_STAGE_READ_ONLY,
+    CLINUX_STAGE_LAYER,
+    CLINUX_STAGE_WRITABLE,
+    CLINUX_STAGE_ROOT,
     CLINUX_STAGE_ENTER_NODE,
     CLINUX_STAGE_SECOND_CLONE,
     CLINUX_STAGE_SESSION,
     CLINUX_STAGE_WORKING_DIRECTORY,
     CLINUX_STAGE_DESCRIPTORS,
     CLINUX_STAGE_LIMITS,
+    CLINUX_STAGE_CONTROL_GROUP,
+    CLINUX_STAGE_RIGHTS,
     CLINUX_STAGE_EXECUTE,
     CLINUX_STAGE_DIED,
 };
@@ -383,8 +408,8 @@ enum clinux_stage {
 /// Clones PID 1 of a node: its own PID, mount, UTS, IPC and cgroup namespaces, the network namespace given, its own /proc,
 /// /sys and /run, of which what is the machine's is read-only, comm `tapline-init`; it reaps and does nothing else. It is killed when the calling *thread* ends
 /// (PR_SET_PDEATHSIG counts threads), so call this on a thread that lives as long as the process. Returns its pid, or
-/// -errno with `*stage` set.
-pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage);
+/// -errno with `*stage` set. `*refused`, unless it is NULL, has a bit for each of /etc, /var and /root that the kernel refused a layer.
+pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage, unsigned int *refused);
 
 /// A descriptor of the parent's and the number it has in the child.
 struct clinux_placed_fd {
@@ -393,12 +418,33 @@ struct clinux_placed_fd {
 };
 
 /// Numbers of resource limits (asm-generic/resource.h). The header itself would make Swift see two of everything in it.
-enum { CLINUX_LIMIT_FILE_SIZE = 1, CLINUX_LIMIT_CORE = 4, CLINUX_LIMIT_LOCKS = 10 };
+enum {
+    CLINUX_LIMIT_FILE_SIZE = 1,
+    CLINUX_LIMIT_CORE = 4,
+    CLINUX_LIMIT_PROCESSES = 6,
+    CLINUX_LIMIT_FILES = 7,
+    CLINUX_LIMIT_ADDRESS_SPACE = 9,
+    CLINUX_LIMIT_LOCKS = 10,
+};
 
 /// A resource limit, soft and hard.
 struct clinux_limit {
     int resource;
     uint64_t value;
+};
+
+/// Who a program is, and what it may do.
+struct clinux_rights {
+    /// The capabilities that it, and all that it starts, can ever have, as bits (linux/capability.h).
+    uint64_t bounding;
+    /// Not 0: it becomes this user and group with these other groups, has the capabilities of `kept` and no others, and gains
+    /// none by executing a file (no_new_privs).
+    int changes_user;
+    uid_t user;
+    gid_t group;
+    const gid_t *groups;
+    size_t group_count;
+    uint64_t kept;
 };
 
 struct clinux_spawn {
@@ -424,6 +470,11 @@ struct clinux_spawn {
     int oom_score;
     const struct clinux_limit *limits;
     size_t limit_count;
+    /// NULL: the rights of the parent.
+    const struct clinux_rights *rights;
+    /// Descriptors of files (cgroup.procs) into which it writes itself, before it enters the node.
+    const int *control_groups;
+    size_t control_group_count;
     /// A socket on which the listener of its witness is handed over (`clinux_witness_take` on the other end); -1: it has
     /// none. Where the kernel gives none, nothing is handed over.
     int witness;

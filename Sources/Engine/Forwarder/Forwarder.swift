@@ -110,33 +110,45 @@ struct Forwarder: ~Copyable {
     private mutating func handle(
         _ frame: ReceivedFrame, from interface: Int, into writes: inout WriteList
     ) -> DropReason? {
+        switch admit(frame, from: interface) {
+        case .refused(let reason): return reason
+        case .heartbeat:
+            counters.countHeartbeat()
+            return nil
+        case .packet(let sender): return forwardPacket(frame, from: interface, sender, into: &writes)
+        case .arp(let sender):
+            let octets = UnsafeRawBufferPointer(
+                start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
+            return answerARP(octets.bytes, from: interface, sender, into: &writes)
+        }
+    }
+
+    /// Whether a frame gets as far as the table. It reads the frame into `fields` and `offload`, and counts nothing.
+    mutating func admit(_ frame: ReceivedFrame, from interface: Int) -> Admission {
         let raw = UnsafeRawBufferPointer(start: frame.start, count: frame.length)
-        guard let header = VirtioNetHeader(raw.bytes) else { return .truncatedFrame }
+        guard let header = VirtioNetHeader(raw.bytes) else { return .refused(.truncatedFrame) }
         offload = header
         let octets = UnsafeRawBufferPointer(
             start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
-        if isHeartbeat(frame.start, frame.length) {
-            counters.countHeartbeat()
-            return nil
-        }
+        if isHeartbeat(frame.start, frame.length) { return .heartbeat }
         let verdict = fields.parse(octets.bytes)
         seen.ethernet = octets.count >= EthernetView.length
         if case .packet = verdict { (seen.source, seen.destination) = (fields.flow.source, fields.flow.destination) }
-        if case .malformed(let reason) = verdict { return Self.dropReason(reason) }
+        if case .malformed(let reason) = verdict { return .refused(Self.dropReason(reason)) }
         guard fields.destinationMAC.isMulticast || table.isOwnMAC(fields.destinationMAC, on: interface) else {
-            return .notForUs
+            return .refused(.notForUs)
         }
-        guard !table.isOwnMAC(fields.sourceMAC, on: interface) else { return .looped }
+        guard !table.isOwnMAC(fields.sourceMAC, on: interface) else { return .refused(.looped) }
         let sender = table.sender(of: fields.sourceMAC, on: interface)
         switch verdict {
         case .packet:
-            guard checkOffload(octets.bytes) else { return .badOffloadHeader }
-            guard isGenuine(from: sender, on: interface) else { return .spoofedSource }
-            return forwardPacket(frame, from: interface, sender, into: &writes)
+            guard checkOffload(octets.bytes) else { return .refused(.badOffloadHeader) }
+            guard isGenuine(from: sender, on: interface) else { return .refused(.spoofedSource) }
+            return .packet(sender)
         case .arp:
-            return answerARP(octets.bytes, from: interface, sender, into: &writes)
+            return .arp(sender)
         case .unsupported, .malformed:
-            return sender.isStranger ? .spoofedSource : .unsupportedEthertype
+            return .refused(sender.isStranger ? .spoofedSource : .unsupportedEthertype)
         }
     }
 
@@ -282,6 +294,17 @@ struct Forwarder: ~Copyable {
         case .badQuotedPacket: .badQuote
         }
     }
+}
+
+/// Whether a frame gets as far as the table.
+enum Admission {
+    /// It is dropped before.
+    case refused(DropReason)
+    /// It is a health check's own packet, which ends here.
+    case heartbeat
+    /// An IP packet that its sender may send.
+    case packet(Sender)
+    case arp(Sender)
 }
 
 /// The readable parts of a frame.

@@ -29,7 +29,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     public mutating func take(_ table: PublishedTable) { forwarder.take(table) }
 
     /// True while frames wait for a neighbour, or for the first fragment of their datagram.
-    var hasWaitingFrames: Bool { forwarder.pending.waiting | forwarder.held.waiting != 0 }
+    public var hasWaitingFrames: Bool { forwarder.pending.waiting | forwarder.held.waiting != 0 }
 
     /// How long a turn may wait, in milliseconds. It is short while frames wait.
     @inline(__always)
@@ -137,7 +137,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         for index in 0..<writes.count {
             let write = writes.writes + index
             guard write.pointee.failure == 0 else {
-                forwarder.counters.countDrop(Self.reason(write.pointee.failure), write.pointee.packets)
+                forwarder.counters.countDrop(DropReason(writing: write.pointee.failure), write.pointee.packets)
                 forwarder.counters.countSendDrop(write.pointee.interface, write.pointee.packets)
                 continue
             }
@@ -154,14 +154,25 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         forwarder.held.releaseLeaving()
     }
 
-    /// Why a write that failed with `errno` was dropped.
-    private static func reason(_ errno: Int32) -> DropReason {
-        switch errno {
-        case EAGAIN, ENOBUFS, ENOMEM: .tapFull
-        // EIO: the device is down. EBADFD: its queue is detached, or the device is deleted.
-        case EIO, EBADFD, ENODEV, ENXIO, ENETDOWN: .interfaceGone
-        default: .sendFailed
-        }
+    /// Why a frame is dropped before the table is asked; nil if it gets that far. Nothing is sent or counted.
+    ///
+    /// - Parameter frame: It must not be edited meanwhile.
+    public mutating func refusal(of frame: ReceivedFrame, on interface: Int) -> DropReason? {
+        guard case .refused(let reason) = forwarder.admit(frame, from: interface) else { return nil }
+        return reason
+    }
+}
+
+extension DropReason {
+    /// Why a frame is dropped whose write failed with `errno`.
+    public init(writing errno: Int32) {
+        self =
+            switch errno {
+            case EAGAIN, ENOBUFS, ENOMEM: .tapFull
+            // EIO: the device is down. EBADFD: its queue is detached, or the device is deleted.
+            case EIO, EBADFD, ENODEV, ENXIO, ENETDOWN: .interfaceGone
+            default: .sendFailed
+            }
     }
 }
 

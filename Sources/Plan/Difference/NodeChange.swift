@@ -8,11 +8,13 @@ public struct NodeChange: Sendable, Hashable {
     public var rebuild: [String] = []
     /// Why its `run` command is ended and started again.
     public var restart: [String] = []
+    /// Why its files are written, and its `reload` command is run if it has one.
+    public var reload: [String] = []
     /// The changes that are made while it runs on.
     public var inPlace: [String] = []
 
     /// True if nothing that is made or runs differs. Its place in the file may.
-    public var isEmpty: Bool { rebuild.isEmpty && restart.isEmpty && inPlace.isEmpty }
+    public var isEmpty: Bool { rebuild.isEmpty && restart.isEmpty && reload.isEmpty && inPlace.isEmpty }
 
     /// Nothing.
     public init() {}
@@ -31,6 +33,7 @@ public struct NodeChange: Sendable, Hashable {
             rebuild.append("its sysctl \(sysctl.name), which is gone")
         }
         compareProcesses(old.process, new.process, isElsewhere)
+        compareFiles(old, new)
         compareNetworks(old, new)
     }
 
@@ -39,17 +42,42 @@ public struct NodeChange: Sendable, Hashable {
         let names = Set(old.environment.keys).union(new.environment.keys)
         let different = names.filter { old.environment[$0] != new.environment[$0] }.sorted()
         if !different.isEmpty { given.append("its environment (\(different.joined(separator: ", ")))") }
-        if isElsewhere, new.run != nil || !new.setup.isEmpty { given.append("the folder of the file") }
+        if isElsewhere, !new.isNothing { given.append("the folder of the file") }
         // Nothing can take back the effects of `setup` on the namespace, and `setup` may have used its environment.
         if old.setup != new.setup { rebuild.append("its setup") }
         if !new.setup.isEmpty { rebuild += given }
         if old.run != new.run { restart.append("its run") }
+        if old.confinement != new.confinement { restart.append("its user, capabilities and limits") }
+        if old.programs != new.programs { restart.append("its programs") }
         if new.setup.isEmpty {
-            if new.run == nil { inPlace += given } else { restart += given }
+            if !new.hasPrograms { inPlace += given } else { restart += given }
         }
         if old.ready != new.ready || old.readyTimeout != new.readyTimeout { inPlace.append("its readiness") }
+        if old.after != new.after { inPlace.append("its after") }
         if old.restart != new.restart { inPlace.append("its restart") }
-        if old.depends != new.depends { inPlace.append("its depends") }
+        if old.depends != new.depends || old.healthy != new.healthy { inPlace.append("its depends") }
+    }
+
+    private mutating func compareFiles(_ old: NodePlan, _ new: NodePlan) {
+        if old.filesystem != new.filesystem { rebuild.append("its filesystem") }
+        if old.process.reload != new.process.reload { inPlace.append("its reload") }
+        let different = new.differentFiles(from: old)
+        guard !different.isEmpty else { return }
+        let shown = different.prefix(6).joined(separator: ", ") + (different.count > 6 ? " and others" : "")
+        let reason = "its files (\(shown))"
+        if old.mountedPaths != new.mountedPaths {
+            // Its mounts are made with its namespaces.
+            rebuild.append(reason)
+        } else if new.process.reload != nil {
+            reload.append(reason)
+        } else if !new.process.setup.isEmpty {
+            // `setup` may have used them.
+            rebuild.append(reason)
+        } else if new.process.run != nil {
+            restart.append(reason)
+        } else {
+            reload.append(reason)
+        }
     }
 
     private mutating func compareNetworks(_ old: NodePlan, _ new: NodePlan) {

@@ -17,6 +17,7 @@ extension PlanDifference.Action {
         case .add(let node): "node \(node) is added"
         case .rebuild(let node, let because): "node \(node) is rebuilt: \(because.joined(separator: ", "))"
         case .restart(let node, let because): "node \(node) is restarted: \(because.joined(separator: ", "))"
+        case .reload(let node, let because): "node \(node) reloads: \(because.joined(separator: ", "))"
         case .alter(let node, let what): "node \(node) changes while it runs: \(what.joined(separator: ", "))"
         case .publish(let change): "table: \(change.summary)"
         case .remove(let node): "node \(node) is removed"

@@ -18,6 +18,8 @@ public struct PlanDifference: Sendable, Hashable {
         case rebuild(node: String, because: [String])
         /// A node's `run` command is ended and started again.
         case restart(node: String, because: [String])
+        /// A node's files are written, and its `reload` command is run.
+        case reload(node: String, because: [String])
         /// A node changes while it runs on.
         case alter(node: String, what: [String])
         /// Engines decide by another table.
@@ -82,7 +84,11 @@ public struct PlanDifference: Sendable, Hashable {
                 continue
             }
             if !change.inPlace.isEmpty { alteredInPlace.append(.alter(node: node.name, what: change.inPlace)) }
-            if !change.restart.isEmpty { changed.append(.restart(node: node.name, because: change.restart)) }
+            if !change.restart.isEmpty {
+                changed.append(.restart(node: node.name, because: change.restart + change.reload))
+            } else if !change.reload.isEmpty {
+                changed.append(.reload(node: node.name, because: change.reload))
+            }
         }
         let removed = old.nodes.filter { !after.contains($0.name) }.map { Action.remove(node: $0.name) }
         actions = interfaces + added + alteredInPlace + changed

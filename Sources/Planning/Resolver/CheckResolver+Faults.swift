@@ -71,7 +71,7 @@ extension CheckResolver {
             return nil
         case .kill, .stop, .continue, .restart:
             guard let index = single(name) else { return nil }
-            guard file.nodes[index].process.run != nil else {
+            guard file.nodes[index].process.hasPrograms else {
                 let interfaces = legs[index].map { file.interfaces[$0.interface].name.value }
                 diagnostics.error(
                     name.origin, "no program runs in \(quoted(name.value)): the kernel does its job",

@@ -58,16 +58,16 @@ extension CheckResolver {
                 hint: "write \(least) or more, or omit `size`")
             return nil
         }
-        if !hasFlows, let flows = raw.flows, flows > 1 {
+        if !hasFlows, let flows = raw.flows, flows.value > 1 {
             diagnostics.error(
-                raw.packet.origin, "packets without ports are one flow, not \(flows)",
+                flows.origin, "packets without ports are one flow, not \(flows.value)",
                 hint: "omit `flows`, or send udp, tcp or icmp")
             return nil
         }
         // The first segments of one connection would be taken for repetitions of one.
         let usual = isTCP ? ProbeTrainPlan.mostFlows : usualFlows
         return ProbeTrainPlan(
-            packet: packet, interval: raw.interval, flows: hasFlows ? min(raw.flows ?? usual, most) : 1)
+            packet: packet, interval: raw.interval, flows: hasFlows ? min(raw.flows?.value ?? usual, most) : 1)
     }
 
     /// A name whose time can be measured: of an application that passes packets on, or of a router.

@@ -75,7 +75,10 @@ struct CheckResolver: EntryStage, Diagnosing {
 
     private func command(_ raw: RawCommand) -> CommandPlan? {
         single(raw.node).map {
-            CommandPlan(node: file.nodes[$0].name.value, command: raw.command, alters: raw.alters)
+            let expressions = ExpressionResolver(addressed: addressed, diagnostics: diagnostics)
+            return CommandPlan(
+                node: file.nodes[$0].name.value,
+                command: expressions.text(raw.command.value, of: $0, at: raw.command.origin), alters: raw.alters)
         }
     }
 

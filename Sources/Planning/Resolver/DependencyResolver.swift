@@ -37,7 +37,21 @@ struct DependencyResolver: NameStage, Diagnosing {
                 }
             }
         }
+        checkHealth()
         return edges
+    }
+
+    /// Reports nodes that are waited for until they are healthy, and that have no checks which could tell that.
+    private func checkHealth() {
+        for name in file.nodes.flatMap(\.dependsOnHealth) {
+            guard let target = nodeIndex[name.value], application(of: target)?.raw.health.isEmpty ?? true else {
+                continue
+            }
+            diagnostics.error(
+                name.origin,
+                "\(quoted(name.value)) has no health checks, so nothing tells whether it is more than ready",
+                hint: "give it `health`, or write `\(name.value): ready`")
+        }
     }
 
     /// Reports sysctls of devices that a node does not have, under any kernel.

@@ -16,15 +16,17 @@ struct HealthResolver: ServiceStage, Diagnosing {
             var plans: [HealthCheckPlan] = []
             var origins: [SourceOrigin] = []
             for check in application.raw.health {
-                for (name, probe) in probes(check, of: application) {
+                for (kind, probe) in probes(check, of: application) {
+                    let name = check.program.map { "\($0): \(kind.hasPrefix("log of ") ? "log" : kind)" } ?? kind
                     names[name, default: 0] += 1
                     let number = names[name] ?? 1
                     origins.append(check.origin)
-                    plans.append(
-                        HealthCheckPlan(
-                            name: number == 1 ? name : "\(name) \(number)", origin: check.origin, probe: probe,
-                            interval: check.interval, fastInterval: check.fastInterval, timeout: check.timeout,
-                            rise: check.rise, fall: check.fall))
+                    var plan = HealthCheckPlan(
+                        name: number == 1 ? name : "\(name) \(number)", origin: check.origin, probe: probe,
+                        interval: check.interval, fastInterval: check.fastInterval, timeout: check.timeout,
+                        rise: check.rise, fall: check.fall)
+                    plan.ownCommands = ownCommands(probe, of: application)
+                    plans.append(plan)
                 }
             }
             checkContradictions(application, Array(zip(plans, origins)))
@@ -45,12 +47,27 @@ struct HealthResolver: ServiceStage, Diagnosing {
                 )
             ]
         case .command(let command): return [("command", .command(command))]
+        case .question(let question): return [(question.name, .question(question))]
         case .neighbour, .echo: return legProbes(check, of: application)
         case .heartbeat(let raw):
             return heartbeat(raw, check, of: application).map {
                 [(raw.isNegative ? "negative heartbeat" : "heartbeat", .heartbeat($0))]
             } ?? []
         }
+    }
+
+    /// The command of each instance, by its node, if the command has expressions.
+    private func ownCommands(
+        _ probe: HealthCheckPlan.Probe, of application: ResolvedApplication
+    ) -> [String: String] {
+        guard case .command(let command) = probe, let place = application.raw.template.expressionPlaces[command] else {
+            return [:]
+        }
+        let expressions = ExpressionResolver(addressed: addressed, diagnostics: diagnostics)
+        let pairs = application.members.map {
+            (file.nodes[$0].name.value, expressions.text(command, of: $0, at: place))
+        }
+        return Dictionary(pairs) { first, _ in first }
     }
 
     /// One for each leg: one side that does not answer is the instance failed.

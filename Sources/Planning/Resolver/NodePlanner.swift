@@ -16,14 +16,18 @@ struct NodePlanner: EntryStage, Diagnosing {
         let served = servedAddresses()
         return file.nodes.enumerated().map { index, raw in
             let legPlans = legs[index].enumerated().map { place, leg in legPlan(index, place, leg) }
-            var process = raw.process
+            var process = resolved.processes[index]
             process.depends = resolved.dependencies[index].map { file.nodes[$0].name.value }.uniqued()
-            process.environment.merge(environment(index)) { _, own in own }
-            return NodePlan(
+            process.healthy = raw.dependsOnHealth.flatMap { every($0) }.map { file.nodes[$0].name.value }.uniqued()
+            process.environment.merge(legVariables(of: index)) { _, own in own }
+            var plan = NodePlan(
                 name: raw.name.value, kind: raw.kind, type: raw.type, origin: raw.name.origin,
                 namespace: DerivedNames.namespace(topology: name, node: raw.name.value), legs: legPlans,
                 loopback: served[index] ?? [], local: localPrefixes(index), routes: routes(index, served[index] ?? []),
                 sysctls: sysctls(index), hosts: raw.hosts, process: process)
+            plan.files = resolved.files[index]
+            plan.filesystem = raw.filesystem ?? file.filesystem
+            return plan
         }
     }
 
@@ -51,36 +55,6 @@ struct NodePlanner: EntryStage, Diagnosing {
                     return own.contains { prefix.contains(IPPrefix(host: $0)) }
                         || leg.addresses.contains { prefix.contains($0.prefix) }
                 }
-        }
-    }
-
-    private func environment(_ node: Int) -> [String: String] {
-        var variables: [String: String] = [:]
-        let (entry, exit) = (entryLeg(node), exitLeg(node))
-        for (place, leg) in legs[node].enumerated() {
-            if place == entry { describe(leg, "IN", &variables) }
-            if place == exit, exit != entry { describe(leg, "OUT", &variables) }
-            for address in leg.addresses.map(\.address).reversed() where place == 0 {
-                variables["TAPLINE_ADDRESS\(address.family == .ipv4 ? "" : "6")"] = address.description
-            }
-            guard !["in", "out", "port"].contains(leg.role) else { continue }
-            describe(leg, LegPlan.variable(ofLeg: leg.role), &variables)
-        }
-        return variables
-    }
-
-    /// The variables of a leg: its device, MTU, addresses and gateways.
-    private func describe(_ leg: ResolvedLeg, _ side: String, _ variables: inout [String: String]) {
-        variables["TAPLINE_\(side)"] = leg.device
-        variables["TAPLINE_\(side)_MTU"] = String(file.interfaces[leg.interface].mtu.value)
-        for family in AddressFamily.allCases {
-            let suffix = family == .ipv4 ? "" : "6"
-            if let address = leg.address(family) {
-                variables["TAPLINE_\(side)_ADDRESS\(suffix)"] = address.description
-            }
-            if !leg.addresses.isEmpty, let gateway = gateway(family, on: leg.interface) {
-                variables["TAPLINE_\(side)_GATEWAY\(suffix)"] = gateway.description
-            }
         }
     }
 

@@ -113,7 +113,7 @@ struct Remarker: EntryStage, Diagnosing {
     private func remarkOnTransparentNodes() {
         var reported: Set<String> = []
         for (index, node) in file.nodes.enumerated()
-        where node.transparent && node.process.run == nil && node.process.setup.isEmpty {
+        where node.transparent && node.process.isNothing {
             guard reported.insert(self.shownName(index)).inserted else { continue }
             diagnostics.remark(
                 place(index),

@@ -17,6 +17,10 @@ struct ResolvedTopology: Sendable {
     /// For each application: its health checks.
     let healthChecks: [[HealthCheckPlan]]
     let checks: [CheckPlan]
+    /// For each node: its process, with values in the places of expressions.
+    let processes: [ProcessPlan]
+    /// For each node: its files.
+    let files: [[FilePlan]]
 
     init(_ planned: PlannedEntries, dependencies: [[Int]], _ diagnostics: Diagnostics) {
         self.planned = planned
@@ -26,6 +30,9 @@ struct ResolvedTopology: Sendable {
         let judge = EntryJudge(planned: planned, diagnostics: diagnostics)
         judge.findTies()
         judge.findShadows()
+        let expressions = ExpressionResolver(addressed: planned.served.addressed, diagnostics: diagnostics)
+        processes = expressions.processes()
+        files = expressions.files()
         healthChecks = HealthResolver(served: planned.served, diagnostics: diagnostics).checks()
         checks = CheckResolver(planned: planned, healthChecks: healthChecks, diagnostics: diagnostics).checks()
     }

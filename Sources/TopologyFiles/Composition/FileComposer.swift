@@ -109,7 +109,7 @@ struct FileComposer {
     }
 
     /// The path of an included file: relative to the folder of the file that includes it.
-    private static func path(_ name: String, of path: String) -> String {
+    static func path(_ name: String, of path: String) -> String {
         guard !name.hasPrefix("/"), let slash = path.lastIndex(of: "/"), !path.hasPrefix("/dev/"),
             !path.hasPrefix("/proc/")
         else { return name }

@@ -11,7 +11,8 @@ final class FileExpansion {
     private static let nodeSize = 32
     /// Texts in which `${NAME}` may be meant for a shell or a pattern.
     private static let free: Set = [
-        "run", "setup", "after", "reload", "environment", "expect", "contains", "lacks", "matches", "body", "send",
+        "run", "setup", "after", "reload", "environment", "files", "expect", "contains", "lacks", "matches", "body",
+        "send",
         "sysctls",
     ]
     /// The sections whose keys are names.

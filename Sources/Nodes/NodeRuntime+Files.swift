@@ -1,0 +1,155 @@
+import EventLoop
+import Fabric
+import Glibc
+import LinuxNetwork
+import Plan
+import Reporting
+
+/// The files of a node, and what it sees of the machine's.
+extension NodeRuntime {
+    /// What its processes see.
+    var view: NodeView {
+        var view = NodeView(
+            hostname: DerivedNames.node(plan.name), directory: directory.nodePath(plan.name),
+            topologyDirectory: folder,
+            binds: [
+                "/etc/hosts": directory.hostsPath(plan.name), "/etc/resolv.conf": directory.resolverPath(plan.name),
+            ])
+        view.shareDirectory = directory.sharePath
+        for file in plan.files where file.isAbsolute {
+            view.binds[file.path] = nil
+            view.files[file.path] = directory.keptFilePath(plan.name, file.path)
+        }
+        switch plan.filesystem.base {
+        case .machine: view.keepsMachine = false
+        case .shared: view.keepsMachine = true
+        case .root(let path): (view.keepsMachine, view.root) = (false, path)
+        }
+        view.privates = plan.filesystem.layered
+        view.writables = plan.filesystem.writable
+        return view
+    }
+
+    /// Puts its files in their places.
+    ///
+    /// - Parameter paths: The paths of the files that are written; nil: all of them.
+    /// - Throws: `ApplianceError` if one cannot be written, or if its owner does not exist.
+    func putFiles(only paths: Set<String>? = nil) throws(ApplianceError) {
+        let users =
+            if case .root(let path) = plan.filesystem.base { UserList(root: path) } else { UserList(root: nil) }
+        for file in plan.files where paths?.contains(file.path) ?? true {
+            do throws(ApplianceError) {
+                try put(file, users)
+            } catch {
+                var error = error
+                error.message = "\(place): cannot make its file \(file.path) (\(file.origin)): \(error.message)"
+                throw error
+            }
+        }
+    }
+
+    /// Takes away the files of another plan that this one does not have.
+    func removeFiles(of other: NodePlan) {
+        let kept = Set(plan.files.map(\.path))
+        for file in other.files where !kept.contains(file.path) {
+            if file.isAbsolute {
+                unlink(directory.keptFilePath(plan.name, file.path))
+            } else if let (folder, name) = try? NodeFolder.open(file.path, in: directory.nodePath(plan.name)) {
+                unlinkat(folder, name, 0)
+                Glibc.close(folder)
+            }
+        }
+    }
+
+    private func put(_ file: FilePlan, _ users: UserList) throws(ApplianceError) {
+        let owner = try file.owner.map { owner throws(ApplianceError) in try users.owner(owner) }
+        if file.isAbsolute {
+            // The node has this very file mounted: it is overwritten, not replaced.
+            let folder = directory.keptFilesPath(plan.name)
+            if mkdir(folder, 0o755) != 0, errno != EEXIST { throw .storage("cannot make \(folder)", errno: errno) }
+            let path = directory.keptFilePath(plan.name, file.path)
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o600)
+            guard descriptor >= 0 else { throw .storage("cannot write it", errno: errno) }
+            defer { Glibc.close(descriptor) }
+            try fill(descriptor, file, owner)
+            return
+        }
+        // The node's programs write in that folder: no link of theirs is followed.
+        let (folder, name) = try NodeFolder.open(file.path, in: directory.nodePath(plan.name))
+        defer { Glibc.close(folder) }
+        let fresh = ".tapline-\(UInt64.random(in: .min ... .max))"
+        let descriptor = openat(folder, fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .storage("cannot write it", errno: errno) }
+        defer { Glibc.close(descriptor) }
+        do throws(ApplianceError) {
+            try fill(descriptor, file, owner)
+            guard renameat(folder, fresh, folder, name) == 0 else {
+                throw .storage("cannot put it in its place", errno: errno)
+            }
+        } catch {
+            unlinkat(folder, fresh, 0)
+            throw error
+        }
+    }
+
+    private func fill(
+        _ descriptor: Int32, _ file: FilePlan, _ owner: (user: uid_t, group: gid_t)?
+    ) throws(ApplianceError) {
+        guard writeAll(descriptor, file.contents) else { throw .storage("cannot write it", errno: errno) }
+        guard fchown(descriptor, owner?.user ?? 0, owner?.group ?? 0) == 0 else {
+            let code = errno
+            throw ApplianceError(
+                .failed, "cannot give it to '\(file.owner ?? "root")': \(String(cString: strerror(code)))",
+                hint: UserNamespace.hasOtherUsers
+                    ? nil
+                    : "remove `owner`, give this user subordinate ones (lines in /etc/subuid and /etc/subgid), or run it "
+                        + "with sudo")
+        }
+        guard fchmod(descriptor, mode_t(file.mode)) == 0 else {
+            throw .storage("cannot set its permissions", errno: errno)
+        }
+    }
+
+    /// Says in its log which folders it sees read-only. On the loop's thread.
+    func tell(refused folders: [String]) {
+        let names = folders.joined(separator: ", ")
+        log?.note("\(plan.name): the kernel refuses private layers over \(names): they are read-only")
+    }
+
+    /// What can be done about a view that the kernel does not make.
+    func viewHint(_ error: SystemError) -> String? {
+        if error.errno == ENOENT {
+            for path in plan.filesystem.writable + plan.filesystem.layered where access(path, F_OK) != 0 {
+                return "make the folder \(path), or remove it from `filesystem`"
+            }
+            if case .root(let path) = plan.filesystem.base, access(path, F_OK) != 0 { return "make the folder \(path)" }
+            return plan.files.contains(where: \.isAbsolute)
+                ? "put its files into folders that begin with one of the machine's, such as /etc or /opt" : nil
+        }
+        if error.errno == EISDIR { return "one of its `files` has the path of a folder: choose another path" }
+        return nil
+    }
+}
+
+/// The folder in a node's own folder that a file is in.
+enum NodeFolder {
+    /// Opens it, and makes it where it is not there. Links are not followed.
+    ///
+    /// - Returns: The folder's descriptor, which the caller closes, and the file's name in it.
+    static func open(_ path: String, in root: String) throws(ApplianceError) -> (folder: Int32, name: String) {
+        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+        var folder = Glibc.open(root, flags)
+        guard folder >= 0 else { throw .storage("cannot open \(root)", errno: errno) }
+        var parts = path.split(separator: "/").map(String.init)
+        let name = parts.removeLast()
+        for part in parts {
+            mkdirat(folder, part, 0o755)
+            let inner = openat(folder, part, flags)
+            let code = errno
+            close(folder)
+            guard inner >= 0 else { throw .storage("cannot open the folder \(part)", errno: code) }
+            folder = inner
+        }
+        return (folder, name)
+    }
+}
