@@ -2,6 +2,7 @@ import ApplianceClient
 import ControlAPI
 import EventLoop
 import Fabric
+import Plan
 import Reporting
 import Wire
 

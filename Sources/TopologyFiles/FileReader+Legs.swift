@@ -46,7 +46,7 @@ extension FileReader {
         let variable = LegPlan.variable(ofLeg: name.value)
         let parts = ["MTU", "ADDRESS", "ADDRESS6", "GATEWAY", "GATEWAY6"]
         let isTaken =
-            ["TOPOLOGY", "NODE", "DIR", "PORT"].contains(variable)
+            ["TOPOLOGY", "NODE", "DIR", "PORT", "SHARE"].contains(variable)
             || ["IN", "OUT"].contains(variable) && name.value != name.value.lowercased()
             || parts.contains { variable == $0 || variable.hasSuffix("_\($0)") }
         if !isPlain || !(octets.first.map { (0x61...0x7A).contains($0 | 0x20) } ?? false) {

@@ -66,7 +66,8 @@ struct CopyCommandTests {
             #expect(other.output == "hello", "\(other)")
             _ = try CommandLineRun.run("exec", topology.name, "alice", "--", "rm", "/tmp/\(topology.name).txt")
             // Where the node's commands start.
-            _ = try inNode(topology, "echo relative > relative.txt")
+            try "relative\n".write(
+                to: topology.folder.appendingPathComponent("relative.txt"), atomically: true, encoding: .utf8)
             let relative = try CommandLineRun.shell("\(tapline) web:relative.txt -")
             #expect(relative.output == "relative\n", "\(relative)")
         }
@@ -139,7 +140,7 @@ struct CopyCommandTests {
                 (["web:/srv", "web:/srv/d"], 64, "is in the folder that is copied"),
                 // The node sees this very file.
                 (["web:\(file)", file], 64, "are the same file"),
-                ([file, "web:\(file)"], 64, "are the same file"),
+                ([file, "web:\(file)"], 2, "Read-only file system"),
                 ([file, "web:/proc/version"], 2, "cannot write web:/proc/version"),
             ] as [([String], Int32, String)] {
                 let end = try CommandLineRun.Started([CommandLineRun.tapline, "cp", topology.name] + words).finish()

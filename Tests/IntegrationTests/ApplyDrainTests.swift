@@ -121,6 +121,7 @@ import Testing
     private static func topology(_ slow: String, _ sequence: String, web: String = "", others: String = "") -> String {
         """
         name: drain
+        filesystem: shared
         interfaces:
           customers: { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
           inspection: { address: [198.18.12.1/24, "2001:db8:12::1/64"] }

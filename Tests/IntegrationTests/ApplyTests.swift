@@ -13,6 +13,7 @@ import Testing
     ) -> String {
         """
         name: apply
+        filesystem: shared
         interfaces:
           customers: { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
           inspection: { address: [198.18.2.1/24, "2001:db8:12::1/64"] }

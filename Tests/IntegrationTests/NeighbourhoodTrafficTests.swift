@@ -63,7 +63,11 @@ import Testing
         try Lab.with(topology, files: files) { lab in
             let leased = try lab.exec(
                 "alice",
-                "chmod +x bound.sh; udhcpc -i lan -f -q -n -B -t 20 -T 1 -s $PWD/bound.sh && ip -4 address show lan")
+                """
+                cp bound.sh $TAPLINE_DIR && chmod +x $TAPLINE_DIR/bound.sh &&
+                udhcpc -i lan -f -q -n -B -t 20 -T 1 -s $TAPLINE_DIR/bound.sh && ip -4 address show lan
+                """
+            )
             #expect(leased.output.contains("inet 192.0.2.1"), "\(leased.output)")
             let answer = try send(lab, "alice", "203.0.113.80")
             #expect(answer.contains("you are 192.0.2.1"), "\(answer)")
