@@ -23,6 +23,8 @@ package final class LiveFrames {
 
     /// The table that was in force at the beginning.
     package let table: TableImage
+    /// What was captured before this time was given, or is counted as lost.
+    package private(set) var horizon = MonotonicTime(nanoseconds: 0)
     private let connection: CaptureConnection
     private let feed: CaptureFeed
 
@@ -59,7 +61,8 @@ package final class LiveFrames {
     /// - Parameter time: How long to wait while nothing comes.
     /// - Throws: `ApplianceError` if the control process answers with an error.
     package func next(within time: Duration) throws(ApplianceError) -> News {
-        let frames = feed.frames(before: MonotonicTime(nanoseconds: MonotonicTime.now.nanoseconds - Self.settling))
+        horizon = MonotonicTime(nanoseconds: MonotonicTime.now.nanoseconds - Self.settling)
+        let frames = feed.frames(before: horizon)
         guard frames.isEmpty, !isOver else { return isOver && frames.isEmpty ? .end : .frames(frames) }
         switch try connection.news(within: time) {
         case .nothing: return .frames([])
@@ -67,7 +70,8 @@ package final class LiveFrames {
         case .end:
             isOver = true
             // What engines wrote last is older than the end.
-            return .frames(feed.frames(before: .now))
+            horizon = .now
+            return .frames(feed.frames(before: horizon))
         }
     }
 

@@ -142,8 +142,9 @@ package final class LiveTraces {
             isOver = true
             session.finish()
         }
-        // On a busy machine nft is behind: a packet is given up only when nft has had its time.
-        if !isOver { session.advance(to: rules == nil ? .now : .now + (.zero - Self.ruleDelay)) }
+        // Not by the clock: where this reader is behind, what became of a packet is still to be read. On a busy machine nft is
+        // behind, too: a packet is given up only when nft has had its time.
+        if !isOver { session.advance(to: rules == nil ? frames.horizon : frames.horizon + (.zero - Self.ruleDelay)) }
         readRules()
         return session.takeTraces()
     }
@@ -162,6 +163,7 @@ package final class LiveTraces {
             }
             for frame in rest { session.add(frame) }
         }
+        if unread > 0 { session.missed(before: end) }
         // nft may be a little behind.
         if rules != nil { usleep(300_000) }
         readRules()

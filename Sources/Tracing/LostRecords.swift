@@ -21,6 +21,12 @@ struct LostRecords {
         seen[worker] = (sequence, time)
     }
 
+    /// Records of every worker from its last one to a time are missing. They are counted elsewhere.
+    mutating func missed(before time: UInt64) {
+        let from = seen.values.map(\.time).min() ?? 0
+        gaps.append(Gap(from: from, to: max(time, from)))
+    }
+
     /// True if records from `from` to `to` may be missing.
     func overlap(_ from: UInt64, _ to: UInt64) -> Bool { gaps.contains { $0.from <= to && from <= $0.to } }
 

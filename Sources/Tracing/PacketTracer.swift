@@ -150,6 +150,9 @@ package struct PacketTracer: ~Copyable {
         expire()
     }
 
+    /// Records from the last one to a time were given up.
+    package mutating func missed(before time: MonotonicTime) { lost.missed(before: time.nanoseconds) }
+
     /// Ends: takes all records that wait, and ends every trace with what is known.
     package mutating func finish() {
         drain(all: true)

@@ -61,6 +61,9 @@ package struct TraceSession: ~Copyable {
         tracer.advance(to: time)
     }
 
+    /// Records from the last one to a time were given up.
+    package mutating func missed(before time: MonotonicTime) { tracer.missed(before: time) }
+
     /// Ends every trace with what is known.
     package mutating func finish() {
         isFinished = true

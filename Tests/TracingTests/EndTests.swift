@@ -163,6 +163,22 @@ import Wire
         #expect(whole.first?.end.kind == .vanished)
     }
 
+    @Test func recordsThatWereGivenUpMakeTheEndUnknown() throws {
+        let lab = try Lab("four-interface")
+        lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        // The first one is the read: what the engine wrote was not read any more.
+        func end(isTold: Bool) throws -> TraceEnd? {
+            var tracer = PacketTracer()
+            try tracer.take(lab.plan.table, generation: 1, network: lab.network)
+            tracer.add(lab.records[0].frame, worker: 0, sequence: 0, generation: 1)
+            if isTold { tracer.missed(before: MonotonicTime(nanoseconds: lab.time)) }
+            tracer.finish()
+            return tracer.takeFinished().first?.end
+        }
+        #expect(try end(isTold: true)?.kind == .unknown)
+        #expect(try end(isTold: false)?.reason == "tap-full")
+    }
+
     @Test func aBeginningThatIsLostIsTold() throws {
         let lab = try Lab("four-interface")
         lab.send("bob", "customers", F.icmp("192.0.2.20", "203.0.113.81", type: 8))
