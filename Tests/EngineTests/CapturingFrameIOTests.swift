@@ -248,52 +248,6 @@ import Wire
         #expect(answered.isSubset(of: ports[3, default: []]))
     }
 
-    /// What is written may be in two parts, with the payload in the second: it belongs to the same flow.
-    @Test func theHeadersAloneDecideAsTheWholeFrameDoes() {
-        var fields = PacketFields()
-        for ignoresAddresses in [false, true] {
-            let sample = FlowSample(oneIn: 3, ignoresAddresses: ignoresAddresses)
-            var taken = 0
-            for flow in 0..<3_000 {
-                let payload = Array(repeating: UInt8(flow & 255), count: 40 + flow * 37 % 900)
-                let ends = ("192.0.2.\(flow % 200 + 1)", "203.0.113.80")
-                let frames = [
-                    F.frame(
-                        F.tcp(ends.0, 1_024 + flow, ends.1, 80, payload: payload), from: four.alice, to: four.engine[0]),
-                    F.frame(
-                        F.udp(ends.1, 80, ends.0, 1_024 + flow, payload: payload), from: four.alice, to: four.engine[0]),
-                ]
-                for frame in frames {
-                    let whole = frame.withUnsafeBytes { sample.takes($0.bytes, &fields) }
-                    let cut = [14, 20, 34, 54, 60][flow % 5]
-                    let part = frame.withUnsafeBytes { bytes in
-                        guard let start = bytes.baseAddress else { return !whole }
-                        return sample.takes(start, cut, start + cut, bytes.count - cut, &fields)
-                    }
-                    #expect(whole == part)
-                    if part { taken += 1 }
-                }
-            }
-            #expect((1_500...2_500).contains(taken), "\(taken) of 6,000")
-        }
-    }
-
-    @Test func manyFlowsAreSampledInTheRightNumber() {
-        var fields = PacketFields()
-        for ignoresAddresses in [false, true] {
-            let sample = FlowSample(oneIn: 64, ignoresAddresses: ignoresAddresses)
-            var taken = 0
-            for flow in 0..<20_000 {
-                let frame = F.frame(
-                    F.tcp("192.0.2.\(flow % 200 + 1)", 1_024 + flow, "203.0.113.80", 80), from: four.alice,
-                    to: four.engine[0])
-                if frame.withUnsafeBytes({ sample.takes($0.bytes, &fields) }) { taken += 1 }
-            }
-            // Expected are 312; six standard deviations are 106.
-            #expect((206...418).contains(taken), "\(taken) of 20,000")
-        }
-    }
-
     @Test func memoryThatIsNoObserversIsRefused() throws {
         let ring = Ring(capacity: 1_024)
         let good = CaptureObservers.bytes([
