@@ -32,9 +32,12 @@ struct ProgramLimitsTests {
     func memory() throws {
         let topology = try lab(
             """
-            run: exec sleep 1000, programs: { hungry: { run: "\(Self.hungry)", restart: never, limits: { memory: 64M } } }
+            run: exec sleep 1000, programs: { hungry: { run: "until test -e $TAPLINE_DIR/go; do sleep 0.05; done; \(Self.hungry)", restart: never, limits: { memory: 64M } } }
             """)
         try up(topology)
+        // It begins to take memory only now, so that it is not ended before it was ready.
+        let go = "/run/tapline/\(topology.name)/nodes/web/go"
+        try #require(FileManager.default.createFile(atPath: go, contents: nil))
         try CommandLineRun.eventually("it has ended") {
             try CommandLineRun.run("events", topology.name, "--text").output.contains(" program-ended web: hungry ")
         }
