@@ -172,7 +172,10 @@ import Wire
 
     @Test func aReaderThatStalledKnowsWhatItLostAlsoIfNothingFollows() throws {
         let ring = Ring(capacity: 2_048)
-        var worker = try worker(try Pipeline(), ring)
+        // Its memory must live as long as the worker.
+        let pipeline = try Pipeline()
+        defer { withExtendedLifetime(pipeline) {} }
+        var worker = try worker(pipeline, ring)
         var reader = ring.reader()
         var frames = 0
         for input in inputs() {
