@@ -265,7 +265,7 @@ import Wire
             try process.signal(SIGKILL)
             #expect(process.waitForEnd(within: .seconds(10)))
             let end = try #require(try process.statusIfEnded())
-            lab.monitor.processEnded("web", summary: end.summary)
+            lab.monitor.processEnded("web", summary: "its application \(end.summary)")
             #expect(lab.health("web")?.isHealthy == false, "with no turn of anything in between, round \(round)")
             #expect(lab.health("web")?.reason == "its application was ended by signal 9 (Killed)")
             try lab.becomes("web", healthy: false)

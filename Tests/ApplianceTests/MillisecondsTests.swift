@@ -60,7 +60,7 @@ import Testing
         #expect(
             Set(try json(file).keys) == [
                 "label", "file", "outcome", "status", "started", "milliseconds", "checks", "notReached", "notes",
-                "errorOutput", "kept", "nodes",
+                "errorOutput", "kept", "nodes", "earlier",
             ])
         #expect(
             Set(try json(TestReport(files: [], time: time)).keys) == ["version", "status", "milliseconds", "files"])

@@ -177,7 +177,7 @@ struct ProgramTests {
     func neverHealthy() throws {
         let topology = try ScratchTopology(small: nil)
         let text = ScratchTopology.small(
-            topology.name, web: "{ attach: servers, run: exec sleep 99, ready-timeout: 400ms, health: { file: x } }")
+            topology.name, web: "{ attach: servers, run: exec sleep 99, ready-timeout: 3s, health: { file: x } }")
         try text.replacingOccurrences(of: "bob: {", with: "bob: { depends: { web: healthy }, run: exec sleep 9,")
             .write(toFile: topology.file, atomically: true, encoding: .utf8)
         let up = try CommandLineRun.run("up", topology.file, "-d")

@@ -36,9 +36,10 @@ struct PytestPluginTests {
             to: folder.appendingPathComponent("topology.yaml"), atomically: true, encoding: .utf8)
         try tests.write(to: folder.appendingPathComponent("test_shop.py"), atomically: true, encoding: .utf8)
         // Foundation gives it a process group of its own, as a terminal does: all of it gets the signals.
-        // This thread blocks signals, and children inherit that; a terminal's do not.
+        // This thread blocks signals, and a shell's background jobs ignore SIGINT. Children inherit both; a terminal's do not.
         let unblocked =
-            "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, []); os.execv(sys.argv[1], sys.argv[1:])"
+            "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, []); "
+            + "signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
         let pytest =
             "cd '\(folder.path)' && export TAPLINE='\(CommandLineRun.tapline)' PYTHONPATH=site PYTHONDONTWRITEBYTECODE=1 && "
             + "exec /usr/bin/python3 -c '\(unblocked)' /usr/bin/python3 -m pytest -p no:cacheprovider "

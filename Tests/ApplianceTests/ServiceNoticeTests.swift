@@ -20,7 +20,7 @@ struct ServiceNoticeTests {
             except (TimeoutError, socket.timeout):
                 if ended: break
                 continue
-            print(text.replace("\n", " | "), flush=True)
+            print(text.replace("\\n", " | "), flush=True)
             if text.startswith("READY=1"): p.send_signal(signal.SIGTERM)
         print("ended with", p.wait(60))
         """
