@@ -58,7 +58,10 @@ struct LinkImpairments {
         let before = present
         (present, order) = ([:], [])
         var (links, fresh): ([ImpairedLinkOrder], [Int]) = ([], [])
-        var free = Set(0..<ImpairmentSet.mostRules).subtracting(before.values.map(\.slot)).sorted()[...]
+        // The slots of links that end here are free for those that begin: their counters begin at zero.
+        let places = Set(wanted.map(\.place))
+        let held = before.filter { places.contains($0.key.place) }.values.map(\.slot)
+        var free = Set(0..<ImpairmentSet.mostRules).subtracting(held).sorted()[...]
         for asked in wanted {
             guard let link = plan.link(asked.place) else { continue }
             for direction in ImpairedPlace.Direction.allCases {

@@ -18,6 +18,9 @@ package struct ControlGroups: Sendable {
 
         /// For a person.
         package var word: String { self == .processor ? "processor" : "\(self)" }
+
+        /// The file of version 2 that has its limit.
+        var limitFile: String { "\(rawValue).max" }
     }
 
     /// A group in which groups can be made.

@@ -88,6 +88,14 @@ package final class TopologyGroups: Sendable {
                 try Self.bound(controller, whole.value(for: controller), in: paths[1], isUnified: place.isUnified)
                 try Self.bound(controller, own.value(for: controller), in: paths[2], isUnified: place.isUnified)
             }
+            // A limit that the plan no longer has is taken back: groups outlive a restart, and those of version 2 have every
+            // controller.
+            for controller in ControlGroups.Controller.allCases
+            where place.isUnified && groups.places[controller] == place && !controllers.contains(controller) {
+                for path in paths.dropFirst() where access("\(path)/\(controller.limitFile)", F_OK) == 0 {
+                    try Self.bound(controller, nil, in: path, isUnified: true)
+                }
+            }
             members.append(ProgramGroup.Member(place: place, leaf: paths[2], controllers: controllers))
         }
         let key = members.map(\.leaf).sorted().joined(separator: " ")

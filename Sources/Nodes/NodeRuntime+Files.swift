@@ -49,7 +49,7 @@ extension NodeRuntime {
     }
 
     /// Takes away the files of another plan that this one does not have.
-    func removeFiles(of other: NodePlan) {
+    package func removeFiles(of other: NodePlan) {
         let kept = Set(plan.files.map(\.path))
         for file in other.files where !kept.contains(file.path) {
             if file.isAbsolute {

@@ -51,10 +51,12 @@ extension FileReader {
             || parts.contains { variable == $0 || variable.hasSuffix("_\($0)") }
         if !isPlain || !(octets.first.map { (0x61...0x7A).contains($0 | 0x20) } ?? false) {
             refuse("it has other characters than letters, digits, - and _", "write one such as dmz or lan-2")
-        } else if name.value == "interface" || name.value == "address" {
+        } else if ["interface", "address", "impair"].contains(name.value) {
             refuse(
                 "it is a key of a leg",
                 "write { interface: …, address: … } below the leg's name: `in: { interface: … }`")
+        } else if ["name", "host-name", "mac", "device", "mtu", "network", "prefix-length"].contains(name.value) {
+            refuse("{{ node.\(name.value) }} is a value of the node", "choose another name")
         } else if isTaken {
             refuse("TAPLINE_\(variable) is a variable of another meaning", "choose another name")
         } else if let other = legs.first(where: { $0.name.map(LegPlan.variable(ofLeg:)) == variable }) {

@@ -182,7 +182,9 @@ package struct PathRecording: Sendable {
 
     /// The address that a check sends from by itself: the node's default route leads out of its last device.
     private func usual(_ node: Int, _ family: AddressFamily) -> IPAddress? {
-        network.nodes[node].legs.reversed().compactMap { leg in
+        // Which leg that is, services decide for a node of more legs: it gets its `source`.
+        guard network.nodes[node].legs.count < 3 else { return nil }
+        return network.nodes[node].legs.reversed().compactMap { leg in
             leg.addresses.first { $0.family == family && !$0.isLinkLocal }
         }.first
     }

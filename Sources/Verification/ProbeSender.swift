@@ -31,8 +31,10 @@ package enum ProbeSender {
                 .usage, "'\(HarmlessText.reading(port.utf8, most: 64))' is not the port of one packet",
                 hint: "write tcp/80, udp/53 or icmp, for example")
         }
-        // The default route of a node leads out of its last device.
-        let addresses = node.plan.legs.reversed().flatMap(\.addresses).map(\.address)
+        // The leg of the default route first.
+        let usual = node.plan.routes.first { $0.destination.length == 0 && $0.destination.family == to.family }?.leg
+        let legs = (usual.map { [node.plan.legs[$0]] } ?? []) + node.plan.legs.reversed()
+        let addresses = legs.flatMap(\.addresses).map(\.address)
         guard let source = addresses.first(where: { $0.family == to.family }) else {
             throw ApplianceError(
                 .usage, "\(node.plan.name) has no \(to.family == .ipv4 ? "IPv4" : "IPv6") address to send from",

@@ -24,6 +24,7 @@ struct Tapline: ParsableCommand {
               3   the topology file is wrong
               4   the machine lacks something: root, /dev/net/tun, a program
               5   the name is taken, or there is no such topology or node
+              6   (doctor --ci) topologies can run, but programs that the files name are missing
               64  the command line is wrong
               'exec' ends with the status of its command.
             """.paragraphs,

@@ -135,7 +135,7 @@ import Wire
             #expect(change.restart.count == 1 && change.rebuild.isEmpty && change.inPlace.isEmpty, "\(keys): \(change)")
         }
         let after = try plan(web("run: x, programs: { a: { run: y } }, after: w"))
-        #expect(NodeChange(from: before.node("web"), to: after.node("web")).inPlace == ["its after"])
+        #expect(NodeChange(from: before.node("web"), to: after.node("web")).restart == ["its after"])
     }
 
     /// Each with the beginning of its text, where it is told, and what is said.

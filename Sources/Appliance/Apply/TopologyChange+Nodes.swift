@@ -88,6 +88,7 @@ extension TopologyChange {
                 case .rebuild:
                     try remove([start.plan], keepingLog: true)
                     try make([before], as: old)
+                    try control.node(before.name).removeFiles(of: start.plan)
                     try control.node(before.name).bringUp(cancellation)
                 case .reload: try control.node(before.name).reload(as: before, folder: old.directory, cancellation)
                 case .restart, .add:
@@ -103,6 +104,8 @@ extension TopologyChange {
             guard let before = current(start.plan.name) else { continue }
             try remove([before], keepingLog: true)
             try make([start.plan], as: new)
+            // Its folder stays.
+            try control.node(before.name).removeFiles(of: before)
         }
         control.loop.sync { control.topology.note(starting: Set(names), stop) }
         defer { control.loop.sync { control.topology.note(starting: nil, stop) } }

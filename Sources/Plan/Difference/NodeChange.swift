@@ -47,13 +47,21 @@ public struct NodeChange: Sendable, Hashable {
         if old.setup != new.setup { rebuild.append("its setup") }
         if !new.setup.isEmpty { rebuild += given }
         if old.run != new.run { restart.append("its run") }
-        if old.confinement != new.confinement { restart.append("its user, capabilities and limits") }
+        if old.confinement != new.confinement {
+            var sameLimits = old.confinement
+            sameLimits.limits = new.confinement.limits
+            let what = sameLimits == new.confinement ? "its limits" : "its user, capabilities and limits"
+            if new.hasPrograms { restart.append(what) } else { inPlace.append(what) }
+        }
         if old.programs != new.programs { restart.append("its programs") }
         if new.setup.isEmpty {
             if !new.hasPrograms { inPlace += given } else { restart += given }
         }
         if old.ready != new.ready || old.readyTimeout != new.readyTimeout { inPlace.append("its readiness") }
-        if old.after != new.after { inPlace.append("its after") }
+        // It runs when the programs have become ready, so they are started for it.
+        if old.after != new.after {
+            if new.hasPrograms { restart.append("its after") } else { inPlace.append("its after") }
+        }
         if old.restart != new.restart { inPlace.append("its restart") }
         if old.depends != new.depends || old.healthy != new.healthy { inPlace.append("its depends") }
     }

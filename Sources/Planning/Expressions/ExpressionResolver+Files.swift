@@ -21,7 +21,7 @@ extension ExpressionResolver {
                         raw.path.origin, "the files of all nodes are together larger than 64 MiB",
                         hint: "let `setup` copy large files from a place that the nodes see")
                 }
-                remark(on: raw)
+                remark(on: raw, of: node)
                 return plan
             }
         }
@@ -32,7 +32,7 @@ extension ExpressionResolver {
         return Array(text(String(decoding: raw.contents, as: UTF8.self), of: node, at: raw.contentsOrigin).utf8)
     }
 
-    private func remark(on raw: RawFile) {
+    private func remark(on raw: RawFile, of node: Int) {
         if !raw.isTemplate, let text = String(validating: raw.contents, as: UTF8.self),
             let parsed = ExpressionText(text), let written = parsed.expressions.first(where: \.isKnown)?.written
         {
@@ -40,7 +40,8 @@ extension ExpressionResolver {
                 raw.path.origin, "{{ \(written) }} in \(quoted(raw.path.value)) stays as it is",
                 hint: "add `template: true` if its value is meant")
         }
-        // Numbers need no entry in /etc/passwd.
+        // Users are those of a node's own root directory, if it has one. Numbers need no entry in /etc/passwd.
+        if case .root = (file.nodes[node].filesystem ?? file.filesystem)?.base { return }
         guard let owner = raw.owner else { return }
         let parts = owner.value.split(separator: ":").map(String.init)
         if let user = parts.first, Int(user) == nil, getpwnam(user) == nil {

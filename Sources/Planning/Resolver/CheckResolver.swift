@@ -146,8 +146,11 @@ struct CheckResolver: EntryStage, Diagnosing {
                 hint: "write two addresses of one family")
             return nil
         }
-        // The default route of a node leads out of its last device.
-        guard let source = raw.source?.value ?? legs[from].reversed().compactMap({ $0.address(to.family) }).first else {
+        // The default route of a node leads out of its last device; that of one with more than two, as services leave it.
+        let own = legs[from]
+        let usual = own.count > 2 && !file.nodes[from].passive ? own[exitLeg(from) ?? 0] : own.last
+        let candidates = [usual].compactMap { $0 } + own.reversed()
+        guard let source = raw.source?.value ?? candidates.compactMap({ $0.address(to.family) }).first else {
             diagnostics.error(
                 raw.from.origin,
                 "\(quoted(raw.from.value)) has no \(to.family == .ipv4 ? "IPv4" : "IPv6") address to send from",

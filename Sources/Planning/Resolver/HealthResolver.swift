@@ -60,6 +60,11 @@ struct HealthResolver: ServiceStage, Diagnosing {
     private func ownCommands(
         _ probe: HealthCheckPlan.Probe, of application: ResolvedApplication
     ) -> [String: String] {
+        if case .question(.file(let path)) = probe, let place = application.raw.template.expressionPlaces[path] {
+            diagnostics.error(
+                place, "{{ … }} has no value in `file` of `health`",
+                hint: "write a path without / at its beginning: it is in $TAPLINE_DIR")
+        }
         guard case .command(let command) = probe, let place = application.raw.template.expressionPlaces[command] else {
             return [:]
         }
@@ -106,7 +111,10 @@ struct HealthResolver: ServiceStage, Diagnosing {
             let why =
                 application.raw.template.passive
                 ? "is passive: it passes no packets on"
-                : legs[node].count < 2 ? "has one interface" : "ends its services: it passes no packets on"
+                : legs[node].count < 2
+                    ? "has one interface"
+                    : systems[node] == .inlineApplication
+                        ? "has no legs `in` and `out`" : "ends its services: it passes no packets on"
             diagnostics.error(
                 check.origin, "\(name) \(why), and a heartbeat goes in on one side and comes out on the other",
                 hint: "write { neighbour: true }, { tcp: 80 } or { http: 80 } for an application that answers itself")
