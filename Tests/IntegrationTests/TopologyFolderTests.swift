@@ -16,8 +16,8 @@ import Testing
 
     @Test func thereAreFolders() {
         let named = [
-            "balance", "egress", "failover", "impaired", "long-chain", "network-address", "one-armed", "proxy",
-            "routing", "transparent-ips", "two-engines", "virtual-router",
+            "balance", "caches-and-switches", "egress", "failover", "impaired", "long-chain", "network-address",
+            "one-armed", "proxy", "routing", "transparent-ips", "two-engines", "virtual-router", "voice-and-things",
         ].map { "\($0)/topology.yaml" }
         #expect(Set(Self.files).isSuperset(of: named + ["two-engines/topology-by-direction.yaml"]))
     }
