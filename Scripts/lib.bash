@@ -52,6 +52,7 @@ without_daemons() {
             nginx.service | suricata.service | nftables.service | iperf3.service | haproxy.service | squid.service | \
                 keepalived.service | bird.service | \
                 pgbouncer.service | postgresql.service | \
+                dnsdist.service | named.service | unbound.service | unbound-resolvconf.service | \
                 openvswitch-switch.service | ovs-record-hostname.service | prometheus.service | \
                 prometheus-node-exporter.service)
                 systemctl disable -q "$unit" 2>/dev/null || true ;;
@@ -113,9 +114,13 @@ need_applications() {
 # The programs of the topologies that only the tests run: one package a line, sorted.
 need_gallery() {
     local packages=(
+        bind9
+        bind9-utils
         busybox
+        dnsdist
         pgbouncer
         postgresql
+        unbound
     )
     need_packages "${packages[@]}"
 }
