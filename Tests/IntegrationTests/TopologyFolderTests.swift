@@ -16,9 +16,9 @@ import Testing
 
     @Test func thereAreFolders() {
         let named = [
-            "balance", "database", "dns-security", "egress", "failover", "impaired", "long-chain",
-            "network-address", "one-armed", "proxy", "routing", "transparent-ips", "two-engines", "two-vendors",
-            "virtual-router",
+            "balance", "database", "dns-security", "egress", "failover", "impaired", "intrusion-prevention",
+            "long-chain", "network-address", "one-armed", "proxy", "routing", "transparent-ips", "two-engines",
+            "two-vendors", "virtual-router",
         ].map { "\($0)/topology.yaml" }
         #expect(Set(Self.files).isSuperset(of: named + ["two-engines/topology-by-direction.yaml"]))
     }
