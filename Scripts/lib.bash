@@ -51,6 +51,7 @@ without_daemons() {
         case "$unit" in
             nginx.service | suricata.service | nftables.service | iperf3.service | haproxy.service | squid.service | \
                 keepalived.service | bird.service | \
+                apache2.service | \
                 openvswitch-switch.service | ovs-record-hostname.service | prometheus.service | \
                 prometheus-node-exporter.service)
                 systemctl disable -q "$unit" 2>/dev/null || true ;;
@@ -107,6 +108,17 @@ need_applications() {
     need_packages iproute2 procps nftables nginx-light curl iputils-ping iputils-tracepath traceroute \
         haproxy squid dnsmasq-base bind9-dnsutils tcpdump iptables iperf3 python3
     need_suricata
+}
+
+# The programs of the topologies that only the tests run: one package a line, sorted.
+need_gallery() {
+    local packages=(
+        apache2
+        libapache2-mod-security2
+        libnginx-mod-http-modsecurity
+        modsecurity-crs
+    )
+    need_packages "${packages[@]}"
 }
 
 # Swift on the PATH, from where its installers put it, or from swift.org with its signature verified.

@@ -18,6 +18,7 @@ import Testing
         let named = [
             "balance", "egress", "failover", "impaired", "long-chain", "network-address", "one-armed", "proxy",
             "routing", "transparent-ips", "two-engines", "virtual-router",
+            "web-security",
         ].map { "\($0)/topology.yaml" }
         #expect(Set(Self.files).isSuperset(of: named + ["two-engines/topology-by-direction.yaml"]))
     }
