@@ -51,7 +51,8 @@ without_daemons() {
         case "$unit" in
             nginx.service | suricata.service | nftables.service | iperf3.service | haproxy.service | squid.service | \
                 keepalived.service | bird.service | \
-                apache2.service | \
+                apache2.service | c-icap.service | clamav-daemon.service | clamav-daemon.socket | \
+                clamav-freshclam.service | clamsmtp.service | opensmtpd.service | \
                 openvswitch-switch.service | ovs-record-hostname.service | prometheus.service | \
                 prometheus-node-exporter.service)
                 systemctl disable -q "$unit" 2>/dev/null || true ;;
@@ -114,9 +115,15 @@ need_applications() {
 need_gallery() {
     local packages=(
         apache2
+        c-icap
+        clamav-daemon
+        clamsmtp
         libapache2-mod-security2
+        libc-icap-mod-virus-scan
         libnginx-mod-http-modsecurity
         modsecurity-crs
+        opensmtpd
+        swaks
     )
     need_packages "${packages[@]}"
 }
