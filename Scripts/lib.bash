@@ -52,7 +52,8 @@ without_daemons() {
             nginx.service | suricata.service | nftables.service | iperf3.service | haproxy.service | squid.service | \
                 keepalived.service | bird.service | \
                 apache2.service | c-icap.service | clamav-daemon.service | clamav-daemon.socket | \
-                clamav-freshclam.service | clamsmtp.service | opensmtpd.service | \
+                clamav-freshclam.service | clamsmtp.service | opensmtpd.service | openvpn.service | \
+                strongswan.service | strongswan-starter.service | \
                 openvswitch-switch.service | ovs-record-hostname.service | prometheus.service | \
                 prometheus-node-exporter.service)
                 systemctl disable -q "$unit" 2>/dev/null || true ;;
@@ -116,14 +117,21 @@ need_gallery() {
     local packages=(
         apache2
         c-icap
+        charon-systemd
         clamav-daemon
         clamsmtp
         libapache2-mod-security2
         libc-icap-mod-virus-scan
+        libcharon-extra-plugins
         libnginx-mod-http-modsecurity
         modsecurity-crs
         opensmtpd
+        openssl
+        openvpn
+        strongswan-swanctl
         swaks
+        wireguard-go
+        wireguard-tools
     )
     need_packages "${packages[@]}"
 }

@@ -17,7 +17,7 @@ import Testing
     @Test func thereAreFolders() {
         let named = [
             "balance", "egress", "failover", "impaired", "long-chain", "network-address", "one-armed", "proxy",
-            "routing", "transparent-ips", "two-engines", "virtual-router", "virus-detection",
+            "routing", "transparent-ips", "two-engines", "virtual-router", "virus-detection", "vpn",
             "web-security",
         ].map { "\($0)/topology.yaml" }
         #expect(Set(Self.files).isSuperset(of: named + ["two-engines/topology-by-direction.yaml"]))
