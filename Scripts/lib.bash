@@ -53,6 +53,9 @@ without_daemons() {
                 keepalived.service | bird.service | \
                 pgbouncer.service | postgresql.service | \
                 dnsdist.service | named.service | unbound.service | unbound-resolvconf.service | \
+                apache2.service | c-icap.service | clamav-daemon.service | clamav-daemon.socket | \
+                clamav-freshclam.service | clamsmtp.service | opensmtpd.service | openvpn.service | \
+                strongswan.service | strongswan-starter.service | \
                 openvswitch-switch.service | ovs-record-hostname.service | prometheus.service | \
                 prometheus-node-exporter.service)
                 systemctl disable -q "$unit" 2>/dev/null || true ;;
@@ -114,13 +117,30 @@ need_applications() {
 # The programs of the topologies that only the tests run: one package a line, sorted.
 need_gallery() {
     local packages=(
+        apache2
         bind9
         bind9-utils
         busybox
+        c-icap
+        charon-systemd
+        clamav-daemon
+        clamsmtp
         dnsdist
+        libapache2-mod-security2
+        libc-icap-mod-virus-scan
+        libcharon-extra-plugins
+        libnginx-mod-http-modsecurity
+        modsecurity-crs
+        opensmtpd
+        openssl
+        openvpn
         pgbouncer
         postgresql
+        strongswan-swanctl
+        swaks
         unbound
+        wireguard-go
+        wireguard-tools
     )
     need_packages "${packages[@]}"
 }
