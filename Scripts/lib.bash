@@ -136,6 +136,7 @@ need_gallery() {
         openvpn
         pgbouncer
         postgresql
+        sslsplit
         strongswan-swanctl
         swaks
         unbound
