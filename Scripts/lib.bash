@@ -56,6 +56,8 @@ without_daemons() {
                 apache2.service | c-icap.service | clamav-daemon.service | clamav-daemon.socket | \
                 clamav-freshclam.service | clamsmtp.service | opensmtpd.service | openvpn.service | \
                 strongswan.service | strongswan-starter.service | \
+                kamailio.service | mosquitto.service | \
+                mariadb.service | redis-server.service | sslh.service | varnish.service | varnishncsa.service | \
                 openvswitch-switch.service | ovs-record-hostname.service | prometheus.service | \
                 prometheus-node-exporter.service)
                 systemctl disable -q "$unit" 2>/dev/null || true ;;
@@ -126,20 +128,31 @@ need_gallery() {
         clamav-daemon
         clamsmtp
         dnsdist
+        kamailio
         libapache2-mod-security2
         libc-icap-mod-virus-scan
         libcharon-extra-plugins
         libnginx-mod-http-modsecurity
+        mariadb-client
+        mariadb-server
         modsecurity-crs
+        mosquitto
+        mosquitto-clients
         opensmtpd
         openssl
         openvpn
         pgbouncer
         postgresql
+        redis-server
+        redis-tools
+        sip-tester
+        sslh
         sslsplit
         strongswan-swanctl
+        stunnel4
         swaks
         unbound
+        varnish
         wireguard-go
         wireguard-tools
     )
