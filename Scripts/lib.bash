@@ -147,6 +147,7 @@ need_gallery() {
         redis-tools
         sip-tester
         sslh
+        sslsplit
         strongswan-swanctl
         stunnel4
         swaks
