@@ -99,6 +99,40 @@ struct NodeFilesystemTests {
         #expect(try topology.remains() == nil)
     }
 
+    @Test("what is mounted below the layers is seen, and gets layers of its own")
+    func innerMounts() throws {
+        let mark = "x y" + String(UInt32.random(in: .min ... .max), radix: 36)
+        let folder = "/var/tmp/\(mark)"
+        let made = try CommandLineRun.shell(
+            """
+            set -e; mkdir '\(folder)'; mount -t tmpfs tapline-test '\(folder)'; cd '\(folder)'; mkdir in 'in/deep'
+            mount -t tmpfs tapline-test in; mkdir in/deep; mount -t tmpfs tapline-test in/deep; echo deep > in/deep/file
+            echo outer > file; echo covered > target; echo bound > source; mount --bind source target
+            """)
+        defer {
+            _ = try? CommandLineRun.shell(
+                "cd '\(folder)' && umount target in/deep in; cd / && umount '\(folder)' && rmdir '\(folder)'")
+        }
+        #expect(made.status == 0, "\(made)")
+        let topology = try Self.topology("run: exec sleep 1000")
+        try Self.up(topology)
+        let seen = try Self.shell(
+            topology, "web",
+            """
+            cd '\(folder)' && cat file in/deep/file target && echo own > file && echo own > in/deep/file && rm in/deep/file &&
+            echo new > in/new && cat file && ls in
+            """)
+        #expect(seen.output == "outer\ndeep\nbound\nown\ndeep\nnew\n", "\(seen)")
+        let machine = try CommandLineRun.shell("cd '\(folder)' && cat file in/deep/file target && ls in")
+        #expect(machine.output == "outer\ndeep\nbound\ndeep\n", "\(machine)")
+        // What no layer can go over is read-only, and each node has its own.
+        let refused = try Self.shell(topology, "web", "echo x > '\(folder)/target'")
+        #expect(refused.status != 0 && refused.errors.contains("Read-only"), "\(refused)")
+        #expect(try Self.shell(topology, "alice", "cat '\(folder)/file'").output == "outer\n")
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        #expect(try topology.remains() == nil)
+    }
+
     @Test("one line gives the machine's files back, for all nodes or for folders")
     func shared() throws {
         let mark = "x" + String(UInt32.random(in: .min ... .max), radix: 36)
