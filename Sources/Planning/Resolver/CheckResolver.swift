@@ -14,11 +14,19 @@ struct CheckResolver: EntryStage, Diagnosing {
     /// The checks of the file, each with the steps of which every name was found.
     func checks() -> [CheckPlan] {
         let entryNames = Array(Set(entries.map(\.name))).sorted()
-        return file.checks.map { check in
-            CheckPlan(
+        return file.checks.compactMap { written in
+            guard let check = read(written) else { return nil }
+            return CheckPlan(
                 name: check.name, origin: check.origin,
                 steps: steps(check.steps, entryNames), listsSteps: check.listsSteps)
         }
+    }
+
+    /// The check, with values in the places of expressions.
+    private func read(_ check: RawCheck) -> RawCheck? {
+        guard let unread = check.unread else { return check }
+        let expressions = ExpressionResolver(addressed: addressed, diagnostics: diagnostics)
+        return unread.check(diagnostics) { expressions.text($0) }
     }
 
     /// The steps of which every name was found.
@@ -39,10 +47,8 @@ struct CheckResolver: EntryStage, Diagnosing {
             return self.command(command).map { .start(name: name.value, $0) }
         case .finish(let name, let expectation):
             return .finish(name: name.value, expectation)
-        case .log(let node, let file, let output, let since):
-            return single(node).map {
-                .log(node: self.file.nodes[$0].name.value, file: file, output: output, since)
-            }
+        case .log(let node, let program, let file, let output, let since):
+            return source(node, program, file).map { .log($0, output, since) }
         case .entry(let name, let packets, let bytes, let since):
             guard entryNames.contains(name.value) else {
                 diagnostics.error(
@@ -73,6 +79,20 @@ struct CheckResolver: EntryStage, Diagnosing {
             return impaired(place).map { .impair(ImpairmentStep(place: $0, impairment: impairment)) }
         case .fault(let kind, let place, let duration): return fault(kind, place, duration).map { .fault($0) }
         }
+    }
+
+    private func source(_ name: Located<String>, _ program: Located<String>?, _ file: String?) -> LogSource? {
+        guard let node = single(name) else { return nil }
+        let known = self.file.nodes[node].process.programs.map(\.name)
+        if let program, !known.contains(program.value) {
+            diagnostics.error(
+                program.origin, "\(quoted(name.value)) has no program \(quoted(program.value))",
+                hint: known.isEmpty
+                    ? "it has no `programs`: remove the key"
+                    : Spelling.hint(for: program.value, among: known, kind: "programs"))
+            return nil
+        }
+        return LogSource(node: self.file.nodes[node].name.value, program: program?.value, file: file)
     }
 
     private func command(_ raw: RawCommand) -> CommandPlan? {
