@@ -49,7 +49,7 @@ extension NodeEntrance {
 }
 
 extension NodeRuntime {
-    /// The user that its program becomes; nil: root. The node's folder is everybody's from then on, as /tmp is.
+    /// The user that its program becomes; nil: root.
     ///
     /// - Parameter node: The node's first process. Users are looked up as it sees /etc, so those count that `files` and
     ///   `setup` have made.
@@ -58,11 +58,17 @@ extension NodeRuntime {
         do throws(ApplianceError) {
             let account = try users(of: "/proc/\(node.pid)/root").account(
                 user, group: plan.process.confinement.group)
-            chmod(directory.nodePath(plan.name), 0o1777)
+            openFolder()
             return account
         } catch {
             throw ApplianceError(error.status, "\(place): \(error.message)", hint: error.hint)
         }
+    }
+
+    /// Makes the node's folder everybody's, as /tmp is, if one of its programs has a user.
+    func openFolder() {
+        guard ([self] + programs).contains(where: { $0.plan.process.confinement.user != nil }) else { return }
+        chmod(directory.nodePath(plan.name), 0o1777)
     }
 
     /// The users of the node.

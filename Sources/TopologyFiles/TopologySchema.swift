@@ -82,6 +82,11 @@ public struct TopologySchema {
     /// A text with a variable in it, whose value may have any form; in a part that is read late, or with an expression.
     private var reference: String { isLate ? "[$][{]|[{][{]" : "[$][{]" }
 
+    private func orVariable(_ schema: JSONText) -> JSONText {
+        let variable = JSONText.object([.init("type", .text("string")), .init("pattern", .text(reference))])
+        return .object([.init("anyOf", .array([schema, variable]))])
+    }
+
     private mutating func shape(_ shape: Shape) -> JSONText {
         switch shape {
         case .text, .name:
@@ -124,23 +129,16 @@ public struct TopologySchema {
                 .init("pattern", .text("^(==|!=|>=|<=|>|<|=)? *[0-9]+$|\(reference)")),
             ])
         case .choice(let words):
-            return .object([
-                .init(
-                    "anyOf",
-                    .array([
-                        .object([.init("enum", .array(words.map { .text($0) }))]),
-                        .object([
-                            .init("type", .text("string")), .init("pattern", .text(reference)),
-                        ]),
-                    ]))
-            ])
+            return orVariable(.object([.init("enum", .array(words.map { .text($0) }))]))
         case .timeBound: return string("(<|>|<=|>=)? *([0-9]+[.]?[0-9]*|[.][0-9]+)(us|ms|s|m|min)")
         case .rate: return string("([0-9]+[.]?[0-9]*|[.][0-9]+) *k?Hz")
         case .size: return string("[0-9]+ ?[KMGkmg]([iI]?[bB])?")
         case .anything: return .object([])
         case .just(let flag): return .object([.init("const", .flag(flag))])
         case .oneOrMany(let element):
-            let one = self.shape(element)
+            var one = self.shape(element)
+            // The forms of scalars take a variable as they are.
+            if case .fields = element { one = orVariable(one) }
             return .object([
                 .init(
                     "anyOf",

@@ -19,6 +19,8 @@ final class CheckSession {
     let counters: CounterReading
     /// The length of every log when the check began, in octets.
     let logLengths: [LogSource: Int]
+    /// The length of each file that a check of the plan looks at since its beginning, when this check began, by path.
+    let fileLengths: [String: Int]
     /// How every node was when the check began.
     let nodeStates: [String: NodeRuntime.State]
     /// The applications that ran when the check began.
@@ -63,6 +65,11 @@ final class CheckSession {
             applications[node.name] = now.application
         }
         logLengths = lengths
+        fileLengths = Dictionary(
+            sources.plan.checks.flatMap(\.steps).flatMap(\.filesSinceCheck).map { node, file in
+                let path = sources.directory.filePath(node, file)
+                return (path, fileLength(path))
+            }, uniquingKeysWith: { first, _ in first })
         nodeStates = states
         self.applications = applications
         standings = sources.standings
@@ -156,13 +163,15 @@ final class CheckSession {
     private func lookAtLog(_ log: LogSource, _ output: TextExpectation, _ since: CountingStart) -> StepOutcome {
         concern(log.node)
         let path =
-            log.file.map { "\(sources.directory.nodePath(log.node))/\($0)" }
+            log.file.map { sources.directory.filePath(log.node, $0) }
             ?? sources.directory.outputPath(log.node, program: log.program)
         guard var bytes = readFile(path) else {
             let name = log.file.map { "$TAPLINE_DIR/\($0) of \(log.node)" } ?? "the log of \(log.name)"
             return StepOutcome(holds: false, expected: [output.summary], came: ["\(name): \(errorText(errno))"])
         }
-        if since == .check, let before = logLengths[log], before <= bytes.count {
+        // A file that was started over meanwhile is shorter than it was.
+        let before = log.file == nil ? logLengths[log] : fileLengths[path]
+        if since == .check, let before, before <= bytes.count {
             bytes = Array(bytes[before...])
         }
         return StepOutcome(unmet: output.unmet(by: bytes), came: shownLines(bytes))

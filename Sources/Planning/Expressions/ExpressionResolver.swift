@@ -38,7 +38,7 @@ struct ExpressionResolver: AddressStage, Diagnosing {
     /// A regular expression that matches a value alone.
     private static func literal(_ value: String) -> String {
         value.reduce(into: "") { pattern, character in
-            if "\\^$.|?*+()[]{}/".contains(character) { pattern.append("\\") }
+            if "\\^$.|?*+()[]{}".contains(character) { pattern.append("\\") }
             pattern.append(character)
         }
     }

@@ -93,6 +93,9 @@ extension Node {
 
     /// The nodes of the commands that steps start, by the names of the commands.
     fileprivate func collectStarts(_ nodes: inout [String: String]) {
+        for step in value(at: "outage")?.value(at: "while")?.sequence.map(Array.init) ?? [] {
+            step.collectStarts(&nodes)
+        }
         if let name = value(at: "start")?.scalar?.string, let node = value(at: "on")?.scalar?.string {
             nodes[name] = node
         }
