@@ -162,6 +162,7 @@ extension ControlProcess {
         }
         let impaired = impairmentReport
         if !impaired.isEmpty { report.impairments = impaired }
+        report.groups = StatusReport.Group.all(table, joined: fleet?.joined(table.joiners) ?? [])
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         report.remarks = remarks()
         if let trouble = fleet?.spareTrouble {

@@ -89,6 +89,7 @@ extension ControlProcess {
             }
             // The engines also get the changes that happen while they start.
             publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
+            groupWatch.begin()
             fleet.start {
                 result.value = $0
                 done.raise()

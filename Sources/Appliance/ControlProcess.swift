@@ -99,6 +99,8 @@ public final class ControlProcess: @unchecked Sendable {
     private(set) lazy var drawings = Drawings(topology, loop: loop)
     /// Reads all counters. On the loop's thread.
     private(set) lazy var sampler = Sampler(self)
+    /// Tells which nodes join groups. On the loop's thread.
+    private(set) lazy var groupWatch = GroupWatch(self)
 
     /// The running plan, its file, and everything that was made for it.
     var plan: AppliancePlan { topology.plan }

@@ -31,6 +31,8 @@ final class Sampler {
         var tableVersion: UInt64
         /// By the entries' counters; empty if they were not asked for.
         var counts: [CounterReading.EntryCount] = []
+        /// The members of groups that nodes join.
+        var joined: Set<GroupJoiner> = []
         var services: [String]
         var interfaces: [InterfaceCount] = []
         /// By the reason's raw value.
@@ -69,7 +71,8 @@ final class Sampler {
         return Reading(
             status: control.status(interfaces: interfaces, drops: drops), states: control.applications?.states,
             health: control.watch.health(of: nodes), table: table, tableVersion: fleet?.newestGeneration ?? 0,
-            counts: withEntries ? fleet?.entryCounts ?? [] : [], services: plan.services.map(\.name),
+            counts: withEntries ? fleet?.entryCounts ?? [] : [], joined: fleet?.joined(table.joiners) ?? [],
+            services: plan.services.map(\.name),
             interfaces: interfaces, drops: drops, work: fleet?.work ?? [], times: control.applicationTimes.counts,
             timesSince: control.applicationTimes.began,
             processes: ProcessMeter.Subjects(
@@ -89,7 +92,7 @@ extension Sampler.Reading {
 
     /// The listing of the table, with counters if they were read.
     var tables: TableListing {
-        TableListing(name: status.name, table: table) { counter in
+        TableListing(name: status.name, table: table, joined: joined) { counter in
             counts.indices.contains(counter) ? (counts[counter].packets, counts[counter].bytes) : (0, 0)
         }
     }

@@ -4,12 +4,17 @@ import Plan
 import Wire
 
 extension TableListing {
-    /// - Parameter counts: Packets and bytes by counter index; nil if no engine counts.
+    /// - Parameters:
+    ///   - joined: The nodes that are in groups which they join; nil if no engine hears them.
+    ///   - counts: Packets and bytes by counter index; nil if no engine counts.
     public init(
-        name: String, table: ForwardingTable, counts: ((Int) -> (packets: UInt64, bytes: UInt64))? = nil
+        name: String, table: ForwardingTable, joined: Set<GroupJoiner>? = nil,
+        counts: ((Int) -> (packets: UInt64, bytes: UInt64))? = nil
     ) {
         let nodes = NodeNames(table)
-        let row = { (entry: Entry) in Row(entry, table: table, nodes: nodes, counts: counts?(entry.counter)) }
+        let row = { (entry: Entry) in
+            Row(entry, table: table, nodes: nodes, joined: joined, counts: counts?(entry.counter))
+        }
         self.init(
             name: name, distribution: table.entries.filter { $0.kind == .distribution }.map(row),
             sequencing: table.entries.filter { $0.kind == .sequencing }.map(row))
@@ -47,12 +52,14 @@ struct NodeNames {
 
 extension TableListing.Row {
     init(
-        _ entry: Entry, table: ForwardingTable, nodes: NodeNames, counts: (packets: UInt64, bytes: UInt64)?
+        _ entry: Entry, table: ForwardingTable, nodes: NodeNames, joined: Set<GroupJoiner>?,
+        counts: (packets: UInt64, bytes: UInt64)?
     ) {
         let interface = { (index: Int) in
             table.interfaces.indices.contains(index) ? table.interfaces[index].name : "#\(index)"
         }
-        let listing = CopyListing(table: table, nodes: nodes)
+        let listing = CopyListing(
+            table: table, nodes: nodes, group: entry.destination?.address, joined: joined)
         self.init(
             name: entry.name, direction: entry.direction == .request ? "request" : "response",
             receivedInterface: interface(entry.receivedInterface), sourceMAC: entry.sourceMAC?.description,
@@ -67,6 +74,9 @@ extension TableListing.Row {
 private struct CopyListing {
     let table: ForwardingTable
     let nodes: NodeNames
+    /// The entry's destination, if it is a group.
+    let group: IPAddress?
+    let joined: Set<GroupJoiner>?
 
     /// - Parameter conditions: The conditions under which the hop is gone: `firewall down`.
     func copies(_ hop: Hop, when conditions: [String] = []) -> [TableListing.Copy] {
@@ -95,6 +105,12 @@ private struct CopyListing {
     private func copy(_ target: SendTarget, _ conditions: [String]) -> TableListing.Copy {
         var address: String
         var node: String?
+        var conditions = conditions
+        if target.whileJoined, let group, case .mac(let mac) = target.address {
+            let joiner = GroupJoiner(interface: target.interface, mac: mac, group: group)
+            // Nothing depends on a node that is in the group now.
+            if joined?.contains(joiner) != true { conditions.append("it joins") }
+        }
         switch target.address {
         case .mac(let mac):
             address = mac.description

@@ -309,6 +309,8 @@ public struct StatusReport: Codable, Sendable {
     public var housekeeping: UInt64? = nil
     /// The impaired links.
     public var impairments: [Impairment]? = nil
+    /// The groups that nodes join; nil if there are none.
+    public var groups: [Group]? = nil
     /// Differences from the built state, one sentence with its hint each: a device that is gone, a namespace without a
     /// name.
     public var problems: [String] = []

@@ -13,6 +13,8 @@ extension EngineFleet {
         let limit = MonotonicTime.now + .seconds(1)
         let hasBroken = process.hasBroken
         neighbours.forget { hasBroken || max($0.updated, $0.requested) > limit }
+        // What the nodes report again is true again.
+        if hasBroken { memberships.askAgain(forgetting: true) }
     }
 
     /// Makes every queue nonblocking again. An engine that has ended, or hangs, may have changed that for all readers.

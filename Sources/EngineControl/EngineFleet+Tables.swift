@@ -99,6 +99,8 @@ extension EngineFleet {
             publications.append(
                 Publication(generation: generation, waiting: [], before: (published, compiled), done: done))
             published = table
+            // Nodes that may join only now have not been asked for their groups.
+            if !groupsOnly, fresh.asksGroups { memberships.askAgain() }
             compiled = fresh
             newestGeneration = generation
         } catch {

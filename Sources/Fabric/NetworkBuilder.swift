@@ -69,6 +69,7 @@ package struct NetworkBuilder: Sendable {
             built.bridges.append(made.bridge)
             built.taps.append(made.tap)
         }
+        try setBridgeRules(in: built.fabric)
         try furnish(plan.nodes, in: built)
         return built
     }
@@ -136,6 +137,10 @@ package struct NetworkBuilder: Sendable {
             ApplianceError(.failed, "\(place): \(error)", hint: "it cannot be written here: remove it")
         case EPERM, EACCES:
             ApplianceError(.machine, "\(place): \(error)", hint: "run it as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
+        case _ where error.operation == BridgeRules.operation:
+            ApplianceError(
+                .machine, "\(place): \(error)",
+                hint: "modprobe nf_tables; the kernel needs CONFIG_NF_TABLES_BRIDGE to address frames to groups")
         case ENOENT where error.description.contains("/dev/net/tun"), ENODEV where error.description.contains("tun"):
             ApplianceError(.machine, "\(place): \(error)", hint: "modprobe tun")
         case E2BIG where error.operation == TapDevice.openingQueue:

@@ -111,13 +111,18 @@ public struct TargetRecord: Sendable, Hashable {
     public let sourceMAC: MACAddress
     /// What the send address leads to.
     public let system: DestinationSystemType
+    /// True: only while the node is in the packet's group.
+    public let whileJoined: Bool
 
     @inlinable
-    init(interface: Int, address: SendAddress, sourceMAC: MACAddress, system: DestinationSystemType) {
+    init(
+        interface: Int, address: SendAddress, sourceMAC: MACAddress, system: DestinationSystemType, whileJoined: Bool
+    ) {
         self.interface = interface
         self.address = address
         self.sourceMAC = sourceMAC
         self.system = system
+        self.whileJoined = whileJoined
     }
 }
 

@@ -24,6 +24,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case neighbourConflict
     case neighbourNotOurs
     case spoofedSource
+    case badGroupMessage
+    case groupNotOpen
 
     // No entry of the table says where it goes.
     case noService
@@ -34,6 +36,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
 
     // The table says where it goes, but it cannot get there.
     case applicationDown
+    case noMember
     case fragmentUndecided
     case neighbourUnresolved
     case neighbourQueueFull
@@ -71,14 +74,16 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     /// entry is found.
     public var followsEntry: Bool {
         switch self {
-        case .applicationDown, .neighbourUnresolved, .neighbourQueueFull, .neighbourTableFull, .tooBig, .copyTooBig,
+        case .applicationDown, .noMember, .neighbourUnresolved, .neighbourQueueFull, .neighbourTableFull, .tooBig,
+            .copyTooBig,
             .rewriteImpossible, .tapFull, .sendFailed, .interfaceGone, .impairedLoss, .impairedQueue:
             true
         case .badOffloadHeader, .truncatedFrame, .truncatedNetworkHeader, .badNetworkHeader, .lyingLength,
             .badHeaderChecksum, .headerChainTooLong, .badFragment, .truncatedUpperHeader, .badSourceAddress,
             .badDestinationAddress, .badQuote, .unsupportedEthertype, .looped, .notForUs, .passiveEmission,
-            .toTheEngine, .badNeighbourMessage, .neighbourConflict, .neighbourNotOurs, .spoofedSource, .noService,
-            .portNotServed, .noSequencingEntry, .removedNode, .multicastNotServed, .fragmentUndecided,
+            .toTheEngine, .badNeighbourMessage, .neighbourConflict, .neighbourNotOurs, .spoofedSource,
+            .badGroupMessage, .groupNotOpen, .noService, .portNotServed, .noSequencingEntry, .removedNode,
+            .multicastNotServed, .fragmentUndecided,
             .errorRateLimited, .errorForbidden, .answerRateLimited, .housekeeping:
             false
         }
@@ -148,6 +153,13 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
                     + "neither the customer's own nor in its `prefixes`. `anti-spoofing: off` at the customer or at the "
                     + "interface lets it pass."
             )
+        case .badGroupMessage:
+            (
+                "bad-group-message",
+                "A report of groups (IGMP, MLD) breaks the rules of its protocol, or its records do not fit the packet."
+            )
+        case .groupNotOpen:
+            ("group-not-open", "A node reports that it is in a group that the file does not let it join.")
         case .noService:
             ("no-service", "No service on the received interface has the packet's destination.")
         case .portNotServed:
@@ -166,6 +178,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
                 "application-down",
                 "The next application has too few instances left, and the file says to drop."
             )
+        case .noMember:
+            ("no-member", "No node has joined the group that the packet is for, and the service has `members: joined`.")
         case .fragmentUndecided:
             (
                 "fragment-undecided",

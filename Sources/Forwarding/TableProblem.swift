@@ -50,6 +50,8 @@ public enum TableProblem: Sendable, Hashable {
     case neighbourTwice(interface: String, IPAddress)
     /// More than 1,024 groups of instances.
     case tooManyGroups(Int)
+    /// More than `ForwardingTable.mostJoiners` pairs of a node and a group that it may join.
+    case tooManyJoiners(Int)
     /// A group without instances, with more than 4,096, with two of one name, or with a weight outside of 0…1,000.
     case group(String, String)
     /// An entry names a group that the table does not have, or has not one target for each of its members.
@@ -95,6 +97,9 @@ extension TableProblem: CustomStringConvertible {
             "\(place) names interface #\(interface), which does not exist"
         case .neighbourTwice(let interface, let address):
             "interface \(interface): neighbour \(address) has two MAC addresses"
+        case .tooManyJoiners(let count):
+            "nodes may join groups in \(count) ways, and there may be \(ForwardingTable.mostJoiners): name the members "
+                + "of some services, instead of `joined`"
         case .tooManyGroups(let count):
             "\(count) applications with instances: the limit is \(Layout.maximumGroups)"
         case .group(let name, let reason): "the instances of \(name): \(reason)"

@@ -112,6 +112,22 @@ public struct LegPlan: Sendable, Hashable {
     public var takesEverything: Bool
     /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
     public var isLocked: Bool
+    /// The MAC addresses besides `mac` that the node uses for addresses that it may announce.
+    public var virtual: [VirtualAddress] = []
+
+    /// Addresses that a node has under a MAC address that is not its device's (VRRP).
+    public struct VirtualAddress: Hashable, Sendable {
+        /// The addresses.
+        public var prefix: IPPrefix
+        /// The MAC address.
+        public var mac: MACAddress
+
+        /// Memberwise.
+        public init(prefix: IPPrefix, mac: MACAddress) {
+            self.prefix = prefix
+            self.mac = mac
+        }
+    }
 
     /// The part of the names of variables that stands for the leg: `LAN_2` of `TAPLINE_LAN_2_ADDRESS`.
     public static func variable(ofLeg role: String) -> String {

@@ -38,6 +38,10 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case fileApplied = "file-applied"
     /// A command or a check has changed what happens to the packets of a link.
     case linkImpaired = "link-impaired"
+    /// A node has reported that it is in a group of a service with `members: joined`.
+    case groupJoined = "group-joined"
+    /// A node has left such a group, or has not reported it any more.
+    case groupLeft = "group-left"
     /// Sent to one listener alone: it read too slowly and missed events.
     case eventsLost = "events-lost"
     case scaled

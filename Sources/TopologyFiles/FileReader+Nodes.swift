@@ -53,6 +53,41 @@ extension FileReader {
         return instances(of: node, fields)
     }
 
+    /// One value of `may-have`: an address, or a mapping of one with its MAC address.
+    private func mayHave(_ node: inout RawNode, _ held: Node) {
+        guard held.mapping != nil else {
+            if let prefix = nodes.prefix(held, "an address of `may-have`") { node.mayHave.append(prefix) }
+            return
+        }
+        let fields = nodes.fields(held, "`may-have`", Grammar.virtualAddress)
+        guard fields["address"] != nil, fields["mac"] != nil else {
+            diagnostics.error(
+                fields.origin, "`may-have` needs both `address` and `mac`",
+                hint: "write { address: 198.18.4.100, mac: \"00:00:5e:00:01:33\" }, or the address alone")
+            return
+        }
+        let written = nodes.text(fields["mac"], "the MAC address of `may-have`")
+        let mac = written.flatMap { text in MACAddress(text.value).map { Located($0, text.origin) } }
+        if let written, mac == nil {
+            diagnostics.error(
+                written.origin, "\(quoted(written.value)) is no MAC address",
+                hint: "write it in quotes: \"00:00:5e:00:01:33\"")
+        }
+        for value in nodes.list(fields["address"]) {
+            guard let prefix = nodes.prefix(value, "an address of `may-have`") else { continue }
+            node.mayHave.append(prefix)
+            guard let mac else { continue }
+            if mac.value.isMulticast || mac.value.isZero {
+                diagnostics.error(
+                    mac.origin, "\(mac.value) is not a MAC address that one station can have",
+                    hint: "write an address whose first octet is even; VRRP has 00:00:5e:00:01:XX, with the router's "
+                        + "number")
+            } else {
+                node.virtual.append((prefix, mac))
+            }
+        }
+    }
+
     /// Reads the keys that every node may have; values without a key stay as they are.
     ///
     /// - Parameter ofInstance: Whether they are an instance's, which replace those of its application.
@@ -61,7 +96,8 @@ extension FileReader {
             node.prefixes = nodes.list(prefixes).compactMap { nodes.prefix($0, "a network behind \(fields.subject)") }
         }
         if let held = fields["may-have"] {
-            node.mayHave = nodes.list(held).compactMap { nodes.prefix($0, "an address of `may-have`") }
+            (node.mayHave, node.virtual) = ([], [])
+            for one in nodes.list(held) { mayHave(&node, one) }
         }
         if let offload = nodes.flag(fields["offload"], "`offload`") { node.offload = offload.value }
         if let judged = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`") { node.antiSpoofing = judged }

@@ -21,6 +21,8 @@ extension FileReader {
             if let flag = nodes.flag(fields["subnet"], "`subnet`"), flag.value {
                 service.subnet = fields.origin(of: "subnet")
             }
+            service.members = nodes.list(fields["members"]).compactMap { nodes.text($0, "a member of groups") }
+            nodes.refuseEmptyList(fields, "members", "all nodes of `between`")
             if service.between.isEmpty, nodes.list(fields["between"]).isEmpty {
                 diagnostics.error(
                     fields.origin(of: "between"), "\(subject) is between no nodes",

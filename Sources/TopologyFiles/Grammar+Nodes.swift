@@ -80,13 +80,22 @@ extension Grammar {
                 "off: it may send from MAC addresses and network addresses that are not its own; on by default, or as its "
                     + "interface has it."),
             KeyGrammar(
-                "may-have", .oneOrMany(.prefix),
-                "Addresses that it may announce besides its own; they move to it at once (VRRP, keepalived, CARP, DHCP)."
-            ),
+                "may-have", .oneOrMany(.oneOf([.prefix, .mapping(virtualAddress)])),
+                "Addresses that it may announce besides its own; they move to it at once (VRRP, keepalived, CARP, DHCP). "
+                    + "{ address, mac } names the virtual MAC address that it has them under."),
             KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
             KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
             KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
         ] + confinement
+
+    static let virtualAddress = MappingGrammar(
+        "virtualAddress", "Addresses that a node has under a MAC address that is not its device's.",
+        [
+            KeyGrammar("address", .oneOrMany(.prefix), "The addresses.", required: true),
+            KeyGrammar(
+                "mac", .mac, "The MAC address in quotes: \"00:00:5e:00:01:33\" is that of VRRP's router 51.",
+                required: true),
+        ])
 
     static let readiness = MappingGrammar(
         "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"] + questionKinds,

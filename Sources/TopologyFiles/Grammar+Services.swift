@@ -32,6 +32,11 @@ extension Grammar {
             KeyGrammar(
                 "subnet", .flag, "Whether the broadcast addresses of the nodes' networks are among the groups.",
                 beside: ["between"]),
+            KeyGrammar(
+                "members", .oneOrMany(.name),
+                "Nodes of `between` that get the packets of multicast groups; all by default. `joined` stands for those that "
+                    + "report that they are in the group (IGMP, MLD), while they do.",
+                beside: ["between"]),
             KeyGrammar("owner", .text, "The owner of the service."),
             impair("its packets between its customers and the engine"),
         ] + repetition)

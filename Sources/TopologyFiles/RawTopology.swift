@@ -79,6 +79,8 @@ package struct RawNode: Sendable {
     package var prefixes: [Located<IPPrefix>] = []
     /// Addresses that it may announce besides its own.
     package var mayHave: [Located<IPPrefix>] = []
+    /// Those of `mayHave` that it has under a MAC address that is not its device's.
+    package var virtual: [(prefix: Located<IPPrefix>, mac: Located<MACAddress>)] = []
     package var offload: Bool?
     /// `anti-spoofing`; nil: as its interface has it.
     package var antiSpoofing: Located<Bool>?
@@ -138,6 +140,8 @@ package struct RawService: Sendable {
     package var between: [RawStop] = []
     /// The place of `subnet: true`.
     package var subnet: SourceOrigin?
+    /// The nodes of `between` that get what is sent to multicast groups, and `joined`; empty: all.
+    package var members: [Located<String>] = []
     package var owner: String?
     /// `impair`.
     package var impairment: ImpairmentPair?

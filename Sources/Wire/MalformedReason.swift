@@ -50,6 +50,8 @@ public enum MalformedReason: UInt8, Error, Sendable, Hashable, CaseIterable {
     case badDestination
     /// Neighbour discovery that RFC 4861 says to discard.
     case badNeighbourMessage
+    /// A report of groups that IGMP's or MLD's standards say to discard, or whose records do not fit the packet.
+    case badGroupMessage
 }
 
 extension MalformedReason: CustomStringConvertible {
@@ -84,6 +86,7 @@ extension MalformedReason: CustomStringConvertible {
         case .loopbackAddress: "a loopback source is outside of a host"
         case .badDestination: "the destination is a loopback or unspecified address"
         case .badNeighbourMessage: "the neighbour discovery message is not valid"
+        case .badGroupMessage: "the report of groups is not valid"
         }
     }
 }

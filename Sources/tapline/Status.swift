@@ -14,7 +14,7 @@ struct Status: ParsableCommand {
         discussion: """
             Without a name, all topologies are listed. With --json the keys are stable: version, name, state (starting, up,
             stopping, dead, hung), run, file, pid, since (seconds since 1970), engine, engines, applications, interfaces, nodes,
-            drops, housekeeping, problems, remarks.
+            drops, housekeeping, problems, remarks; impairments and groups where there are any.
 
             EXAMPLE
               sudo tapline status four-interface
@@ -145,6 +145,14 @@ struct Status: ParsableCommand {
             ])
         }
         lines += [""] + interfaces.lines
+        if let groups = report.groups {
+            var table = TextTable(["GROUP", "INTERFACE", "MEMBERS", "MAY JOIN"])
+            for group in groups {
+                let names = { (nodes: [String]) in nodes.isEmpty ? "-" : nodes.joined(separator: ", ") }
+                table.add([group.address, group.interface, names(group.joined), names(group.absent)])
+            }
+            lines += [""] + table.lines
+        }
         if let impaired = report.impairments { lines += [""] + ImpairmentTable(links: impaired).lines }
         var nodes = TextTable(["NODE", "KIND", "STATE", "PID", "RESTARTS", "ADDRESSES"], rightAligned: [3, 4])
         for node in report.nodes {

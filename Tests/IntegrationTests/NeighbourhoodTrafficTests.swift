@@ -204,6 +204,32 @@ import Testing
                     #expect(found.status == 0, "\(node) did not hear '\(text)'")
                 }
             }
+            // Receivers see the frames that a wire would show, on a bridge or not (RFC 1112, RFC 2464).
+            let macs = [
+                "to 224.0.0.251": "01:00:5e:00:00:fb", "to 255.255.255.255": "ff:ff:ff:ff:ff:ff",
+                "to 192.0.2.255": "ff:ff:ff:ff:ff:ff", "to ff02::fb": "33:33:00:00:00:fb",
+            ]
+            for (node, device) in [("bob", "lan"), ("printer", "far"), ("ids", "far")] {
+                _ = try lab.exec(
+                    node,
+                    """
+                    nohup setsid tcpdump -Z root -enlAi \(device) port 5353 > $TAPLINE_DIR/seen 2> $TAPLINE_DIR/seen.err &
+                    until grep -q listening $TAPLINE_DIR/seen.err; do sleep 0.05; done
+                    """)
+            }
+            _ = try lab.exec("alice", "python3 shout.py")
+            for node in ["bob", "printer", "ids"] {
+                for (text, mac) in macs {
+                    let found = try lab.exec(
+                        node,
+                        """
+                        for i in $(seq 100); do
+                            grep -B 4 -F '\(text)' $TAPLINE_DIR/seen | grep '> \(mac)' && exit; sleep 0.05
+                        done; cat $TAPLINE_DIR/seen; exit 1
+                        """)
+                    #expect(found.status == 0, "\(node): '\(text)' was not sent to \(mac): \(found.output)")
+                }
+            }
             // The sender's own kernel gives its broadcasts to its own sockets, but not its multicasts.
             for (node, unheard) in [("alice", ["224.0.0.251", "ff02::fb"]), ("eve", ["to "])] {
                 let heard = try lab.exec(node, "cat $TAPLINE_DIR/heard").output
@@ -213,6 +239,107 @@ import Testing
                 #expect(try lab.exec("alice", "ping -n -c 1 -W 3 \(address)").status == 0)
             }
             #expect(try lab.exec("eve", "ping -n -c 1 -W 1 192.0.2.3").status != 0)
+        }
+    }
+
+    /// keepalived with virtual MAC addresses: both servers use the same one, on a device of their own (macvlan).
+    @Test func anAddressMovesWithItsVirtualMACAddress() throws {
+        let topology = """
+            name: vmac
+            interfaces:
+              outside: { address: 192.0.2.1/24 }
+              servers: { address: 198.18.4.1/24 }
+            customers:
+              alice: { interface: outside }
+              mallory: { interface: servers }
+            applications:
+              web:
+                attach: servers
+                instances: [web-a, web-b]
+                send: announced
+                may-have: { address: 198.18.4.100, mac: "00:00:5e:00:01:33" }
+                run: exec keepalived -n -l -f "$TAPLINE_NODE.conf" -p "$TAPLINE_DIR/pid" -r "$TAPLINE_DIR/vrrp.pid"
+                programs: { server: { run: exec python3 name.py, ready: { tcp: 80 } } }
+              other: { attach: servers }
+            services:
+              shop: { address: 198.18.4.100, ports: tcp/80, from: alice, sequence: web }
+              vrrp: { between: web, address: 224.0.0.18, ports: protocol/112 }
+              other: { address: 203.0.113.7, from: mallory, sequence: other }
+            """
+        func configuration(_ priority: Int) -> String {
+            """
+            global_defs {
+                vrrp_version 3
+            }
+            vrrp_instance shop {
+                state BACKUP
+                interface servers
+                use_vmac vrrp.51
+                virtual_router_id 51
+                priority \(priority)
+                advert_int 0.2
+                virtual_ipaddress {
+                    198.18.4.100/32
+                }
+            }
+            """
+        }
+        let name = """
+            import os, socket
+            s = socket.create_server(('', 80))
+            while True:
+                c, peer = s.accept()
+                c.sendall(os.environ['TAPLINE_NODE'].encode())
+                c.close()
+            """
+        let steal = """
+            import socket, struct
+            link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x806))
+            link.bind(('servers', 0))
+            virtual, address = bytes.fromhex('00005e000133'), socket.inet_aton('198.18.4.100')
+            for source in (virtual, link.getsockname()[4]):
+                for claimed in (virtual, link.getsockname()[4]):
+                    body = struct.pack('!HHBBH', 1, 0x800, 6, 4, 1) + claimed + address + b'\\0' * 6 + address
+                    link.send(b'\\xff' * 6 + source + b'\\x08\\x06' + body)
+            """
+        let files = [
+            "name.py": name, "steal.py": steal, "web-a.conf": configuration(200), "web-b.conf": configuration(100),
+        ]
+        try Lab.with(topology, files: files) { lab in
+            func awaitAnswer(of node: String) throws {
+                var answer = ""
+                for _ in 0..<100 {
+                    answer = try send(lab, "alice", "198.18.4.100")
+                    if answer.contains(node) { return }
+                    usleep(100_000)
+                }
+                Issue.record("\(node) does not answer: \(answer)")
+            }
+            try awaitAnswer(of: "web-a")
+            let link = try lab.exec("web-a", "ip -o link show vrrp.51").output
+            #expect(link.contains("00:00:5e:00:01:33"), "\(link)")
+            // The server's own device hears frames to the virtual address, as on a wire.
+            _ = try lab.exec(
+                "web-a",
+                """
+                nohup setsid tcpdump -Z root -enlp -i vrrp.51 dst host 198.18.4.100 and tcp > $TAPLINE_DIR/seen 2> $TAPLINE_DIR/seen.err &
+                until grep -q listening $TAPLINE_DIR/seen.err; do sleep 0.05; done
+                """)
+            try awaitAnswer(of: "web-a")
+            let seen = try lab.exec(
+                "web-a",
+                "for i in $(seq 100); do grep '> 00:00:5e:00:01:33' $TAPLINE_DIR/seen && exit; sleep 0.05; done; cat $TAPLINE_DIR/seen; exit 1"
+            )
+            #expect(seen.status == 0, "\(seen.output)")
+            for node in ["mallory", "other"] {
+                _ = try lab.exec(node, "python3 steal.py")
+                let answer = try send(lab, "alice", "198.18.4.100")
+                #expect(answer.contains("web-a"), "\(node): \(answer)")
+            }
+            #expect(try lab.tapline("link-down", lab.name, "web-a", "servers").status == 0)
+            try awaitAnswer(of: "web-b")
+            #expect(try lab.tapline("link-up", lab.name, "web-a", "servers").status == 0)
+            try awaitAnswer(of: "web-a")
         }
     }
 }

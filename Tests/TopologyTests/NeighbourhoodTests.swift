@@ -132,4 +132,63 @@ import Wire
         #expect(try movable("2") == 2)
         #expect(try movable("1") == 0)
     }
+
+    /// Who is named gets the packets of a group in any case, who joins gets them while it reports the group, others send
+    /// alone. Broadcasts are for all.
+    @Test func membersGetTheGroupsPackets() throws {
+        func targets(_ members: String, to destination: String = "224.0.0.5") throws -> [String] {
+            let text = Self.link.replacing(
+                "between: [r1, r2]", with: "between: [r1, r2, r3], members: \(members)"
+            ).replacing("r2: { attach: core }", with: "r2: { attach: core }\n  r3: { attach: core }")
+                .replacing("address: [224.0.0.5", with: "address: [255.255.255.255, 224.0.0.5")
+            let plan = try plan(text)
+            let nodes = Dictionary(uniqueKeysWithValues: plan.table.sources.map { ($0.mac, $0.node) })
+            return plan.table.entries.filter { $0.destination == IPPrefix(destination)! }.map { entry in
+                let names = entry.targets.filter { $0.system != .passiveApplication }.map { target -> String in
+                    guard case .mac(let mac) = target.address else { return "?" }
+                    return nodes[mac, default: "?"] + (target.whileJoined ? " if joined" : "")
+                }
+                return "\(entry.sourceMAC.flatMap { nodes[$0] } ?? "?"): \(names.joined(separator: ", "))"
+            }
+        }
+        #expect(
+            try targets("joined")
+                == [
+                    "r1: r2 if joined, r3 if joined", "r2: r1 if joined, r3 if joined",
+                    "r3: r1 if joined, r2 if joined",
+                ])
+        #expect(
+            try targets("[r3, joined]")
+                == ["r1: r2 if joined, r3", "r2: r1 if joined, r3", "r3: r1 if joined, r2 if joined"])
+        // Its only member sends to the detector alone.
+        #expect(try targets("r3") == ["r1: r3", "r2: r3", "r3: "])
+        #expect(try targets("joined", to: "255.255.255.255") == ["r1: r2, r3", "r2: r1, r3", "r3: r1, r2"])
+    }
+
+    @Test func aVirtualMACAddressGoesWithItsAddresses() throws {
+        let plan = try plan(
+            """
+            name: virtual
+            interfaces:
+              servers: { address: 198.18.4.1/24 }
+              customers: { address: 192.0.2.1/24 }
+            customers:
+              alice: { interface: customers, may-have: [192.0.2.200, { address: 192.0.2.201, mac: "00:00:5e:00:01:01" }] }
+            applications:
+              web: { attach: servers, instances: 2, send: announced, may-have: { address: 198.18.4.100, mac: "00:00:5E:00:01:33" } }
+            services:
+              shop: { address: 198.18.4.100, ports: tcp/80, sequence: web }
+            """)
+        let mac = MACAddress("00:00:5e:00:01:33")!
+        for node in ["web-1", "web-2"] {
+            #expect(
+                plan.node(node).legs[0].virtual == [
+                    LegPlan.VirtualAddress(prefix: IPPrefix("198.18.4.100")!, mac: mac)
+                ])
+        }
+        #expect(plan.table.holders.filter { $0.moves && $0.interface == 0 }.count == 2)
+        // A device of its own would hear nothing of the port.
+        #expect(plan.node("alice").legs[0].virtual.count == 1 && plan.node("alice").legs[0].fabricDevice != nil)
+        #expect(plan.table.sources.allSatisfy { $0.mac != mac })
+    }
 }

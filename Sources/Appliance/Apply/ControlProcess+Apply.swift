@@ -145,7 +145,10 @@ extension ControlProcess {
                 kept.value = count - (lingering?.entries.count ?? 0)
                 table = numbered
             } done: { [self] result in
-                if case .success = result { adopt(fresh) }
+                if case .success = result {
+                    adopt(fresh)
+                    groupWatch.begin()
+                }
                 done(result)
             }
         }

@@ -142,6 +142,16 @@ final class TopologyChange {
             default: break
             }
         }
+        try alterBridgeRules()
+    }
+
+    private func alterBridgeRules() throws(ApplianceError) {
+        guard new.bridgeRules != old.bridgeRules else { return }
+        let fabric = try built().fabric
+        undoing("the packet filter of the bridges") { [self] in
+            try builder(for: old).setBridgeRules(insteadOf: new, in: fabric)
+        }
+        try builder(for: new).setBridgeRules(insteadOf: old, in: fabric)
     }
 
     /// True if the node that has the interface's TAP for its own goes, and none comes.

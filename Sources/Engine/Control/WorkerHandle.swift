@@ -175,6 +175,7 @@ private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
         // Frames wait for a neighbour for some seconds at most, and on an impaired link as long as it delays them.
         if handle.pointee.isEnding.load(ordering: .acquiring), !handle.pointee.worker.holdsFrames { return nil }
         handle.pointee.worker.turn()
+        handle.pointee.worker.askGroups()
     }
 }
 

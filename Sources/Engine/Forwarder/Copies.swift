@@ -9,7 +9,9 @@ extension Forwarder {
         _ frame: ReceivedFrame, _ entry: EntryRecord, from interface: Int, sender: Sender, into writes: inout WriteList
     ) {
         var errorSent = false
+        joined = (0, 0)
         copy(frame, entry, to: entry.targets, from: interface, sender, &errorSent, into: &writes)
+        if joined.skipped > 0, joined.taken == 0 { counters.countDrop(.noMember, packets) }
     }
 
     /// Sends a copy for each of the hops.
@@ -64,6 +66,13 @@ extension Forwarder {
         _ frame: ReceivedFrame, _ entry: EntryRecord, _ target: TargetRecord, from interface: Int, _ sender: Sender,
         _ errorSent: inout Bool, into writes: inout WriteList
     ) {
+        if target.whileJoined {
+            guard isMember(target) else {
+                joined.skipped &+= 1
+                return
+            }
+            joined.taken &+= 1
+        }
         let hop = nextHop(target)
         if let only {
             guard let hop, target.interface == only.interface, hop == only.address else { return }

@@ -156,6 +156,8 @@ extension Forwarder {
     ) -> Planning {
         let isPassive = target.system == .passiveApplication
         guard isPassive || !onlyPassive else { return .lasting }
+        // Members come and go. Frames to groups have a group's MAC address, and take the slow path in any case.
+        guard !target.whileJoined else { return .slowPath }
         guard plan.count < CopyPlan.mostCopies else { return .slowPath }
         var copy = FastPathCopy(
             interface: target.interface, destination: MACAddress(bits: 0), source: target.sourceMAC,

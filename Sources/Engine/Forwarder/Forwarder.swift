@@ -11,6 +11,7 @@ struct Forwarder: ~Copyable {
     var counters: CounterBlock
     let neighbours: NeighbourTable
     let drains: DrainTable
+    let memberships: MembershipTable
     let worker: Int
     /// The monotonic clock in nanoseconds, read once a turn.
     var now: UInt64 = 0
@@ -34,6 +35,8 @@ struct Forwarder: ~Copyable {
     var frameNumber: UInt64 = 0
     /// The readable parts of the frame, for the record of the last one dropped.
     var seen = Seen()
+    /// The targets of the frame at hand that depend on a membership: those that get a copy, and those that do not.
+    var joined = (taken: 0, skipped: 0)
     /// If the frame waited for a neighbour, only the copies for this neighbour are made.
     var only: (interface: Int, address: IPAddress)?
 
@@ -65,6 +68,7 @@ struct Forwarder: ~Copyable {
         counters = CounterBlock(memory: table.counters, layout: table.layout, worker: worker)
         self.neighbours = neighbours
         drains = DrainTable(behind: neighbours)
+        memberships = MembershipTable(behind: neighbours)
         self.worker = worker
         counters.generation = table.snapshot.generation
     }
@@ -166,6 +170,13 @@ struct Forwarder: ~Copyable {
             start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
         if fields.message == .neighbourDiscovery {
             return answerDiscovery(octets.bytes, from: interface, sender, into: &writes)
+        }
+        if table.asksGroups(on: interface, fields.family), GroupMessage.isOne(fields, octets.bytes) {
+            switch noteGroups(octets.bytes, on: interface) {
+            case .taken: return nil
+            case .refused(let reason): return reason
+            case .unrelated: break
+            }
         }
         if fields.destinationMAC.isMulticast, !fields.flow.destination.isMulticast,
             !fields.flow.destination.isLimitedBroadcast,
@@ -283,6 +294,7 @@ struct Forwarder: ~Copyable {
         case .badDestination: .badDestinationAddress
         case .truncatedARP, .truncatedIPv4, .truncatedIPv6, .truncatedExtensionHeader: .truncatedNetworkHeader
         case .badARP, .badNeighbourMessage: .badNeighbourMessage
+        case .badGroupMessage: .badGroupMessage
         case .badIPv4Version, .badIPv4HeaderLength, .badIPv4Options, .badIPv6Version, .misplacedExtensionHeader,
             .sourceRouted, .hopLimitZero:
             .badNetworkHeader

@@ -33,7 +33,9 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
 
     /// How long a turn may wait, in milliseconds. It is short while frames wait.
     @inline(__always)
-    private var patience: WaitLimit { hasWaitingFrames ? .short : .unlimited }
+    private var patience: WaitLimit {
+        hasWaitingFrames ? .short : forwarder.table.asksGroups ? WaitLimit(.seconds(1)) : .unlimited
+    }
 
     /// Waits for frames and forwards one batch of every interface that has some.
     ///
@@ -58,6 +60,13 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
             flush()
         }
         if forwarder.pending.waiting > 0 { retryPending() }
+    }
+
+    /// Asks the nodes which groups they are in, if that is due and no other worker does. It follows a turn.
+    mutating func askGroups() {
+        guard forwarder.table.asksGroups else { return }
+        forwarder.askGroups(into: &writes)
+        flush()
     }
 
     /// Looks after the frames that wait for neighbours.

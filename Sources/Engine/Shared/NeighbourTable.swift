@@ -41,8 +41,9 @@ public struct NeighbourTable: @unchecked Sendable {
     static let sets = slots / ways
 
     let base: UnsafeMutableRawPointer
-    /// The size of the whole memory, in octets: the table, and the notes of engines about slots that change hands.
-    public static let memorySize = size + DrainTable.size
+    /// The size of the whole memory, in octets: the table, the notes of engines about slots that change hands, and the
+    /// members of groups.
+    public static let memorySize = size + DrainTable.size + MembershipTable.size
 
     /// The table in memory of `memorySize` octets, which stay mapped. Zeroed memory is an empty table.
     public init(memory: UnsafeMutableRawPointer) {

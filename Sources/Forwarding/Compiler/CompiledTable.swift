@@ -4,6 +4,8 @@ public struct CompiledTable: Sendable {
     private var image: SnapshotImage
     /// One more than the highest index of a counter.
     public var counterCount: Int { image.counterCount }
+    /// True if nodes may join groups.
+    public let asksGroups: Bool
     /// The groups as they are in the bytes.
     public private(set) var groups: [InstanceGroup]
 
@@ -11,6 +13,7 @@ public struct CompiledTable: Sendable {
     public init(_ table: ForwardingTable) throws(TableError) {
         image = try TableCompiler.image(of: table)
         groups = table.groups
+        asksGroups = !table.joiners.isEmpty
     }
 
     /// Sets other availabilities, weights and priorities of the same groups with the same members.

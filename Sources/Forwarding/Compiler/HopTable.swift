@@ -107,6 +107,7 @@ struct HopTable {
         }
         let head =
             UInt32(shape) | UInt32(target.system.rawValue) << 8 | UInt32(network?.family.rawValue ?? 0) << 16
+            | (target.whileJoined ? UInt32(truncatingIfNeeded: Layout.targetWhileJoined >> 32) : 0)
         return [
             UInt64(low: UInt32(target.interface), high: head),
             (target.sourceMAC ?? table.interfaces[target.interface].mac).bits,

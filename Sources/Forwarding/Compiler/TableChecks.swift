@@ -113,6 +113,8 @@ struct TableChecks {
     }
 
     private mutating func checkGroups() {
+        let joiners = table.joiners.count
+        if joiners > ForwardingTable.mostJoiners { problems.append(.tooManyJoiners(joiners)) }
         if table.groups.count > Layout.maximumGroups { problems.append(.tooManyGroups(table.groups.count)) }
         for group in table.groups {
             let members = group.members

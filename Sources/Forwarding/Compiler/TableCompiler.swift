@@ -25,8 +25,10 @@ public enum TableCompiler {
         image.counterCount = (table.entries.lazy.map(\.counter).max() ?? -1) + 1
         addInterfaces(table, groups, to: &image)
         addNeighbours(table, to: &image)
-        let claimed = PrefixSet(table.claimed.map(\.prefix) + table.holders.map(\.prefix))
-        addPrefixes(sources, destinations, claimed, table, to: &image)
+        let joiners = table.reporters
+        let claimed = PrefixSet(
+            table.claimed.map(\.prefix) + table.holders.map(\.prefix) + joiners.map { IPPrefix(host: $0.group) })
+        addPrefixes(sources, destinations, claimed, table, joiners, to: &image)
         groups.place()
         image[.scopes] = groups.scopeWords
         image[.masks] = groups.masks
@@ -55,13 +57,16 @@ public enum TableCompiler {
             }
         }
         var addressCount = 0
+        var joins = [UInt64](repeating: 0, count: table.interfaces.count)
+        for joiner in table.joiners { joins[joiner.interface] |= Layout.interfaceJoins(joiner.group.family) }
         for (index, interface) in table.interfaces.enumerated() {
             let mirrors = table.mirrors.filter { $0.received == index }.map { UInt64($0.send) }
             let firstMirror = image[.mirrors].count
             image[.mirrors] += mirrors
             image[.interfaces] += [
                 interface.mac.bits,
-                UInt64(low: interface.mtu, high: addressCount) | (interface.namesAll ? Layout.interfaceIsNamed : 0),
+                UInt64(low: interface.mtu, high: addressCount) | (interface.namesAll ? Layout.interfaceIsNamed : 0)
+                    | joins[index],
                 UInt64(low: UInt32(interface.addresses.count), high: open[index].sequencing),
                 UInt64(open[index].distribution) | UInt64(mirrors.count) << 32 | UInt64(firstMirror) << 44,
             ]
@@ -168,7 +173,7 @@ public enum TableCompiler {
     /// The prefixes with their longest-prefix indexes, and the claims.
     private static func addPrefixes(
         _ sources: PrefixSet, _ destinations: PrefixSet, _ claimed: PrefixSet, _ table: ForwardingTable,
-        to image: inout SnapshotImage
+        _ joiners: [GroupJoiner], to image: inout SnapshotImage
     ) {
         image[.claimedPrefixes] = claimed.words
         for kind in PrefixIndexKind.allCases {
@@ -201,18 +206,26 @@ public enum TableCompiler {
         }
         image[.claims] = claims.words
         let movable = table.holders.count { $0.moves }
-        var holders = HashSlots(entries: table.holders.count + movable, shape: .masked, empty: [Layout.emptyMAC, 0])
-        func hold(_ interface: Int, _ bits: UInt64, _ prefix: UInt32, _ moves: Bool) {
+        var holders = HashSlots(
+            entries: table.holders.count + movable + 2 * joiners.count, shape: .masked, empty: [Layout.emptyMAC, 0])
+        func hold(_ interface: Int, _ bits: UInt64, _ prefix: UInt32, _ flags: UInt64) {
             let key = Layout.macKey(interface: interface, bits: bits)
             let (word, isNew) = holders.slot(hash: Layout.holderHash(key, prefix)) {
                 holders[$0] == key && UInt32(truncatingIfNeeded: holders[$0 + 1]) == prefix
             }
             holders[word] = key
-            holders[word + 1] = UInt64(prefix) | (moves ? Layout.holderMoves : isNew ? 0 : holders[word + 1])
+            holders[word + 1] = UInt64(prefix) | flags | (isNew ? 0 : holders[word + 1])
         }
         for (holder, prefix) in zip(table.holders, claimed.identifiers.dropFirst(table.claimed.count)) {
-            hold(holder.interface, holder.mac.bits, prefix, holder.moves)
-            if holder.moves { hold(holder.interface, Layout.anyHolder, prefix, true) }
+            hold(
+                holder.interface, holder.mac.bits, prefix,
+                Layout.holderAnnounces | (holder.moves ? Layout.holderMoves : 0))
+            if holder.moves { hold(holder.interface, Layout.anyHolder, prefix, Layout.holderMoves) }
+        }
+        for (joiner, prefix) in zip(joiners, claimed.identifiers.suffix(joiners.count)) {
+            for bits in [joiner.mac.bits, Layout.anyHolder] {
+                hold(joiner.interface, bits, prefix, Layout.holderJoins)
+            }
         }
         image[.holders] = holders.words
     }

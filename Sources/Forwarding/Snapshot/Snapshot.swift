@@ -50,6 +50,8 @@ public struct Snapshot: @unchecked Sendable {
     @usableFromInline let origins: Int
     /// The last eight octets (big-endian) of the health checks' own packets; 0 if there are none.
     public let heartbeatToken: UInt64
+    /// True if nodes on some interface may join groups, so that the engine asks for their groups.
+    public let asksGroups: Bool
     /// The number of groups of instances.
     public let groupCount: Int
 
@@ -100,6 +102,11 @@ public struct Snapshot: @unchecked Sendable {
         instanceSlots = layout.offset(.instanceSlots)
         origins = layout.offset(.origins)
         heartbeatToken = layout.heartbeatToken
+        var flags: UInt64 = 0
+        for index in 0..<layout.count(.interfaces) {
+            flags |= bytes.load(fromByteOffset: layout.offset(.interfaces) + index * 32 + 8, as: UInt64.self)
+        }
+        asksGroups = flags & (Layout.interfaceJoins(.ipv4) | Layout.interfaceJoins(.ipv6)) != 0
         groupCount = layout.count(.instanceGroups)
     }
 
@@ -162,7 +169,8 @@ public struct Snapshot: @unchecked Sendable {
             interface: Int(Self.lowHalf(head)),
             address: address,
             sourceMAC: MACAddress(bits: word(record &+ 8)),
-            system: DestinationSystemType(rawValue: UInt8(truncatingIfNeeded: head >> 40)) ?? .router)
+            system: DestinationSystemType(rawValue: UInt8(truncatingIfNeeded: head >> 40)) ?? .router,
+            whileJoined: head & Layout.targetWhileJoined != 0)
     }
 
     /// The range of places for `mirror(_:)`: the interfaces that get every frame that arrives on an interface.
@@ -185,6 +193,6 @@ public struct Snapshot: @unchecked Sendable {
         precondition(index >= 0 && index < interfaceCount)
         let record = interfaces &+ index &* 32
         return InterfaceRecord(
-            mac: MACAddress(bits: word(record)), mtu: Int(Self.lowHalf(word(record &+ 8) & ~Layout.interfaceIsNamed)))
+            mac: MACAddress(bits: word(record)), mtu: Int(Self.lowHalf(word(record &+ 8) & ~Layout.interfaceFlags)))
     }
 }

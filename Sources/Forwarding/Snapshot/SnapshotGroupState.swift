@@ -58,6 +58,7 @@ extension Snapshot {
         instanceGroups = layout.offset(.instanceGroups)
         instanceSlots = layout.offset(.instanceSlots)
         heartbeatToken = table.heartbeatToken
+        asksGroups = table.asksGroups
         groupCount = table.groupCount
     }
 }

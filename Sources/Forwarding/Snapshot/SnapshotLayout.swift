@@ -1,3 +1,5 @@
+import Wire
+
 /// The sections of a snapshot, in the order of its section table. All integers are little-endian. Every section starts
 /// at a multiple of 8 octets from the snapshot's first. The compiler places each at a multiple of 64, so that no record
 /// of 8, 16, 32 or 64 octets lies in two cache lines.
@@ -16,7 +18,7 @@
 /// ```
 @usableFromInline
 enum Section: Int, CaseIterable, Sendable {
-    /// mac; mtu | whether all its nodes are named<<31 | firstAddress<<32; addresses | sequencing scope<<32; distribution scope |
+    /// mac; mtu | whether groups of IPv6, of IPv4 are joined<<29 | whether all its nodes are named<<31 | firstAddress<<32; addresses | sequencing scope<<32; distribution scope |
     /// its mirrors<<32 | the first of them<<44.
     case interfaces
     /// high; low; family | length<<8: the engine's own addresses. Those of one interface are next to each other.
@@ -64,7 +66,7 @@ enum Section: Int, CaseIterable, Sendable {
     case entries
     /// high; low: IPv6 addresses that sources are rewritten to.
     case rewrites
-    /// interface | kind<<32 | system<<40 | family<<48; source MAC; high; low (of the address, or the MAC in low).
+    /// interface | kind<<32 | system<<40 | family<<48 | whether only while joined<<56; source MAC; high; low (of the address, or the MAC in low).
     ///
     /// A choice between instances: group | kind<<32 | answer<<40; first of the members' targets | count<<32; first of
     /// the hops while it is down | count<<32; 0.
@@ -104,7 +106,7 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Rises with every change of the layout. A snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 5
+    @usableFromInline static let version: UInt32 = 6
     /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
     static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
     /// Octets of the header before the section table.
@@ -121,6 +123,10 @@ enum Layout {
     @usableFromInline static let emptyMAC: UInt64 = .max
     /// Of a holder's prefix: its announcements move the address.
     static let holderMoves: UInt64 = 1 << 32
+    /// Of a holder's prefix, which is a group: the node may join it. Such a holder announces nothing.
+    static let holderJoins: UInt64 = 1 << 33
+    /// Of a holder's prefix: it may announce it.
+    static let holderAnnounces: UInt64 = 1 << 34
     /// Stands for a MAC address: some holder on the interface has the prefix, and its announcements move the address.
     static let anyHolder: UInt64 = 0xFFFF_FFFF_FFFF
     /// The bit of a scope's length mask that stands for any prefix: one beyond the longest prefix.
@@ -165,6 +171,13 @@ enum Layout {
 
     /// Bit of the second word of an interface: a sender that the table does not name there is no node.
     @usableFromInline static let interfaceIsNamed: UInt64 = 1 << 31
+    /// Bits of the same word: nodes there may join groups of IPv4, and of IPv6.
+    @inlinable
+    static func interfaceJoins(_ family: AddressFamily) -> UInt64 { family == .ipv4 ? 1 << 30 : 1 << 29 }
+    /// All bits of that word that are no part of the MTU.
+    @usableFromInline static let interfaceFlags: UInt64 = 7 << 29
+    /// Bit of the first word of a target: only while the node is in the packet's group.
+    @usableFromInline static let targetWhileJoined: UInt64 = 1 << 56
 
     // Further values of `origins` of a `Sender`.
     @usableFromInline static let anySource: UInt64 = .max

@@ -102,11 +102,35 @@ extension Snapshot {
         holds(address, Layout.macKey(interface: interface, bits: Layout.anyHolder), movable: true)
     }
 
+    /// True if the node with `mac` on `interface` gets the packets of `group` while it is in it.
+    public func mayJoin(_ group: IPAddress, _ mac: MACAddress, on interface: Int) -> Bool {
+        joins(group, Layout.macKey(interface: interface, bits: mac.bits))
+    }
+
+    /// True if some node on `interface` gets the packets of `group` while it is in it.
+    public func isJoinable(_ group: IPAddress, on interface: Int) -> Bool {
+        joins(group, Layout.macKey(interface: interface, bits: Layout.anyHolder))
+    }
+
+    private func joins(_ group: IPAddress, _ key: UInt64) -> Bool {
+        var meter = NoMeter()
+        // A group is a prefix of full length, the longest that there is.
+        let prefix = longestPrefix(.claimed4, .claimed6, group, meter: &meter)
+        return prefix != 0 && isHolder(key, of: prefix, Layout.holderJoins)
+    }
+
+    /// True if nodes on `interface` may join groups of a family.
+    @inlinable
+    public func asksGroups(on interface: Int, _ family: AddressFamily) -> Bool {
+        interface >= 0 && interface < interfaceCount
+            && word(interfaces &+ interface &* 32 &+ 8) & Layout.interfaceJoins(family) != 0
+    }
+
     private func holds(_ address: IPAddress, _ key: UInt64, movable: Bool) -> Bool {
         var meter = NoMeter()
         var prefix = longestPrefix(.claimed4, .claimed6, address, meter: &meter)
         while prefix != 0 {
-            if isHolder(key, of: prefix, movable: movable) { return true }
+            if isHolder(key, of: prefix, movable ? Layout.holderMoves : Layout.holderAnnounces) { return true }
             prefix = Self.lowHalf(word(claimedPrefixes &+ Int(prefix) &* 8))
         }
         return false
@@ -198,14 +222,14 @@ extension Snapshot {
         return .none
     }
 
-    private func isHolder(_ key: UInt64, of prefix: UInt32, movable: Bool) -> Bool {
+    private func isHolder(_ key: UInt64, of prefix: UInt32, _ flag: UInt64) -> Bool {
         var index = Layout.holderHash(key, prefix) & holderMask
         while true {
             let slot = holders &+ Int(truncatingIfNeeded: index) &* 16
             let found = word(slot)
             if found == Layout.emptyMAC { return false }
             if found == key, Self.lowHalf(word(slot &+ 8)) == prefix {
-                return !movable || word(slot &+ 8) & Layout.holderMoves != 0
+                return word(slot &+ 8) & flag != 0
             }
             index = (index &+ 1) & holderMask
         }

@@ -80,7 +80,9 @@ extension SnapshotValidation {
 
     private func isTarget(_ index: Int) -> Bool {
         let (interface, head) = halves(.targets, index, 0)
-        let (kind, system, family) = (UInt8(head & 0xFF), UInt8(head >> 8 & 0xFF), head >> 16)
+        let (kind, system, family) = (UInt8(head & 0xFF), UInt8(head >> 8 & 0xFF), head >> 16 & 0xFF)
+        // Only a node that is known by its MAC address reports its groups.
+        guard head >> 24 == 0 || head >> 24 == 1 && kind == Layout.kindMAC else { return false }
         let familyFits =
             switch kind {
             case Layout.kindMAC: family == 0

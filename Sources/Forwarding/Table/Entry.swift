@@ -48,15 +48,20 @@ public struct SendTarget: Hashable, Sendable {
     public var sourceMAC: MACAddress?
     /// What the send address leads to. A copy to a passive application never causes an ICMP error.
     public var system: DestinationSystemType
+    /// True: packets to a group go there only while the node reports that it is in the group (IGMP, MLD). The entry's
+    /// destination is a group then, and the send address a MAC address.
+    public var whileJoined: Bool
 
     /// Memberwise.
     public init(
-        interface: Int, address: SendAddress, sourceMAC: MACAddress? = nil, system: DestinationSystemType
+        interface: Int, address: SendAddress, sourceMAC: MACAddress? = nil, system: DestinationSystemType,
+        whileJoined: Bool = false
     ) {
         self.interface = interface
         self.address = address
         self.sourceMAC = sourceMAC
         self.system = system
+        self.whileJoined = whileJoined
     }
 }
 

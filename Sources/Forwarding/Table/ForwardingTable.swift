@@ -128,6 +128,23 @@ public struct AddressHolder: Hashable, Sendable {
     }
 }
 
+/// A node that gets a group's packets while it reports that it is in the group.
+public struct GroupJoiner: Hashable, Sendable {
+    /// The index of the interface that the node is on.
+    public var interface: Int
+    /// The node's MAC address there.
+    public var mac: MACAddress
+    /// The group.
+    public var group: IPAddress
+
+    /// Memberwise.
+    public init(interface: Int, mac: MACAddress, group: IPAddress) {
+        self.interface = interface
+        self.mac = mac
+        self.group = group
+    }
+}
+
 /// A copy of every frame that arrives on one interface goes to another one, unchanged and before any check. So passive
 /// applications also see frames that are dropped.
 public struct Mirror: Hashable, Sendable {
@@ -166,6 +183,39 @@ public struct ForwardingTable: Hashable, Sendable {
     /// The last eight octets (big-endian) of the health checks' own packets; 0 if there are none. The engine takes
     /// these packets out on every interface.
     public var heartbeatToken: UInt64
+
+    /// The most nodes and groups that may be together in `joiners`.
+    public static let mostJoiners = 1_024
+
+    /// The nodes that may join a group, each with the group, from the entries.
+    public var joiners: Set<GroupJoiner> { members { target, _ in target.whileJoined } }
+
+    private func members(_ isWanted: (SendTarget, Entry) -> Bool) -> Set<GroupJoiner> {
+        var members: Set<GroupJoiner> = []
+        // Other entries of a table, of which there may be a million, are passed over without being copied.
+        for index in entries.indices where entries[index].isBetween {
+            let entry = entries[index]
+            guard let destination = entry.destination, destination.isHost else { continue }
+            for target in entry.targets where isWanted(target, entry) {
+                guard case .mac(let mac) = target.address else { continue }
+                members.insert(GroupJoiner(interface: target.interface, mac: mac, group: destination.address))
+            }
+        }
+        return members
+    }
+
+    /// The nodes whose reports of a group are theirs to make: `joiners`, and the members of the same groups that need
+    /// not join. The order is the same for the same table.
+    var reporters: [GroupJoiner] {
+        let groups = Set(joiners.map(\.group))
+        let reporters = members { target, entry in
+            target.system != .passiveApplication && entry.destination.map { groups.contains($0.address) } == true
+        }
+        return reporters.sorted {
+            ($0.interface, $0.mac.bits, $0.group.family.rawValue, $0.group.high, $0.group.low)
+                < ($1.interface, $1.mac.bits, $1.group.family.rawValue, $1.group.high, $1.group.low)
+        }
+    }
 
     /// True if the engine rewrites addresses for some entry: a packet's addresses differ before and behind a hop.
     public var rewritesAddresses: Bool { entries.contains { $0.rewriteSource != nil } }

@@ -92,6 +92,7 @@ public struct NodeChange: Sendable, Hashable {
         if old.legs.map(\.addresses) != new.legs.map(\.addresses) { inPlace.append("its addresses") }
         if old.legs.map(\.deliverToo) != new.legs.map(\.deliverToo) { inPlace.append("its delivered addresses") }
         if old.legs.map(\.isLocked) != new.legs.map(\.isLocked) { inPlace.append("its anti-spoofing") }
+        if old.legs.map(\.virtual) != new.legs.map(\.virtual) { inPlace.append("its virtual MAC addresses") }
         if old.loopback != new.loopback || old.local != new.local { inPlace.append("its service addresses") }
         if old.routes != new.routes { inPlace.append("its routes") }
         let before = Set(old.sysctls)

@@ -19,8 +19,16 @@ extension EntryMaker {
                 }
             }
             let broadcasts = neighbourhood.raw.subnet == nil ? [] : self.broadcasts(of: sender)
-            let groups = (neighbourhood.groups + broadcasts).uniqued().flatMap { group in
-                made(neighbourhood, sender, to: IPPrefix(host: group), others, isAnswered: false)
+            let groups = (neighbourhood.groups + broadcasts).uniqued().flatMap { group -> [MadeEntry] in
+                let members = others.compactMap { other -> SendTarget? in
+                    guard let membership = neighbourhood.membership(of: other, in: group) else { return nil }
+                    var target = target(of: other)
+                    target.whileJoined = membership == .whileJoined
+                    return target
+                }
+                guard !members.isEmpty || !neighbourhood.listeners.isEmpty else { return [] }
+                return made(
+                    neighbourhood, sender, to: IPPrefix(host: group), others, at: members, isAnswered: false)
             }
             return direct + moving(neighbourhood, sender, others) + groups
         }
@@ -58,12 +66,15 @@ extension EntryMaker {
         _ neighbourhood: Neighbourhood, _ sender: Neighbour, to destination: IPPrefix, _ receivers: [Neighbour],
         isAnswered: Bool
     ) -> [MadeEntry] {
-        let targets = receivers.map { receiver -> SendTarget in
-            var target = target(receiver.node, leg: receiver.leg)
-            if target.system == .passiveApplication { target.system = .customer }
-            return target
-        }
-        return made(neighbourhood, sender, to: destination, receivers, at: targets, isAnswered: isAnswered)
+        made(
+            neighbourhood, sender, to: destination, receivers, at: receivers.map { target(of: $0) },
+            isAnswered: isAnswered)
+    }
+
+    private func target(of receiver: Neighbour) -> SendTarget {
+        var target = target(receiver.node, leg: receiver.leg)
+        if target.system == .passiveApplication { target.system = .customer }
+        return target
     }
 
     /// True if echo among these nodes is part of the service: no port of a service between them says anything of ICMP,

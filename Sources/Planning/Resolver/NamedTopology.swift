@@ -179,7 +179,8 @@ struct NamedFabric: Sendable {
         let attachments = file.interfaces.enumerated().map { index, interface -> InterfacePlan.Attachment in
             // With health checks, probes need the bridge's side of the leg, and instances may come and go.
             if nodes.legsOn[index].count == 1, let only = nodes.legsOn[index].first?.node, file.hasOffload(only),
-                groups.applicationIndex[only] == nil, !bridges.contains(interface.name.value)
+                groups.applicationIndex[only] == nil, !bridges.contains(interface.name.value),
+                !file.needsPort(only)
             {
                 return .direct(node: file.nodes[only].name.value)
             }
@@ -206,6 +207,17 @@ extension TopologyFile {
     func word(_ node: Int) -> String {
         let raw = nodes[node]
         return raw.application == nil || raw.application == raw.name.value ? raw.kind.rawValue : "instance"
+    }
+
+    /// True if frames to groups may be for a node: the bridge's port gives them the group's MAC address.
+    func needsPort(_ node: Int) -> Bool {
+        // So does a virtual MAC address, in both directions.
+        if !nodes[node].virtual.isEmpty { return true }
+        let names = [nodes[node].name.value, shownName(node)]
+        return services.contains { service in
+            (!service.addresses.isEmpty || service.subnet != nil) && !service.between.isEmpty
+                && (service.between.map(\.value) + service.distribute.map(\.value)).contains(where: names.contains)
+        }
     }
 
     /// Copies and bumps in the wire get single frames unless the file says otherwise.

@@ -34,12 +34,18 @@ struct NodePlanner: EntryStage, Diagnosing {
     private func legPlan(_ node: Int, _ place: Int, _ leg: ResolvedLeg) -> LegPlan {
         // The engine addresses packets that it sends in here to the alias of the other side.
         let other = legs[node][across(node, place)].alias
-        return LegPlan(
+        var plan = LegPlan(
             interface: leg.interface, role: leg.role, device: leg.device,
             fabricDevice: named.fabric.devices[node][place], mac: leg.mac,
             deliverToo: other.map { [$0] } ?? [], addresses: leg.addresses, offload: file.hasOffload(node),
             takesEverything: resolved.mirrors.contains { $0.send == leg.interface },
             isLocked: isJudged(node, on: leg.interface))
+        let links = file.interfaces[leg.interface].addresses.map(\.value.value.prefix)
+        plan.virtual = file.nodes[node].virtual.compactMap { held in
+            guard links.contains(where: { $0.contains(held.prefix.value) }) else { return nil }
+            return LegPlan.VirtualAddress(prefix: held.prefix.value, mac: held.mac.value)
+        }
+        return plan
     }
 
     /// The prefixes that services ending at an application have: it takes each address of them as its own. Everything,

@@ -22,6 +22,20 @@ struct Remarker: EntryStage, Diagnosing {
         remarkOnSysctls()
         remarkOnFragments()
         remarkOnSpoofing()
+        remarkOnMembers()
+    }
+
+    /// Who gets the packets of a group that nodes join is not known before they do.
+    private func remarkOnMembers() {
+        for neighbourhood in neighbourhoods where neighbourhood.joins {
+            let groups = neighbourhood.groups.filter(\.isMulticast).map { "\($0)" }.joined(separator: ", ")
+            diagnostics.remark(
+                neighbourhood.raw.members.first { $0.value == ServiceResolver.joined }?.origin
+                    ?? neighbourhood.raw.name.origin,
+                "who gets packets to \(groups) is decided by the nodes' reports while they run: the proof takes every "
+                    + "node of service \(quoted(neighbourhood.raw.name.value)) for a member",
+                hint: "name the nodes in `members` that must get them in any case")
+        }
     }
 
     /// A file without services and entries is unfinished (`apply` adds more): none of its nodes is idle yet.

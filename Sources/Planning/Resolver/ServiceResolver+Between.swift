@@ -21,6 +21,28 @@ struct Neighbourhood: Sendable {
     /// The groups that every member gets, except the sender. The broadcast addresses of the sender's own networks are
     /// among them if the file says `subnet`.
     var groups: [IPAddress] = []
+    /// Those of `members` that get the packets of multicast groups whether they have joined or not.
+    var named: Set<Neighbour> = []
+    /// True if other members get the packets of multicast groups while they report that they are in them.
+    var joins = false
+
+    /// How a neighbour gets the packets of a group: nil: not at all.
+    func membership(of neighbour: Neighbour, in group: IPAddress) -> Membership? {
+        // Every host is in the group of all hosts, and reports neither that nor broadcasts (RFC 3376, section 6).
+        guard group.isMulticast, !group.isAllHosts, joins || !named.isEmpty, !named.contains(neighbour) else {
+            return .always
+        }
+        return joins ? .whileJoined : nil
+    }
+
+    enum Membership { case always, whileJoined }
+}
+
+extension IPAddress {
+    /// The groups that no host reports: 224.0.0.1, ff02::1, and all of interface-local scope.
+    fileprivate var isAllHosts: Bool {
+        family == .ipv4 ? low == 0xE000_0001 : high >> 48 & 0xFF0F == 0xFF01 || high == 0xFF02 << 48 && low == 1
+    }
 }
 
 /// Services between neighbours: `between`.
@@ -58,6 +80,7 @@ extension ServiceResolver {
                 hint: "divide them among several services")
         }
         found.groups = groups(of: raw, found.members)
+        readMembers(of: &found)
         found.listeners = passivesToDistribute(raw)
         for name in raw.distribute {
             guard let node = listed(name.name), !file.nodes[node].passive else { continue }
@@ -67,6 +90,49 @@ extension ServiceResolver {
         }
         return diagnostics.count == before ? found : nil
     }
+
+    /// Finds the nodes that `members` names, and whether it has `joined`.
+    private func readMembers(of found: inout Neighbourhood) {
+        let raw = found.raw
+        for name in raw.members {
+            if name.value == Self.joined {
+                found.joins = true
+                continue
+            }
+            let nodes = every(name)
+            for node in nodes {
+                guard let member = found.members.first(where: { $0.node == node }) else {
+                    diagnostics.error(
+                        name.origin, "\(quoted(name.value)) is in `members` and not in `between`",
+                        hint: "name it in `between`, too: what it sends to the group is part of the service")
+                    break
+                }
+                found.named.insert(member)
+            }
+        }
+        guard let first = raw.members.first else { return }
+        if !found.groups.contains(where: \.isMulticast) {
+            diagnostics.error(
+                first.origin, "service \(quoted(raw.name.value)) has `members` and no multicast group",
+                hint: "add the group to `address`, or remove `members`: broadcasts reach every node of `between`")
+        }
+        for address in raw.addresses where found.joins && address.value.address.isAllHosts {
+            diagnostics.error(
+                address.origin, "no node reports that it is in \(address.value): every host is",
+                hint: "move it to a service without `members: joined`")
+        }
+        let pairs = found.groups.count * found.members.count
+        if found.joins, pairs > ForwardingTable.mostJoiners {
+            diagnostics.error(
+                first.origin,
+                "\(found.members.count) nodes may join \(found.groups.count) groups: \(pairs) pairs, and there may be "
+                    + "\(ForwardingTable.mostJoiners)",
+                hint: "name the members, or fewer groups")
+        }
+    }
+
+    /// The word of `members` for the nodes that report the group.
+    static let joined = "joined"
 
     /// The interfaces that all of the nodes are on.
     private func sharedInterfaces(_ nodes: [Int]) -> Set<Int> {
