@@ -51,6 +51,13 @@ without_daemons() {
         case "$unit" in
             nginx.service | suricata.service | nftables.service | iperf3.service | haproxy.service | squid.service | \
                 keepalived.service | bird.service | \
+                pgbouncer.service | postgresql.service | \
+                dnsdist.service | named.service | unbound.service | unbound-resolvconf.service | \
+                apache2.service | c-icap.service | clamav-daemon.service | clamav-daemon.socket | \
+                clamav-freshclam.service | clamsmtp.service | opensmtpd.service | openvpn.service | \
+                strongswan.service | strongswan-starter.service | \
+                kamailio.service | mosquitto.service | \
+                mariadb.service | redis-server.service | sslh.service | varnish.service | varnishncsa.service | \
                 openvswitch-switch.service | ovs-record-hostname.service | prometheus.service | \
                 prometheus-node-exporter.service)
                 systemctl disable -q "$unit" 2>/dev/null || true ;;
@@ -107,6 +114,49 @@ need_applications() {
     need_packages iproute2 procps nftables nginx-light curl iputils-ping iputils-tracepath traceroute \
         haproxy squid dnsmasq-base bind9-dnsutils tcpdump iptables iperf3 python3
     need_suricata
+}
+
+# The programs of the topologies that only the tests run: one package a line, sorted.
+need_gallery() {
+    local packages=(
+        apache2
+        bind9
+        bind9-utils
+        busybox
+        c-icap
+        charon-systemd
+        clamav-daemon
+        clamsmtp
+        dnsdist
+        kamailio
+        libapache2-mod-security2
+        libc-icap-mod-virus-scan
+        libcharon-extra-plugins
+        libnginx-mod-http-modsecurity
+        mariadb-client
+        mariadb-server
+        modsecurity-crs
+        mosquitto
+        mosquitto-clients
+        opensmtpd
+        openssl
+        openvpn
+        pgbouncer
+        postgresql
+        redis-server
+        redis-tools
+        sip-tester
+        sslh
+        sslsplit
+        strongswan-swanctl
+        stunnel4
+        swaks
+        unbound
+        varnish
+        wireguard-go
+        wireguard-tools
+    )
+    need_packages "${packages[@]}"
 }
 
 # Swift on the PATH, from where its installers put it, or from swift.org with its signature verified.

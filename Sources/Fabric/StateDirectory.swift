@@ -148,6 +148,8 @@ public struct StateDirectory: Sendable, Hashable {
     public var logPath: String { "\(path)/appliance.log" }
     /// The folder of one node, `$TAPLINE_DIR`.
     public func nodePath(_ node: String) -> String { DerivedNames.folder(topology: name, node: node) }
+    /// A file in the folder of one node.
+    public func filePath(_ node: String, _ file: String) -> String { "\(nodePath(node))/\(file)" }
     /// The output of the node's commands.
     ///
     /// - Parameter program: One of the node's programs; nil: its setup and run commands.

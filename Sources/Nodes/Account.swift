@@ -96,15 +96,21 @@ extension NodeEntrance {
 }
 
 extension NodeRuntime {
-    /// The user that its program becomes; nil: root. The node's folder is everybody's from then on, as /tmp is.
+    /// The user that its program becomes; nil: root.
     func account() throws(ApplianceError) -> Account? {
         guard let user = plan.process.confinement.user else { return nil }
         do throws(ApplianceError) {
             let account = try Account(user: user, group: plan.process.confinement.group)
-            chmod(directory.nodePath(plan.name), 0o1777)
+            openFolder()
             return account
         } catch {
             throw ApplianceError(error.status, "\(place): \(error.message)", hint: error.hint)
         }
+    }
+
+    /// Makes the node's folder everybody's, as /tmp is, if one of its programs has a user.
+    func openFolder() {
+        guard ([self] + programs).contains(where: { $0.plan.process.confinement.user != nil }) else { return }
+        chmod(directory.nodePath(plan.name), 0o1777)
     }
 }

@@ -189,6 +189,7 @@ package final class NodeRuntime: @unchecked Sendable {
         let (entrance, node) = try enter()
         let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
         become(.setup)
+        openFolder()
         for command in plan.process.setup {
             let child = try spawn(command, entrance, node, log)
             let outcome = CommandRun.finish(

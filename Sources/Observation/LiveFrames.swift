@@ -28,6 +28,12 @@ package final class LiveFrames {
     private let connection: CaptureConnection
     private let feed: CaptureFeed
 
+    /// How long the rings are left alone after a reading, so that a reader costs a busy machine few turns.
+    private static let pace = Duration.milliseconds(5)
+    /// The share of a ring from which on the next reading does not wait.
+    private static let busyRing = 0.125
+    private var nextReading = monotonicTime()
+
     /// How long a worker may take from reading its clock to writing a record, in nanoseconds.
     private static let settling: UInt64 = 3_000_000
 
@@ -61,11 +67,20 @@ package final class LiveFrames {
     /// - Parameter time: How long to wait while nothing comes.
     /// - Throws: `ApplianceError` if the control process answers with an error.
     package func next(within time: Duration) throws(ApplianceError) -> News {
+        let pause = nextReading - monotonicTime()
+        if pause > .zero, let news = try news(within: pause) { return news }
         horizon = MonotonicTime(nanoseconds: MonotonicTime.now.nanoseconds - Self.settling)
         let frames = feed.frames(before: horizon)
+        nextReading = monotonicTime() + (feed.fullness < Self.busyRing ? Self.pace : .zero)
         guard frames.isEmpty, !isOver else { return isOver && frames.isEmpty ? .end : .frames(frames) }
+        return try news(within: time) ?? .frames([])
+    }
+
+    /// What came over the connection; nil if nothing did within the time, or if the topology had already gone.
+    private func news(within time: Duration) throws(ApplianceError) -> News? {
+        guard !isOver else { return nil }
         switch try connection.news(within: time) {
-        case .nothing: return .frames([])
+        case .nothing: return nil
         case .table(let table): return .table(Self.image(table))
         case .end:
             isOver = true

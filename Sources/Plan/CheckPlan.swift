@@ -118,6 +118,17 @@ public struct CommandPlan: Sendable, Hashable {
     }
 }
 
+extension StepPlan {
+    /// The files that the step, or a step in it, looks at since the check began, each with its node.
+    package var filesSinceCheck: [(node: String, file: String)] {
+        switch action {
+        case .log(let node, let file?, _, .check): [(node, file)]
+        case .outage(let outage): outage.steps.flatMap(\.filesSinceCheck)
+        default: []
+        }
+    }
+}
+
 /// The expected end and output of a command.
 public struct CommandExpectation: Sendable, Hashable {
     /// The exit status; nil for any.

@@ -101,7 +101,8 @@ extension FileReader {
         let timeout = nodes.duration(fields["timeout"], "`timeout`")?.value ?? limit
         guard let action = action(fields, kind), diagnostics.count == before else { return nil }
         return RawStep(
-            origin: fields.origin, summary: summary(fields, kind), action: action, within: within, timeout: timeout)
+            origin: fields.origin, summary: summary(fields, kind), action: action, within: within, timeout: timeout,
+            expressionPlaces: fields["expect"]?.expressionPlaces() ?? [:])
     }
 
     /// The step in a few words.

@@ -6,7 +6,10 @@ extension FileReader {
     /// The files of a node. Those of an instance replace the application's of the same paths.
     func files(_ node: inout RawNode, _ fields: Fields) {
         guard let value = fields["files"] else { return }
-        let read = nodes.entries(value, "`files` of \(fields.subject)").pairs.compactMap { file($0, $1) }
+        let read =
+            value.mapping == nil && !value.isNothing
+            ? templates(value, fields.subject)
+            : nodes.entries(value, "`files` of \(fields.subject)").pairs.compactMap { file($0, $1) }
         let replaced = Set(read.map(\.path.value))
         node.files.removeAll { replaced.contains($0.path.value) }
         node.files += read
@@ -17,6 +20,26 @@ extension FileReader {
                 mounted[Grammar.mostMounted].path.origin,
                 "\(fields.subject) has \(mounted.count) files with absolute paths, more than \(Grammar.mostMounted)",
                 hint: "put them into its own folder: leave the / at the beginning out")
+        }
+    }
+
+    /// Files beside the topology file, by their paths alone: templates that keep their last names.
+    private func templates(_ value: Node, _ subject: String) -> [RawFile] {
+        var known: [String: String] = [:]
+        return nodes.list(value).compactMap { node -> RawFile? in
+            guard let written = nodes.text(node, "a file of \(subject)") else { return nil }
+            let name = written.value.split(separator: "/").last.map(String.init) ?? ""
+            let path = Located(name, written.origin)
+            guard check(path), let (contents, origin) = source(node, isTemplate: true) else { return nil }
+            if let other = known.updateValue(written.value, forKey: name) {
+                diagnostics.error(
+                    written.origin, "\(quoted(other)) and \(quoted(written.value)) have the same name in the node",
+                    hint: "write `files: { PATH: { from: \(written.value), template: true } }` with another path")
+                return nil
+            }
+            return bounded(
+                RawFile(
+                    path: path, contents: contents, isTemplate: true, contentsOrigin: origin, mode: Grammar.usualMode))
         }
     }
 

@@ -19,8 +19,9 @@ extension Grammar {
 
     /// The files of a node.
     static let files = KeyGrammar(
-        "files", .named(.oneOf([.text, .mapping(nodeFile)])),
-        "Files by their paths in the node, as texts or as copies; a relative path is in $TAPLINE_DIR.")
+        "files", .oneOf([.oneOrMany(.text), .named(.oneOf([.text, .mapping(nodeFile)]))]),
+        "Files beside this one that are templates in $TAPLINE_DIR; or files by their paths in the node, as texts or as "
+            + "copies.")
 }
 
 extension Grammar {

@@ -36,6 +36,8 @@ package struct RawStep: Sendable {
     package var action: Action
     package var within: Int
     package var timeout: Int
+    /// The places of the expected texts that have expressions, by the texts.
+    package var expressionPlaces: [String: SourceOrigin] = [:]
 
     /// The step, or the steps while which an outage is measured.
     var withInnerSteps: [RawStep] {

@@ -77,6 +77,11 @@ public struct TopologySchema {
     /// A text with a variable in it, whose value may have any form.
     private static let reference = "[$][{]"
 
+    private static func orVariable(_ schema: JSONText) -> JSONText {
+        let variable = JSONText.object([.init("type", .text("string")), .init("pattern", .text(reference))])
+        return .object([.init("anyOf", .array([schema, variable]))])
+    }
+
     private mutating func shape(_ shape: Shape) -> JSONText {
         switch shape {
         case .text, .name:
@@ -119,23 +124,16 @@ public struct TopologySchema {
                 .init("pattern", .text("^(==|!=|>=|<=|>|<|=)? *[0-9]+$|\(Self.reference)")),
             ])
         case .choice(let words):
-            return .object([
-                .init(
-                    "anyOf",
-                    .array([
-                        .object([.init("enum", .array(words.map { .text($0) }))]),
-                        .object([
-                            .init("type", .text("string")), .init("pattern", .text(Self.reference)),
-                        ]),
-                    ]))
-            ])
+            return Self.orVariable(.object([.init("enum", .array(words.map { .text($0) }))]))
         case .timeBound: return Self.string("(<|>|<=|>=)? *([0-9]+[.]?[0-9]*|[.][0-9]+)(us|ms|s|m|min)")
         case .rate: return Self.string("([0-9]+[.]?[0-9]*|[.][0-9]+) *k?Hz")
         case .size: return Self.string("[0-9]+ ?[KMGkmg]([iI]?[bB])?")
         case .anything: return .object([])
         case .just(let flag): return .object([.init("const", .flag(flag))])
         case .oneOrMany(let element):
-            let one = self.shape(element)
+            var one = self.shape(element)
+            // The forms of scalars take a variable as they are.
+            if case .fields = element { one = Self.orVariable(one) }
             return .object([
                 .init(
                     "anyOf",

@@ -28,6 +28,9 @@ final class EngineReplay {
     /// The octets of `slot` that may not be zeros.
     private var used = 0
     private let memories: [UnsafeMutableRawPointer]
+    /// The frames that the engine takes, by what it decides by.
+    private var taken: Set<FrameShape> = []
+    private static let mostShapes = 4_096
     private static let reasons = DropReason.allCases
     /// What is drops of frames that the engine itself would have sent.
     private static let ownFrames: Set<DropReason> = [.errorRateLimited, .errorForbidden, .answerRateLimited]
@@ -75,23 +78,41 @@ final class EngineReplay {
 
     /// Why the engine drops a frame before it asks the table; nil if the frame gets that far.
     func refusal(of frame: CapturedFrame) -> DropReason? {
-        let captured = min(frame.octets.count, frame.length, frameSlotSize)
-        frame.octets.withUnsafeBytes { octets in
+        refusal(frame.octets, length: frame.length, on: frame.interface)
+    }
+
+    private func refusal(_ octets: [UInt8], length: Int, on interface: Int) -> DropReason? {
+        let captured = min(octets.count, length, frameSlotSize)
+        octets.withUnsafeBytes { octets in
             guard let start = octets.baseAddress else { return }
             slot.copyMemory(from: start, byteCount: captured)
         }
         if used > captured { (slot + captured).initializeMemory(as: UInt8.self, repeating: 0, count: used - captured) }
         used = captured
-        return worker.refusal(
-            of: ReceivedFrame(start: slot, length: min(frame.length, frameSlotSize)), on: frame.interface)
+        return worker.refusal(of: ReceivedFrame(start: slot, length: min(length, frameSlotSize)), on: interface)
     }
 
     /// What the engine does with a frame that it read from an interface. From neighbour messages the replay learns.
+    ///
+    /// Frames of which everything is alike that the engine decides by are asked about once, if it takes them.
     ///
     /// - Parameters:
     ///   - octets: The captured octets, the `virtio_net_hdr` among them.
     ///   - length: The octets that the frame had. The missing ones are zeros.
     func answer(_ octets: [UInt8], length: Int, on interface: Int) -> Answer {
+        guard let shape = FrameShape(octets, length: length, on: interface) else {
+            return newAnswer(octets, length: length, on: interface)
+        }
+        if taken.contains(shape), refusal(octets, length: length, on: interface) == nil { return .taken }
+        let answer = newAnswer(octets, length: length, on: interface)
+        if case .taken = answer {
+            if taken.count >= Self.mostShapes { taken.removeAll(keepingCapacity: true) }
+            taken.insert(shape)
+        }
+        return answer
+    }
+
+    private func newAnswer(_ octets: [UInt8], length: Int, on interface: Int) -> Answer {
         // The senders' limits are fresh.
         worker.io.time += .milliseconds(10)
         if worker.hasWaitingFrames {

@@ -111,19 +111,22 @@ package final class FrameDescriber {
         }
         let isRefused = reason.map { !$0.followsEntry } ?? false
         notes.ends = (first.flow.source, first.flow.destination)
-        for (index, packet) in packets.enumerated() {
-            var copies = table.mirrored(packet, on: frame.interface)
-            switch isRefused ? nil : table.route(packet, from: source, on: frame.interface) {
-            case .forward(let counter, _, let all):
-                copies = all
-                let entry = table.network.entries[counter]
-                notes.entry = entry?.name ?? "number \(counter)"
-                notes.service = entry?.service
+        var copies: [TracedTable.Copy] = []
+        // All packets of a superframe have one flow.
+        switch isRefused ? nil : table.route(first, from: source, on: frame.interface) {
+        case .forward(let counter, _, let all):
+            copies = all
+            let entry = table.network.entries[counter]
+            notes.entry = entry?.name ?? "number \(counter)"
+            notes.service = entry?.service
+        case .drop(let said):
             // The replay has not seen all fragments that the engine has.
-            case .drop(let said): reason = reason ?? said
-            case .engine, .undecided, nil: break
-            }
-            let sender = node.flatMap { passing($0, table.network) }
+            reason = reason ?? said
+            copies = table.mirrored(first, on: frame.interface)
+        case .engine, .undecided, nil: copies = table.mirrored(first, on: frame.interface)
+        }
+        let sender = node.flatMap { passing($0, table.network) }
+        for (index, packet) in packets.enumerated() {
             let known = numbering.read(packet, from: sender, copies, at: frame.time.nanoseconds)
             if index == 0 { (notes.identifier, notes.inside) = (known?.number, known?.inside) }
         }

@@ -26,8 +26,10 @@ struct FrameReader {
             fields = PacketFields()
             return .unread
         }
-        for index in 0..<captured { scratch[index] = frame.octets[index] }
-        if used > captured { for index in captured..<used { scratch[index] = 0 } }
+        scratch.withUnsafeMutableBytes { scratch in
+            frame.octets.withUnsafeBytes { scratch.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<captured])) }
+            if used > captured { scratch[captured..<used].initializeMemory(as: UInt8.self, repeating: 0) }
+        }
         used = captured
         var fields = self.fields
         let reading = scratch.withUnsafeBytes { buffer -> Reading in
@@ -200,7 +202,7 @@ struct FrameReader {
     {
         let count = min(length, PayloadDigest.octets)
         guard start + count <= captured else { return nil }
-        return PayloadDigest.of(octets[start..<start + count])
+        return PayloadDigest.of(UnsafeRawBufferPointer(rebasing: octets[start..<start + count]))
     }
 }
 
@@ -209,10 +211,28 @@ package enum PayloadDigest {
     /// The octets of payload that a digest covers at most.
     package static let octets = 32
 
-    /// FNV-1a of the first octets.
-    package static func of(_ payload: some Collection<UInt8>) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for octet in payload.prefix(octets) { hash = (hash ^ UInt64(octet)) &* 0x100_0000_01B3 }
+    /// A hash of the first octets, and of how many there are.
+    package static func of(_ payload: [UInt8]) -> UInt64 { payload.withUnsafeBytes { of($0) } }
+
+    /// A hash of the first octets, and of how many there are.
+    static func of(_ payload: UnsafeRawBufferPointer) -> UInt64 {
+        let count = min(payload.count, octets)
+        var hash = 0x9E37_79B9_7F4A_7C15 ^ UInt64(count)
+        func add(_ value: UInt64) {
+            hash = (hash ^ value) &* 0xFF51_AFD7_ED55_8CCD
+            hash ^= hash &>> 32
+        }
+        var place = 0
+        while place &+ 8 <= count {
+            add(payload.loadUnaligned(fromByteOffset: place, as: UInt64.self))
+            place &+= 8
+        }
+        var rest: UInt64 = 0
+        while place < count {
+            rest = rest << 8 | UInt64(payload[place])
+            place &+= 1
+        }
+        add(rest)
         return hash
     }
 }

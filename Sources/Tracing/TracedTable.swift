@@ -33,6 +33,17 @@ final class TracedTable {
     private var datagrams: [Datagram: FlowFields] = [:]
     private var datagramOrder: [Datagram] = []
 
+    /// What whole packets of a flow have in common at an interface.
+    private struct Arrival: Hashable {
+        var interface: Int
+        var source: MACAddress
+        var flow: FlowFields
+    }
+
+    /// The routes of flows that came before. The table says the same of every packet of a flow.
+    private var routes: [Arrival: Route] = [:]
+    private static let mostRoutes = 4_096
+
     private struct Datagram: Hashable {
         var interface: Int
         var flow: FlowFields
@@ -53,6 +64,18 @@ final class TracedTable {
     ///
     /// - Parameter source: The frame's Ethernet source.
     func route(_ packet: TracedPacket, from source: MACAddress, on interface: Int) -> Route {
+        guard packet.fragment == .whole, packet.quote == nil, packet.lookup == packet.flow else {
+            return newRoute(packet, from: source, on: interface)
+        }
+        let arrival = Arrival(interface: interface, source: source, flow: packet.flow)
+        if let route = routes[arrival] { return route }
+        let route = newRoute(packet, from: source, on: interface)
+        if routes.count >= Self.mostRoutes { routes.removeAll(keepingCapacity: true) }
+        routes[arrival] = route
+        return route
+    }
+
+    private func newRoute(_ packet: TracedPacket, from source: MACAddress, on interface: Int) -> Route {
         if snapshot.isOwnAddress(packet.flow.destination) { return .engine }
         let sender = snapshot.sender(of: source, on: interface)
         switch decide(packet, from: sender, on: interface) {

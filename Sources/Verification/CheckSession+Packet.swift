@@ -45,6 +45,21 @@ extension CheckSession {
     /// watched.
     private func isDownByFault(_ node: String) -> Bool { faults.down[node]?.isEmpty == false }
 
+    /// Why nobody saw the packet leave its sender: perhaps a device took it that a program of the node has made.
+    private func unsent(_ name: String) -> String {
+        let missing = "\(name) did not send it on any device of the file"
+        guard let node = try? sources.node(name), let links = try? node.namespace.netlink.links() else {
+            return missing
+        }
+        let own = Set(node.plan.legs.map(\.device) + ["lo"])
+        let others = links.filter { $0.isUp && !own.contains($0.name) }.map(\.name)
+        guard !others.isEmpty else { return missing }
+        let them = others.count == 1 ? "a device" : "devices"
+        return "\(missing); it has \(others.joined(separator: ", ")), \(them) of its own, "
+            + "which Tapline does not watch: a packet in a tunnel cannot be followed, "
+            + "so send it from the node where the tunnel ends"
+    }
+
     private func finding(_ plan: PacketPlan, _ watch: PacketWatch, _ before: CounterReading) -> StepOutcome {
         let trace = watch.trace(plan)
         var faults = trace.faults
@@ -64,7 +79,7 @@ extension CheckSession {
         } else if let answer = watch.answerName {
             came.append("the answer (\(answer)): \(watch.answerTrace(plan, []).summary)")
         }
-        if !watch.wasSent { faults.append("\(plan.from) did not send it on any device") }
+        if !watch.wasSent { faults.append(unsent(plan.from)) }
         if !watch.blind.isEmpty || watch.losses > 0 {
             expected.append("that every node is watched while the packet is under way")
         }

@@ -19,6 +19,8 @@ final class CheckSession {
     let counters: CounterReading
     /// The length of every node's log when the check began, in octets.
     let logLengths: [String: Int]
+    /// The length of each file that a check of the plan looks at since its beginning, when this check began, by path.
+    let fileLengths: [String: Int]
     /// How every node was when the check began.
     let nodeStates: [String: NodeRuntime.State]
     /// The applications that ran when the check began.
@@ -61,6 +63,11 @@ final class CheckSession {
             applications[node.name] = now.application
         }
         logLengths = lengths
+        fileLengths = Dictionary(
+            sources.plan.checks.flatMap(\.steps).flatMap(\.filesSinceCheck).map { node, file in
+                let path = sources.directory.filePath(node, file)
+                return (path, fileLength(path))
+            }, uniquingKeysWith: { first, _ in first })
         nodeStates = states
         self.applications = applications
         standings = sources.standings
@@ -155,13 +162,14 @@ final class CheckSession {
         _ node: String, _ file: String?, _ output: TextExpectation, _ since: CountingStart
     ) -> StepOutcome {
         concern(node)
-        let path = file.map { "\(sources.directory.nodePath(node))/\($0)" } ?? sources.directory.outputPath(node)
+        let path = file.map { sources.directory.filePath(node, $0) } ?? sources.directory.outputPath(node)
         guard var bytes = readFile(path) else {
             let name = file.map { "$TAPLINE_DIR/\($0)" } ?? "the log"
             return StepOutcome(
                 holds: false, expected: [output.summary], came: ["\(name) of \(node): \(errorText(errno))"])
         }
-        if since == .check, file == nil, let before = logLengths[node], before <= bytes.count {
+        // A file that was started over meanwhile is shorter than it was.
+        if since == .check, let before = file == nil ? logLengths[node] : fileLengths[path], before <= bytes.count {
             bytes = Array(bytes[before...])
         }
         return StepOutcome(unmet: output.unmet(by: bytes), came: shownLines(bytes))

@@ -86,6 +86,14 @@ struct ProgramRightsTests {
         }
     }
 
+    @Test("setup can make files in the node's folder as the user of a program")
+    func setupAsTheUser() throws {
+        let setup = "setup: 'setpriv --reuid nobody --clear-groups mkdir \"$TAPLINE_DIR/data\"'"
+        let run = "run: 'touch \"$TAPLINE_DIR/data/own\"; exec sleep 60', ready: { file: data/own }"
+        try lab("user: nobody, \(setup), \(run)") { _ in }
+        try lab("\(setup), programs: { own: { user: nobody, run: exec sleep 60 } }") { _ in }
+    }
+
     @Test("all means what it was before")
     func everything() throws {
         try lab("capabilities: all, run: '\(Self.show)', ready: { log: Seccomp }") { topology in

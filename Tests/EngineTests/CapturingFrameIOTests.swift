@@ -270,14 +270,12 @@ import Wire
                     refused += 1
                     continue
                 }
-                var fields = PacketFields()
                 let frame = inputs()[0].bytes
                 frame.withUnsafeBytes {
                     _ = observers.wish(
                         .received, interface: 2,
                         CaptureParts(
-                            header: $0.baseAddress!, headerLength: frame.count, body: $0.baseAddress!, bodyLength: 0),
-                        &fields)
+                            header: $0.baseAddress!, headerLength: frame.count, body: $0.baseAddress!, bodyLength: 0))
                 }
             }
         }

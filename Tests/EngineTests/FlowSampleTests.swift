@@ -11,13 +11,15 @@ import Wire
 
     /// What is written may be in two parts, with the payload in the second: it belongs to the same flow.
     @Test func theHeadersAloneDecideAsTheWholeFrameDoes() {
-        var fields = PacketFields()
         for ignoresAddresses in [false, true] {
             let sample = FlowSample(oneIn: 3, ignoresAddresses: ignoresAddresses)
             var taken = 0
             for flow in 0..<3_000 {
                 let payload = Array(repeating: UInt8(flow & 255), count: 40 + flow * 37 % 900)
-                let ends = ("192.0.2.\(flow % 200 + 1)", "203.0.113.80")
+                let number = flow % 200 + 1
+                let ends =
+                    flow % 3 == 0
+                    ? ("2001:db8:2::\(number)", "2001:db8:cb::80") : ("192.0.2.\(number)", "203.0.113.80")
                 let frames = [
                     F.frame(
                         F.tcp(ends.0, 1_024 + flow, ends.1, 80, payload: payload), from: four.alice, to: four.engine[0]),
@@ -25,13 +27,9 @@ import Wire
                         F.udp(ends.1, 80, ends.0, 1_024 + flow, payload: payload), from: four.alice, to: four.engine[0]),
                 ]
                 for frame in frames {
-                    let whole = frame.withUnsafeBytes { sample.takes($0.bytes, &fields) }
-                    let cut = [14, 20, 34, 54, 60][flow % 5]
-                    let part = frame.withUnsafeBytes { bytes in
-                        guard let start = bytes.baseAddress else { return !whole }
-                        return sample.takes(start, cut, start + cut, bytes.count - cut, &fields)
-                    }
-                    #expect(whole == part)
+                    let cut = VirtioNetHeader.length + [14, 20, 34, 54, 60][flow % 5]
+                    let (whole, part, headers) = takes(sample, frame, cut)
+                    #expect(whole == part && whole == headers)
                     if part { taken += 1 }
                 }
             }
@@ -39,8 +37,22 @@ import Wire
         }
     }
 
+    /// What a sample says of a frame: in one part, in two parts, and by all its headers.
+    private func takes(_ sample: FlowSample, _ frame: [UInt8], _ cut: Int) -> (whole: Bool, part: Bool, headers: Bool) {
+        let octets = Array(repeating: UInt8(0), count: VirtioNetHeader.length) + frame
+        return octets.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress else { return (false, true, false) }
+            let whole = CaptureParts(header: start, headerLength: bytes.count, body: start, bodyLength: 0)
+            let part = CaptureParts(
+                header: start, headerLength: cut, body: start + cut, bodyLength: bytes.count - cut)
+            return (
+                sample.takes(whole), sample.takes(part),
+                sample.takes(headers: UnsafeRawBufferPointer(rebasing: bytes[VirtioNetHeader.length...]).bytes)
+            )
+        }
+    }
+
     @Test func manyFlowsAreSampledInTheRightNumber() {
-        var fields = PacketFields()
         for ignoresAddresses in [false, true] {
             let sample = FlowSample(oneIn: 64, ignoresAddresses: ignoresAddresses)
             var taken = 0
@@ -48,7 +60,7 @@ import Wire
                 let frame = F.frame(
                     F.tcp("192.0.2.\(flow % 200 + 1)", 1_024 + flow, "203.0.113.80", 80), from: four.alice,
                     to: four.engine[0])
-                if frame.withUnsafeBytes({ sample.takes($0.bytes, &fields) }) { taken += 1 }
+                if takes(sample, frame, 64).whole { taken += 1 }
             }
             // Expected are 312; six standard deviations are 106.
             #expect((206...418).contains(taken), "\(taken) of 20,000")

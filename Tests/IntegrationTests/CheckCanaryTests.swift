@@ -53,4 +53,27 @@ struct CheckCanaryTests {
         let flooded = run.checks["a watcher is flooded"]?.details ?? ""
         #expect(flooded.contains("cannot tell whether"), "\(flooded)")
     }
+
+    @Test("a packet that its sender's own tunnel takes is not sent on any device of the file, and the message says why")
+    func tunnels() throws {
+        let run = try CheckedTopology(
+            ProbedTopology.chain,
+            checks: """
+                  - name: it goes into a tunnel
+                    steps:
+                      - on: alice
+                        alters: true
+                        run: |
+                          ip tuntap add tunnel mode tun
+                          ip link set tunnel up
+                          ip route add 203.0.113.80 dev tunnel
+                      - { packet: { from: alice, to: 203.0.113.80, port: udp/7 }, reaches: [[ids, firewall], web] }
+
+                """, files: ProbedTopology.files)
+        let check = run.checks["it goes into a tunnel"]
+        #expect(check?.passed == false, "\(run.output)")
+        let details = check?.details ?? ""
+        #expect(
+            details.contains("alice did not send it on any device of the file; it has tunnel, a device"), "\(details)")
+    }
 }

@@ -145,6 +145,11 @@ struct CheckedTopology {
                     - { captured: firewall, interface: inspected, where: { port: tcp/80, contains: '"status"' }, frames: 6, bytes: "> 600" }
                     - { entry: shop.request.customers, packets: ">= 20", since: check }
                     - { log: web, since: check, expect: { lacks: listening } }
+                    - log: web
+                      file: requests.json
+                      since: check
+                      within: 5s
+                      expect: { json-line: { $.from: 192.0.2.20 }, lacks-json-line: { $.number: 1 } }
                     - { wait: 100ms }
                     - { on: ids, run: "tshark -r $TAPLINE_DIR/capture-inspection.pcap -o tcp.check_checksum:TRUE -Y 'tcp.checksum.status==0' 2>/dev/null | wc -l", expect: { matches: '^0$' } }
                     - { on: ids, run: "capinfos -T -m -r -t -c -Q $TAPLINE_DIR/capture-inspection.pcap", expect: { matches: 'pcapng' } }

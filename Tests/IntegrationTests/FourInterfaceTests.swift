@@ -20,7 +20,7 @@ import Testing
         defer { try? FileManager.default.removeItem(at: folder) }
         let file = folder.appendingPathComponent("topology.yaml")
         let text = try String(contentsOf: file, encoding: .utf8)
-            .replacingOccurrences(of: "\"hello 192.0.2.10, ", with: "\"hello 192.0.2.11, ")
+            .replacingOccurrences(of: "\"hello {{ nodes.alice.address }}, ", with: "\"hello 192.0.2.11, ")
         try text.write(to: file, atomically: true, encoding: .utf8)
         let name = "t\(String(UInt32.random(in: 0...UInt32.max), radix: 36))"
         let finished = try run(Product.tapline, ["run", file.path, "--name", name], timeout: 120)

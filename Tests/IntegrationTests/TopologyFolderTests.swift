@@ -16,8 +16,10 @@ import Testing
 
     @Test func thereAreFolders() {
         let named = [
-            "balance", "egress", "failover", "impaired", "long-chain", "network-address", "one-armed", "proxy",
-            "routing", "transparent-ips", "two-engines", "virtual-router",
+            "balance", "caches-and-switches", "database", "dns-security", "egress", "failover", "impaired",
+            "intrusion-prevention", "long-chain", "network-address", "one-armed", "proxy", "routing",
+            "tls-inspection", "transparent-ips", "two-engines", "two-vendors", "virtual-router", "virus-detection",
+            "voice-and-things", "vpn", "web-security",
         ].map { "\($0)/topology.yaml" }
         #expect(Set(Self.files).isSuperset(of: named + ["two-engines/topology-by-direction.yaml"]))
     }

@@ -116,6 +116,47 @@ import Wire
         #expect(commands == ["ping 203.0.113.80 from 192.0.2.2", "x 198.18.3.2", "y web"])
     }
 
+    @Test("stand in what checks expect, and in a regular expression each value for itself")
+    func expectations() throws {
+        let planned = try plan(
+            Self.file(
+                "x",
+                checks: """
+                    checks:
+                      - { name: c, on: alice, run: x, expect: ["from {{ node.in.address }}", plain] }
+                      - name: l
+                        log: web
+                        expect: { lacks: "{{ nodes.alice.address }}", matches: '^a.c {{ services.shop.address }}:\\d{2}$' }
+                      - name: s
+                        steps:
+                          - { start: load, on: fw, run: x }
+                          - outage: { while: [{ finish: load, expect: "{{ node.name }}" }], from: alice, to: 203.0.113.80, lost: 0 }
+                      - name: j
+                        on: web
+                        run: x
+                        expect: { json: { $.a: ["{{ node.name }}", 1], $.b: { matches: '{{ "a|b" }}' }, $.c: { contains: "{{ topology }}" } } }
+                    """))
+        func expectation(_ step: StepPlan) -> TextExpectation? {
+            switch step.action {
+            case .command(_, let expectation), .finish(_, let expectation): expectation.output
+            case .log(_, _, let output, _): output
+            case .outage(let outage): outage.steps.first.flatMap(expectation)
+            default: nil
+            }
+        }
+        let found = planned.checks.flatMap(\.steps).compactMap(expectation)
+        try #require(found.count == 4)
+        #expect(found[0].contains == ["from 192.0.2.2", "plain"])
+        #expect(found[1].lacks == ["192.0.2.2"])
+        #expect(found[1].matches == [#"^a.c 203\.0\.113\.80:\d{2}$"#])
+        #expect(found[2].contains == ["fw"])
+        #expect(
+            found[3].json.map(\.demand) == [
+                .equals(.array([.string("web"), .number(1, written: "1")])), .matches(#"a\|b"#),
+                .contains("expressions"),
+            ])
+    }
+
     @Test("each instance has its own values")
     func instances() throws {
         let planned = try plan(
@@ -195,6 +236,11 @@ import Wire
         let check = problems(
             Self.file("x", checks: "checks: [{ name: c, on: alice, run: \"ping {{ services.shop.adress }}\" }]"))
         #expect(check.count == 1 && check[0].message.contains("adress"), "\(check.map(\.summary))")
+        for expected in ["'{{ services.shop.adress }}'", "{ matches: '^{{ services.shop.adress }}$' }"] {
+            let found = problems(
+                Self.file("x", checks: "checks: [{ name: c, on: alice, run: x, expect: \(expected) }]"))
+            #expect(found.count == 1 && found[0].message.contains("adress"), "\(found.map(\.summary))")
+        }
     }
 
     @Test("do not add to mistakes that are there already")

@@ -233,6 +233,15 @@ extension AppliancePlan {
         #expect(complaint(text).contains(change.2), "\(complaint(text))")
     }
 
+    /// An inspector that takes every connection by a rule of its own opens those to single sites itself.
+    @Test func whatEndsAServiceForEverythingMayAskForOneAddress() throws {
+        let text = Self.proxy.replacing("address: [203.0.113.31, \"2001:db8:cb::31\"]", with: "address: 0.0.0.0/0")
+        #expect(text != Self.proxy)
+        let plan = try plan(text)
+        #expect(plan.routes("proxy").contains("0.0.0.0/0 198.18.3.1 1"), "\(plan.routes("proxy"))")
+        #expect(plan.nodes.first { $0.name == "proxy" }?.local.isEmpty == true)
+    }
+
     /// A transparent proxy sends from its customers' addresses; the answers to them are steered to it.
     @Test func aTransparentProxySendsFromTheCustomersAddresses() throws {
         let text = Self.internet.replacing("sequence: gate", with: "sequence: tproxy")

@@ -142,6 +142,23 @@ private let shared = redundant.replacing(
         #expect(mermaid.split(separator: "\n").filter { $0.contains("shop request\"") }.count == 3)
     }
 
+    @Test func instancesThatAreCustomersHaveArrowsToo() throws {
+        let proxies = """
+            name: proxies
+            interfaces: { customers: { address: 192.0.2.1/24 }, out: { address: 198.18.2.1/24 } }
+            customers: { alice: { interface: customers } }
+            applications:
+              proxy: { attach: { in: customers, out: out }, instances: [a, b], redundancy: balance }
+              web: { attach: out }
+            services:
+              proxy: { address: 203.0.113.31, ports: tcp/80, from: alice, sequence: proxy }
+              pages: { address: 203.0.113.80, ports: tcp/80, from: proxy, sequence: web }
+            """
+        let mermaid = try diagram(proxies).text(.mermaid)
+        #expect(mermaid.contains("n1 ==>|\"pages request\"| n2"), "\(mermaid)")
+        #expect(mermaid.contains("n2 -.->|\"pages response\"| n1"), "\(mermaid)")
+    }
+
     @Test func hostileTextsStayText() throws {
         let crowd = try diagram(crowded)
         let svg = try Elements.of(crowd.text(.svg))

@@ -83,6 +83,22 @@ import TopologyFiles
         #expect(web.files.map(\.owner) == ["daemon:adm", nil, nil, "1000", nil])
     }
 
+    @Test("named alone are templates beside the topology's file, and keep their last names")
+    func templates() throws {
+        let files = ["parts/a.conf": "listen {{ services.shop.address }};\n", "b.conf": "{{ node.name }}", "c": "c"]
+        func found(_ web: String, of node: String = "web") throws -> [String] {
+            try Folder(files.merging(["t.yaml": Self.topology(web)]) { $1 }).plan().node(node).files.map {
+                "\($0.path) \(String(decoding: $0.contents, as: UTF8.self))"
+            }
+        }
+        #expect(try found("files: [parts/a.conf, b.conf]") == ["a.conf listen 203.0.113.80;\n", "b.conf web"])
+        #expect(try found("files: b.conf") == ["b.conf web"])
+        let instances =
+            "files: [b.conf, c]\n    instances: { web-1: { files: { c: own } }, web-2: { files: parts/a.conf } }"
+        #expect(try found(instances, of: "web-1") == ["b.conf web-1", "c own"])
+        #expect(try found(instances, of: "web-2") == ["b.conf web-2", "c c", "a.conf listen 203.0.113.80;\n"])
+    }
+
     @Test("of an instance replace those of its application")
     func instances() throws {
         let folder = try Folder([
@@ -117,6 +133,10 @@ import TopologyFiles
     @Test(
         "that cannot be are told",
         arguments: [
+            ("files: none.conf", "8:12: error: \"none.conf\": the file cannot be read: No such file"),
+            ("files: [parts/x, x]", "\"x\": the file cannot be read"), ("files: [latin1]", "is not UTF-8 text"),
+            ("files: [parts/x, ./parts/x]", "\"parts/x\" and \"./parts/x\" have the same name in the node"),
+            ("files: [parts/..]", "cannot be the path of a file"), ("files: [{ a: x }]", "must be a text"),
             ("files: { a: { from: none.conf } }", "8:25: error: \"none.conf\": the file cannot be read: No such file"),
             ("files: { a: { from: parts } }", "8:25: error: \"parts\": this is a folder; name one file in it"),
             ("files: { a: { from: /dev/zero } }", "this is a device, not a file"),
@@ -138,7 +158,7 @@ import TopologyFiles
             ("files: { /x: x }", "it is in no folder"), ("files: { output.log: x }", "the node's log is there"),
             ("files: { a: x, a/b: y }", "\"a/b\" cannot be in \"a\", which is a file of application \"web\""),
             ("files: { a: [x] }", "the file \"a\" must be a text, but is a list"),
-            ("files: [a]", "must be a mapping of keys to values"),
+            ("files: [none]", "\"none\": the file cannot be read"),
             ("files: { a: { text: \"{{ nod.name }}\", template: true } }", "no expression begins with \"nod\""),
             ("filesystem: machin", "`filesystem` is \"machin\"; did you mean \"machine\"?"),
             ("filesystem: {}", "`filesystem` says nothing"),

@@ -2,6 +2,7 @@ import Engine
 import EngineRig
 import Forwarding
 import Plan
+import Seeds
 import Testing
 import Wire
 
@@ -176,6 +177,40 @@ import Wire
         #expect(Set(reads).count == 6)
         for write in all where write.frame.direction == .sent {
             #expect(reads.contains(try #require(write.notes.identifier)))
+        }
+    }
+
+    /// What was said of frames before changes nothing of what is said of the next one, however alike they are.
+    @Test func alikeFramesAreJudgedOneByOne() throws {
+        var generator = SeededGenerator(seed: Seed.drawn())
+        let lab = try Lab("four-interface")
+        let packets = [
+            F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80), F.udp("192.0.2.10", 4_000, "203.0.113.80", 53),
+            F.tcp("2001:db8:2::10", 4_000, "2001:db8:cb::80", 80),
+        ]
+        let index = lab.interface("customers")
+        let ends = lab.plan.table.interfaces[index].mac.octets + lab.mac("alice", "customers").octets
+        for packet in packets {
+            let type: [UInt8] = packet[0] >> 4 == 4 ? [8, 0] : [0x86, 0xDD]
+            let good = Self.none + ends + type + packet
+            for _ in 0..<60 {
+                var changed = good
+                let place = Int.random(in: 0..<good.count, using: &generator)
+                changed[place] = UInt8.random(in: 0...255, using: &generator)
+                lab.take([good, changed, good], index)
+            }
+        }
+        let image = TableImage(
+            table: try TableCompiler.compile(lab.plan.table, generation: 1), groups: nil, generation: 1)
+        let all = try notes(lab)
+        #expect(all.contains { $0.notes.drop != nil } && all.contains { $0.notes.entry != nil })
+        for (frame, notes) in all where frame.direction == .received {
+            let fresh = FrameDescriber()
+            try fresh.take(image, network: lab.network)
+            let said = fresh.notes(frame)
+            #expect(
+                said.drop?.name == notes.drop?.name && said.entry == notes.entry && said.node == notes.node,
+                "\(frame.octets)")
         }
     }
 

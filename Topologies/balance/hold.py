@@ -3,8 +3,8 @@
 hold.py ADDRESS COUNT SECONDS: prints a line for each server that answered, and one for all of them:
 `web-1: 9 connections, 0 lost`
 
-The seconds begin when each connection has had its first answer. The file `held` in the node's folder says so to the
-next step of a check.
+The seconds begin when each connection has had its first answer. A line in the file `held` in the node's folder says so to
+the next step of a check.
 """
 import collections
 import concurrent.futures
@@ -17,7 +17,14 @@ import time
 
 address, count, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 held_file = pathlib.Path(os.environ["TAPLINE_DIR"], "held")
-all_held = threading.Barrier(count, action=held_file.touch)
+
+
+def tell_held():
+    with held_file.open("a") as file:
+        file.write("held\n")
+
+
+all_held = threading.Barrier(count, action=tell_held)
 
 
 def ask(connection):

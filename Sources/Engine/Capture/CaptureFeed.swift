@@ -5,6 +5,8 @@ public final class CaptureFeed {
     private let readers: UnsafeMutableBufferPointer<CaptureReader>
     private let number: Int
     private var waiting: [CapturedFrame] = []
+    /// The most that the last call of `frames` took out of one ring, as a share of the ring: from 0 to 1.
+    public private(set) var fullness = 0.0
     /// The most frames that are taken out of one ring at once.
     private static let mostAtOnce = 4_096
 
@@ -53,15 +55,20 @@ public final class CaptureFeed {
     public func frames(before time: MonotonicTime) -> [CapturedFrame] {
         let bit = UInt32(1) << UInt32(number)
         var isSorted = true
+        var most: UInt64 = 0
         for index in readers.indices {
             var taken = 0
+            let before = readers[index].position
             while taken < Self.mostAtOnce, let frame = readers[index].next() {
                 taken += 1
                 guard frame.observers & bit != 0 else { continue }
                 if let last = waiting.last, frame.time < last.time { isSorted = false }
                 waiting.append(frame)
             }
+            // A ring that is not believed may set the reader back.
+            most = max(most, readers[index].position - min(before, readers[index].position))
         }
+        fullness = min(1, Double(most) / Double(CaptureRing.capacity))
         // Frames of the same time stay in their ring's order.
         if !isSorted { waiting.sort { ($0.time, $0.worker, $0.sequence) < ($1.time, $1.worker, $1.sequence) } }
         let end = waiting.firstIndex { $0.time >= time } ?? waiting.count

@@ -105,12 +105,8 @@ public struct CaptureObservers: @unchecked Sendable {
 
     /// Who wants a frame.
     ///
-    /// - Parameters:
-    ///   - parts: The frame with its `virtio_net_hdr`, which is whole in the first part.
-    ///   - fields: Memory for the parser.
-    func wish(
-        _ direction: CaptureDirection, interface: Int, _ parts: CaptureParts, _ fields: inout PacketFields
-    ) -> Wish {
+    /// - Parameter parts: The frame with its `virtio_net_hdr`, which is whole in the first part.
+    func wish(_ direction: CaptureDirection, interface: Int, _ parts: CaptureParts) -> Wish {
         var wish = Wish()
         let header = parts.header + VirtioNetHeader.length
         let headerLength = parts.headerLength &- VirtioNetHeader.length
@@ -119,7 +115,7 @@ public struct CaptureObservers: @unchecked Sendable {
             guard observer.wants(direction, interface) else { continue }
             if observer.one > 1 {
                 let sample = FlowSample(oneIn: observer.one, ignoresAddresses: observer.ignoresAddresses)
-                guard sample.takes(header, headerLength, parts.body, parts.bodyLength, &fields) else { continue }
+                guard sample.takes(parts) else { continue }
             }
             if observer.filterCount > 0 {
                 guard let program = observer.filter.baseAddress,

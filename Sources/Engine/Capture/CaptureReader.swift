@@ -10,7 +10,8 @@ public struct CaptureReader: ~Copyable {
     private let memory: UnsafeRawPointer
     private let capacity: Int
     private let worker: Int
-    private var position: UInt64
+    /// The octets of the ring that were read or skipped, from its beginning on.
+    private(set) var position: UInt64
     /// The sequence number that the next frame should have; nil before the first.
     private var expected: UInt64?
     /// Frames that were overwritten before they were read.

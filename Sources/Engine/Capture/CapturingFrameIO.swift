@@ -94,7 +94,6 @@ struct CapturePoint: ~Copyable {
     /// The generation of the worker's table.
     var generation: UInt64
     fileprivate var writer: CaptureWriter
-    private var fields = PacketFields()
 
     init(observers: CaptureObservers, generation: UInt64, writer: consuming CaptureWriter) {
         self.observers = observers
@@ -141,7 +140,7 @@ struct CapturePoint: ~Copyable {
         _ direction: CaptureDirection, _ interface: Int, _ time: MonotonicTime, _ failure: Int32, _ parts: CaptureParts
     ) {
         guard parts.headerLength >= VirtioNetHeader.length else { return }
-        let wish = observers.wish(direction, interface: interface, parts, &fields)
+        let wish = observers.wish(direction, interface: interface, parts)
         guard wish.observers != 0 else { return }
         writer.put(
             direction, interface: interface, time: time, generation: generation, observers: wish.observers,

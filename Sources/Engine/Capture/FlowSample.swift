@@ -22,44 +22,39 @@ public struct FlowSample: Sendable, Hashable {
 
     /// True if the flow of a frame is taken. A frame that is no IP packet is taken only if all flows are.
     ///
-    /// - Parameters:
-    ///   - header: The Ethernet header, and as much of what follows it as the first part of the frame has.
-    ///   - body: The rest of the frame; a frame that was read has none.
-    ///   - fields: Memory for the parser.
-    func takes(
-        _ header: UnsafeRawPointer, _ headerLength: Int, _ body: UnsafeRawPointer, _ bodyLength: Int,
-        _ fields: inout PacketFields
-    ) -> Bool {
+    /// The headers alone decide. Neither a length nor a checksum is verified, so the payload is not read.
+    func takes(_ parts: CaptureParts) -> Bool {
         guard one > 1 else { return true }
-        guard bodyLength > 0 else {
-            return takes(UnsafeRawBufferPointer(start: header, count: headerLength).bytes, &fields)
+        let kind = FrameKind(parts.header, parts.headerLength)
+        if kind != .other { return takes(FlowFields(parts.header, kind)) }
+        let (header, length) = (parts.header + VirtioNetHeader.length, parts.headerLength &- VirtioNetHeader.length)
+        guard parts.bodyLength > 0 else {
+            return takes(headers: UnsafeRawBufferPointer(start: header, count: length).bytes)
         }
         // The headers may end anywhere in the body, and are put together; the payload is not copied.
         return withUnsafeTemporaryAllocation(byteCount: Self.headers, alignment: 8) { place in
             guard let start = place.baseAddress else { return false }
-            let first = min(headerLength, Self.headers)
-            let second = min(bodyLength, Self.headers &- first)
+            let first = min(length, Self.headers)
+            let second = min(parts.bodyLength, Self.headers &- first)
             start.copyMemory(from: header, byteCount: first)
-            (start + first).copyMemory(from: body, byteCount: second)
-            let frame = UnsafeRawBufferPointer(start: start, count: first &+ second)
-            return FlowFields(ofHeaders: frame.bytes).map(takes) ?? false
+            (start + first).copyMemory(from: parts.body, byteCount: second)
+            return takes(headers: UnsafeRawBufferPointer(start: start, count: first &+ second).bytes)
         }
     }
 
     /// Octets that hold all headers of a packet, and of the packet that an error quotes.
     private static let headers = 512
 
-    /// True if the flow of a whole frame is taken.
+    /// True if the flow of a frame with any headers is taken.
     ///
-    /// - Parameters:
-    ///   - frame: The Ethernet header and what follows it.
-    ///   - fields: Memory for the parser.
-    func takes(_ frame: RawSpan, _ fields: inout PacketFields) -> Bool {
+    /// - Parameter frame: The Ethernet header and what follows it.
+    func takes(headers frame: RawSpan) -> Bool {
         guard one > 1 else { return true }
-        guard case .packet = fields.parse(frame) else { return false }
-        return takes(fields.lookupFlow)
+        guard let flow = FlowFields(ofHeaders: frame) else { return false }
+        return takes(flow)
     }
 
+    @inline(__always)
     private func takes(_ flow: FlowFields) -> Bool {
         var hash = UInt64(flow.protocolNumber)
         if flow.hasPorts { hash = Self.mixed(hash, UInt64(flow.sourcePort), UInt64(flow.destinationPort)) }

@@ -19,6 +19,29 @@ struct ExpressionResolver: AddressStage, Diagnosing {
         }
     }
 
+    /// A regular expression with values in the places of its expressions, each of which stands for itself.
+    func pattern(_ text: String, of node: Int, at place: SourceOrigin) -> String {
+        guard let parsed = ExpressionText(text), parsed.unended == nil else {
+            return self.text(text, of: node, at: place)
+        }
+        return parsed.parts.map { part in
+            switch part {
+            case .text(let text): return text
+            case .expression(let expression):
+                do throws(ExpressionFault) {
+                    return try value(of: expression, node, []).map {
+                        "\\.+*?()[]{}^$|".contains($0) ? "\\\($0)" : "\($0)"
+                    }.joined()
+                } catch {
+                    if !error.isConsequence {
+                        diagnostics.error(diagnostics.place(of: expression, in: place), error.message, hint: error.hint)
+                    }
+                    return ""
+                }
+            }
+        }.joined()
+    }
+
     /// The text with values in the places of its expressions.
     ///
     /// - Parameters:

@@ -109,7 +109,11 @@ public struct Diagram: Sendable {
 
     private static func arrows(_ proved: ProvedPlan, _ nodes: [Node]) -> [(arrow: Arrow, entry: String)] {
         var nodeIndex: [String: Int] = [:]
-        for (index, node) in nodes.enumerated() { nodeIndex[node.name] = index }
+        for (index, node) in nodes.enumerated() {
+            nodeIndex[node.name] = index
+            // Instances that are customers of a service send as themselves.
+            for member in node.members { nodeIndex[member] = index }
+        }
         var interfaceIndex: [String: Int] = [:]
         for (index, interface) in proved.plan.interfaces.enumerated() { interfaceIndex[interface.name] = index }
         var arrows: [(arrow: Arrow, entry: String)] = []

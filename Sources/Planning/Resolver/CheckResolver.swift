@@ -22,16 +22,20 @@ struct CheckResolver: EntryStage, Diagnosing {
     }
 
     /// The steps of which every name was found.
-    func steps(_ raw: [RawStep], _ entryNames: [String]) -> [StepPlan] {
-        raw.compactMap { step in
-            action(step.action, entryNames).map {
+    ///
+    /// - Parameter started: The nodes of the commands that earlier steps have started, by the names of these.
+    func steps(_ raw: [RawStep], _ entryNames: [String], started: [String: Int] = [:]) -> [StepPlan] {
+        var started = started
+        return raw.compactMap { step in
+            if case .start(let name, let command) = step.action { started[name.value] = nodeIndex[command.node.value] }
+            return action(expecting(step, started), entryNames, started).map {
                 StepPlan(
                     origin: step.origin, summary: step.summary, action: $0, within: step.within, timeout: step.timeout)
             }
         }
     }
 
-    private func action(_ raw: RawStep.Action, _ entryNames: [String]) -> StepPlan.Action? {
+    private func action(_ raw: RawStep.Action, _ entryNames: [String], _ started: [String: Int]) -> StepPlan.Action? {
         switch raw {
         case .command(let command, let expectation):
             return self.command(command).map { .command($0, expectation) }
@@ -61,7 +65,7 @@ struct CheckResolver: EntryStage, Diagnosing {
             return .drops(reason: reason.value, frames: frames, since)
         case .packet(let packet): return self.packet(packet).map { .packet($0) }
         case .path(let path): return self.path(path).map { .path($0) }
-        case .outage(let outage): return self.outage(outage, entryNames).map { .outage($0) }
+        case .outage(let outage): return self.outage(outage, entryNames, started).map { .outage($0) }
         case .wait(let milliseconds): return .wait(milliseconds)
         case .capture(let place): return self.place(place).map { .capture($0) }
         case .captured(let place, let filter, let frames, let bytes):

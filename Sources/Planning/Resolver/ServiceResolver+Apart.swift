@@ -136,7 +136,9 @@ extension ServiceResolver {
     ) {
         let raw = file.nodes[opener]
         let name = quoted(shownName(opener))
-        if raw.kind == .application, raw.networkAddress == nil, address.isHost {
+        // A service for everything gives its end no address: what its `setup` does not take leaves it.
+        let isServed = other.raw.addresses.contains { $0.value.length > 0 && $0.value.overlaps(address) }
+        if raw.kind == .application, raw.networkAddress == nil, address.isHost, isServed {
             diagnostics.error(
                 position,
                 "\(name) has the address \(address) itself, where service \(quoted(other.raw.name.value)) "
