@@ -49,7 +49,6 @@ public enum RecordsServer {
             control.tell(.failed(error))
             throw error
         }
-        try begin(store, services, control)
         let service = try TenantService(store: store, control: control)
         do {
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -59,8 +58,11 @@ public enum RecordsServer {
             let desk = try loop.submit { NIOLoopBound(Desk(service, helpers), eventLoop: loop) }.wait()
             let server = try bootstrap(group, desk).withBoundSocket(listener).wait()
             try RecordsConfinement.restrict()
+            // From here on the control process may say that the topology is up, and bytes of others are read.
+            try begin(store, services, control)
             try service.start()
             try watch(for: channel)
+            try server.setOption(.autoRead, value: true).wait()
             try server.closeFuture.wait()
         } catch let error as ApplianceError {
             throw error
@@ -102,6 +104,7 @@ public enum RecordsServer {
         ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 64)
             .serverChannelOption(.maxMessagesPerRead, value: 4)
+            .serverChannelOption(.autoRead, value: false)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let size = RequestSize()
