@@ -60,7 +60,8 @@ package enum OpenAPIDocument {
             .init("operationId", .string(route.name.rawValue)), .init("summary", .string(route.summary)),
         ]
         if route.right == .anyone { members.append(.init("security", .array([]))) }
-        let parameters = route.pathParameters.map(pathParameter) + route.query.map(queryParameter) + headers(route)
+        let parameters =
+            route.pathParameters.map(pathParameter) + route.query.map { queryParameter($0, of: route) } + headers(route)
         if !parameters.isEmpty { members.append(.init("parameters", .array(parameters))) }
         if let body = route.body {
             members.append(
@@ -103,7 +104,7 @@ package enum OpenAPIDocument {
             ("schema", reference("Name")))
     }
 
-    private static func queryParameter(_ parameter: Route.Parameter) -> JSONValue {
+    private static func queryParameter(_ parameter: Route.Parameter, of route: Route) -> JSONValue {
         let (schema, text): (JSONValue, String) =
             switch parameter {
             case .tenant: (reference("Name"), "The tenant that is meant: for the operator, who has none of their own.")
@@ -112,7 +113,11 @@ package enum OpenAPIDocument {
                     object(("type", .string("integer")), ("minimum", number(1)), ("maximum", number(Paging.most))),
                     "How many at most; \(Paging.usual) by default."
                 )
-            case .after: (object(("type", .string("string")), ("maxLength", number(128))), "`next` of the page before.")
+            case .after:
+                (
+                    object(("type", .string("string")), ("pattern", .string(route.afterForm))),
+                    "`next` of the page before."
+                )
             case .dryRun: (object(("type", .string("boolean"))), "true: say what would happen, and do nothing.")
             }
         return object(
@@ -128,8 +133,8 @@ package enum OpenAPIDocument {
         }
         var headers: [JSONValue] = []
         if route.isConditional {
-            headers.append(header("If-Match", "The ETag that the service must still have, or *.", "^([*]|\"[0-9]+\")$"))
-            headers.append(header("If-None-Match", "*: the service must not exist.", "^([*]|\"[0-9]+\")$"))
+            headers.append(header("If-Match", "The ETag that the service must still have, or *.", EntityTags.form))
+            headers.append(header("If-None-Match", "*: the service must not exist.", EntityTags.form))
         }
         if route.isRepeatable {
             headers.append(

@@ -77,6 +77,11 @@ package struct Route: Sendable {
         case dryRun = "dry-run"
     }
 
+    /// The form of `after` as a regular expression: the name of a service, or the number of a line of the audit.
+    package var afterForm: String {
+        name == .listAudit ? "^[0-9]{1,18}$" : "^[A-Za-z0-9._-]{1,63}/[A-Za-z0-9._-]{1,63}$"
+    }
+
     /// The parts of the path.
     package var steps: [Substring] { path.split(separator: "/") }
     /// The names in the path.

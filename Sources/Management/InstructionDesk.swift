@@ -142,11 +142,12 @@ final class InstructionDesk: Sendable {
         switch work.route.name {
         case .putService:
             let name = work.values["service"] ?? ""
-            try check(work, name, needsIt: false)
             var reader = BodyReader()
             let service = reader.service(try TenantService.json(work.request), tenant: work.tenant, name: name)
             try reader.check()
             guard let service else { throw Problem(.invalid, "the body is no service") }
+            // What could not be done anyway needs no condition (RFC 9110, section 13.2.1).
+            try check(work, name, needsIt: false)
             return Wish(put: [service], places: [service.id: ""])
         case .deleteService:
             let name = work.values["service"] ?? ""
@@ -194,19 +195,20 @@ final class InstructionDesk: Sendable {
         let kept = try kept(name, work.tenant)
         if needsIt, kept == nil { throw TenantService.noService(name) }
         let tag = kept.map { "\"\($0.version)\"" }
-        func matches(_ field: String) -> Bool {
-            guard let tag else { return false }
-            return field.split(separator: ",").contains { part in
-                let text = part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()
-                return String(text) == "*" || String(text) == tag
+        func matches(_ name: String) throws(Problem) -> Bool? {
+            guard let field = try work.request.field(name) else { return nil }
+            guard let tags = EntityTags(field) else {
+                throw Problem(
+                    .notAsExpected, "\(name) is * or an ETag in quotes", hint: "read the service: it has an ETag")
             }
+            return tags.match(tag)
         }
-        if let field = try work.request.field("if-match"), !matches(field) {
+        if try matches("if-match") == false {
             throw Problem(
                 .changed, tag.map { "the service has the ETag \($0) now" } ?? "the service does not exist",
                 hint: "read it again")
         }
-        if let field = try work.request.field("if-none-match"), matches(field) {
+        if try matches("if-none-match") == true {
             throw Problem(
                 .changed, "the service exists already, with the ETag \(tag ?? "")", hint: "choose another name")
         }

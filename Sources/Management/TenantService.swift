@@ -208,9 +208,28 @@ final class TenantService: Sendable {
         return limit
     }
 
+    private static func isPlace(_ text: String) -> Bool {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.count == 2
+            && parts.allSatisfy { part in
+                (1...63).contains(part.utf8.count)
+                    && part.utf8.allSatisfy { octet in
+                        switch octet {
+                        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                            UInt8(ascii: "-"):
+                            true
+                        default: false
+                        }
+                    }
+            }
+    }
+
     private func listServices(_ target: RequestTarget, _ caller: Caller) throws(Problem) -> APIAnswer {
         let limit = try Self.limit(target)
         let after = target.query[Route.Parameter.after.rawValue]
+        // No page has an end that is no service's name.
+        if let after, !Self.isPlace(after) { throw Problem(.notAsExpected, "after is `next` of the page before") }
         let kept = try Self.store { () throws(ApplianceError) in
             try store.services(of: caller.tenant, after: after, limit: limit + 1)
         }
@@ -224,7 +243,7 @@ final class TenantService: Sendable {
         let limit = try Self.limit(target)
         var before: Int?
         if let text = target.query[Route.Parameter.after.rawValue] {
-            guard let number = Int(text), number >= 0 else {
+            guard text.utf8.count <= 18, text.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(text) else {
                 throw Problem(.notAsExpected, "after is `next` of the page before")
             }
             before = number
