@@ -1,5 +1,6 @@
 import ControlAPI
 import Plan
+import Reporting
 
 /// A request's body, read strictly: every key known, every mistake with its place.
 package struct BodyReader {
@@ -101,6 +102,11 @@ package struct BodyReader {
         guard let fields = object(value, keys, at: pointer) else { return nil }
         var name = name
         if let own = fields["name"] { name = text(own, at: "\(pointer)/name") }
+        if let name, let wrong = RecordName.fault(of: name) {
+            fault(
+                "\(pointer)/name", "\(quoted(name, seen: true)) cannot be the name of a service: \(wrong)",
+                RecordName.hint)
+        }
         for key in ["name", "addresses", "sequence"] where fields[key] == nil && keys.contains(key) {
             fault(pointer, "\(key) is missing")
         }

@@ -28,6 +28,13 @@ import Testing
         #expect(throws: Problem.self) { try Self.mistakes(String(repeating: "[", count: 100_000)) }
     }
 
+    @Test func aNameIsPartOfAPath() throws {
+        var reader = BodyReader()
+        _ = reader.service(
+            try BodyReader.json(Array(#"{"addresses": ["x"], "sequence": ["y"]}"#.utf8)), tenant: "alice", name: "a/b")
+        #expect(reader.mistakes.map(\.pointer) == ["/name"])
+    }
+
     @Test func aBatchNamesEachServiceOnce() throws {
         func batch(_ text: String) throws -> [String] {
             var reader = BodyReader()
