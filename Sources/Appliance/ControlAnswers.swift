@@ -75,11 +75,17 @@ extension ControlProcess {
         case .drawing(let command): drawings.answer(command, lines.reply(to: command))
         case .log(let command):
             let reply = lines.reply(to: command)
-            guard nodes.contains(where: { $0.plan.name == command.node }) else {
+            guard let plan = nodes.first(where: { $0.plan.name == command.node })?.plan else {
                 return reply.fail(
                     ApplianceError(.name, "there is no node '\(ControlText.shown(command.node, most: 64))'"))
             }
-            reply(NodeLog(lines: lastLines(directory.outputPath(command.node), NodeLog.mostLines)))
+            let programs = plan.process.programs.map(\.name)
+            let share = NodeLog.mostLines / (programs.count + 1)
+            let lines = programs.flatMap { program in
+                lastLines(directory.outputPath(command.node, program: program), share).map { "\(program) | \($0)" }
+            }
+            reply(
+                NodeLog(lines: lines + lastLines(directory.outputPath(command.node), NodeLog.mostLines - lines.count)))
         case .send(let command):
             inBackground(lines.reply(to: command)) { [self] _ throws(ApplianceError) in
                 let sent = try ProbeSender.send(

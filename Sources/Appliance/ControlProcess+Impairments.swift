@@ -5,6 +5,7 @@ import EventLoop
 import Forwarding
 import Plan
 import Reporting
+import TopologyFiles
 
 /// The impaired links of the running topology.
 extension ControlProcess {
@@ -106,7 +107,11 @@ extension ControlProcess {
         var impairment = Impairment()
         for key in settings.keys.sorted() {
             do throws(ImpairmentText.Fault) {
-                try ImpairmentText.set(key, settings[key] ?? "", in: &impairment)
+                if key == "trace" {
+                    impairment.trace = try DelayFile.delays(at: settings[key] ?? "", mayBePipe: false)
+                } else {
+                    try ImpairmentText.set(key, settings[key] ?? "", in: &impairment)
+                }
             } catch {
                 throw ApplianceError(
                     .usage, "'\(ControlText.shown(key, most: 32))' \(ControlText.shown(error.what, most: 200))",

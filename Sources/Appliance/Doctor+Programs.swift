@@ -50,13 +50,13 @@ extension Doctor {
 
     func programs(_ plan: AppliancePlan?) -> [Finding] {
         var findings: [Finding] = []
-        if find("sh", nil) == nil {
+        if !isInstalled("sh") {
             findings.append(
                 Finding("sh", .fail, "there is no sh, but commands of a file need it", hint: "install dash or bash")
             )
         }
         guard let plan else {
-            let optional = ["ip", "nft"].filter { find($0, nil) == nil }
+            let optional = ["ip", "nft"].filter { !isInstalled($0) }
             findings.append(
                 optional.isEmpty
                     ? Finding(
@@ -67,58 +67,11 @@ extension Doctor {
                             + optional.joined(separator: ", "), hint: "install iproute2 and nftables"))
             return findings
         }
-        var sought: [String: String] = [:]
-        for (place, command) in commands(of: plan) {
-            for program in ShellPrograms.named(in: command) where sought[program] == nil { sought[program] = place }
-        }
-        let missing = sought.filter { find($0.key, plan.directory) == nil }.sorted { $0.key < $1.key }
-        findings += missing.map { program, place in
-            Finding(
-                Self.programsSubject, .fail, "\(place) runs '\(program)', which is not installed",
-                hint: "install \(program)")
-        }
-        if missing.isEmpty {
-            let names = sought.keys.sorted().joined(separator: ", ")
-            findings.append(
-                Finding(Self.programsSubject, .ok, names.isEmpty ? "the file names none" : "all are there: \(names)"))
-        }
-        return findings
+        return findings + CommandPrograms(plan).findings
     }
 
-    /// The shell commands of a file, each with its place.
-    private func commands(of plan: AppliancePlan) -> [(place: String, command: String)] {
-        var commands: [(String, String)] = []
-        for node in plan.nodes {
-            let place = node.place
-            commands += node.process.setup.map { (place, $0) }
-            if let run = node.process.run { commands.append((place, run)) }
-            if case .command(let command) = node.process.ready { commands.append((place, command)) }
-            for program in node.process.programs {
-                commands.append((place, program.run))
-                if case .command(let command) = program.ready { commands.append((place, command)) }
-            }
-            commands += node.process.after.map { (place, $0) }
-        }
-        for check in plan.checks {
-            for step in check.steps.flatMap(\.withInnerSteps) {
-                switch step.action {
-                case .command(let command, _), .start(_, let command):
-                    commands.append(("the check '\(check.name)' (\(step.origin))", command.command))
-                case .finish, .log, .entry, .interface, .drops, .packet, .path, .outage, .wait, .capture, .captured,
-                    .instance, .event, .fault, .impair:
-                    break
-                }
-            }
-        }
-        return commands
-    }
-
-    /// The path of a program, as a node's shell finds it; nil if it is not installed.
-    private func find(_ program: String, _ directory: String?) -> String? {
-        if program.contains("/") {
-            let path = program.hasPrefix("/") ? program : "\(directory ?? ".")/\(program)"
-            return access(path, X_OK) == 0 ? path : nil
-        }
-        return ProcessPlan.path.split(separator: ":").map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
+    /// True if a program is installed on the machine.
+    private func isInstalled(_ program: String) -> Bool {
+        ProcessPlan.path.split(separator: ":").contains { access("\($0)/\(program)", X_OK) == 0 }
     }
 }

@@ -5,6 +5,14 @@ import Reporting
 import Wire
 
 extension ApplianceClient {
+    /// Why the topology is still there without its control process; nil if it has one, or is gone.
+    package var leftBehind: ApplianceError? {
+        guard directory.exists, !TopologyLock.isHeld(directory) else { return nil }
+        return ApplianceError(
+            .failed, "the control process of '\(directory.name)' ended, and left the topology behind: it was killed",
+            hint: "'tapline down \(directory.name)' takes away what is left")
+    }
+
     /// What happened to a topology whose control process has closed a connection.
     ///
     /// - Parameter hint: What to do if it was taken away.
@@ -19,12 +27,7 @@ extension ApplianceClient {
         guard directory.exists else {
             return ApplianceError(.name, "the topology '\(directory.name)' was taken away", hint: hint)
         }
-        guard TopologyLock.isHeld(directory) else {
-            return ApplianceError(
-                .failed,
-                "the control process of '\(directory.name)' ended, and left the topology behind: it was killed",
-                hint: "'tapline down \(directory.name)' takes away what is left")
-        }
+        if let leftBehind { return leftBehind }
         guard directory.readState()?.phase == .up else {
             return ApplianceError(.name, "the topology '\(directory.name)' was taken away", hint: hint)
         }

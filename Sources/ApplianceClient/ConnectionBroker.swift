@@ -90,7 +90,11 @@ package final class ConnectionBroker {
         // Anything that is too long is still no more than a question.
         guard received > 0 || received == -Int(EMSGSIZE) || received == -Int(EINTR) else { return false }
         do throws(ApplianceError) {
-            guard let connection = try client.control.onlyReading() else { return send([Answer.nobody.rawValue]) }
+            guard let connection = try client.control.onlyReading() else {
+                // The other end sees no files, so it cannot find out itself.
+                if let killed = client.leftBehind { throw killed }
+                return send([Answer.nobody.rawValue])
+            }
             defer { close(connection) }
             return send([Answer.connection.rawValue], [connection])
         } catch {

@@ -149,10 +149,36 @@ static int covers_layers(const char *folder) {
     return 0;
 }
 
+/// What is opened of a mount before layers cover it.
+struct opened_mount {
+    int folder, copy;
+};
+
+static void open_inner_mounts(const struct clinux_node_init *node, struct opened_mount *opened) {
+    for (size_t i = 0; i < node->inner_mount_count; i++) {
+        // One that is gone, or lies below another mount, is not seen by the machine either.
+        opened[i].folder = node->inner_mounts[i].is_layered ? open(node->inner_mounts[i].path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+        opened[i].copy = clinux_copy_of_tree(node->inner_mounts[i].path);
+    }
+}
+
+/// Shows mounts again that layers have covered: each with a layer of its own, or else as it is, which is read-only.
+static void show_inner_mounts(const struct clinux_node_init *node, struct clinux_view *view, const struct opened_mount *opened) {
+    for (size_t i = 0; i < node->inner_mount_count; i++) {
+        const char *path = node->inner_mounts[i].path;
+        int is_layered = opened[i].folder >= 0 && clinux_layer_opened(view, opened[i].folder, path) == 0;
+        if (!is_layered && opened[i].copy >= 0) clinux_attach_copy(opened[i].copy, path);
+        if (opened[i].folder >= 0) close(opened[i].folder);
+        if (opened[i].copy >= 0) close(opened[i].copy);
+    }
+}
+
 /// Puts read-only what is the machine's, and private layers over the folders that programs write into. Returns a bit for each
 /// layer that the kernel refused: its folder stays read-only.
 static unsigned int cover_machine(const struct clinux_node_init *node, struct clinux_view *view, int pipe) {
     unsigned int refused = 0;
+    struct opened_mount inner[CLINUX_MOST_INNER_MOUNTS];
+    open_inner_mounts(node, inner);
     for (size_t i = 0; i < sizeof layered / sizeof *layered; i++) {
         if (clinux_layer(view, layered[i]) < 0) refused |= 1U << i;
     }
@@ -163,6 +189,7 @@ static unsigned int cover_machine(const struct clinux_node_init *node, struct cl
     for (size_t i = 0; i < node->private_count; i++) {
         if (clinux_layer(view, node->privates[i]) < 0) fail(pipe, CLINUX_STAGE_LAYER);
     }
+    show_inner_mounts(node, view, inner);
     return refused;
 }
 
@@ -268,7 +295,8 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
 
 pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage, unsigned int *refused) {
     *stage = CLINUX_STAGE_CLONE;
-    if (node->bind_count > CLINUX_MOST_BINDS || node->writable_count > CLINUX_MOST_BINDS) return -E2BIG;
+    if (node->bind_count > CLINUX_MOST_BINDS || node->writable_count > CLINUX_MOST_BINDS || node->inner_mount_count > CLINUX_MOST_INNER_MOUNTS)
+        return -E2BIG;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
     sigset_t all, before;

@@ -144,6 +144,12 @@ static int mount_layer(struct clinux_view *view, const char *lower, const char *
 
 int clinux_layer(struct clinux_view *view, const char *path) { return mount_layer(view, path, path); }
 
+int clinux_layer_opened(struct clinux_view *view, int opened, const char *path) {
+    char lower[64];
+    *digits(stpcpy(lower, "/proc/self/fd/"), opened) = 0;
+    return mount_layer(view, lower, path);
+}
+
 int clinux_empty(struct clinux_view *view, const char *path, mode_t mode) {
     char own[64];
     view->layers++;

@@ -28,6 +28,8 @@ int clinux_open_store(struct clinux_view *view);
 void clinux_note_private(struct clinux_view *view, const char *path);
 /// Puts a private layer over a folder: what is there is seen, what is written goes to the store.
 int clinux_layer(struct clinux_view *view, const char *path);
+/// The same for a mount that has been covered: `opened` is a descriptor of it.
+int clinux_layer_opened(struct clinux_view *view, int opened, const char *path);
 /// Puts an empty folder of the store over a folder.
 int clinux_empty(struct clinux_view *view, const char *path, mode_t mode);
 /// Makes a file to mount on where there is none, without touching the machine's files.

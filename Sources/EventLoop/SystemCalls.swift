@@ -54,6 +54,11 @@ package func readFile(_ path: String, limit: Int = 16 << 20) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
+    return readAll(descriptor, limit: limit)
+}
+
+/// What is left to read of an open file, up to `limit` octets; nil where reading fails.
+package func readAll(_ descriptor: Int32, limit: Int = 16 << 20) -> [UInt8]? {
     var bytes: [UInt8] = []
     while bytes.count < limit {
         guard let more = readOnce(descriptor, limit: min(65536, limit - bytes.count)) else { return nil }

@@ -137,7 +137,7 @@ extension HealthMonitor {
         case .neighbour(let leg, let address):
             askNeighbour(check, leg, address ?? check.instance.legs[leg].probed, number)
         case .tcp, .http: connect(check, number)
-        case .command(let command): run(check.plan.ownCommands[check.instance.node.name] ?? command, check, number)
+        case .command(let command): run(command, check, number)
         case .question(let question): ask(question, check, number)
         }
     }
@@ -218,7 +218,8 @@ extension HealthMonitor {
         let instance = WatchedInstance(
             application, node: node, slot: freeSlot(), legs: legs, condition: condition)
         slots[instance.slot] = .instance(instance)
-        for (index, plan) in application.health.enumerated() {
+        for (index, shared) in application.health.enumerated() {
+            let plan = shared.of(instance: node.name)
             let check = WatchedCheck(
                 plan, index: index, instance: instance, slot: freeSlot(), identity: UInt64.random(in: .min ... .max),
                 shape: shape(of: plan, instance))

@@ -139,19 +139,31 @@ public enum ProcessLauncher {
             pointer(view.directory), pointer(view.topologyDirectory), pointer(view.shareDirectory)
         )
         let root = pointer(view.root)
+        // A layer shows one file system; those that are mounted below it have to be shown by themselves.
+        let covers = !view.keepsMachine && view.root == nil
+        let inner =
+            covers
+            ? InnerMounts.below(NodeView.layered + view.privates, in: (try? File.read("/proc/self/mountinfo")) ?? "")
+            : []
+        let innerMounts = inner.map {
+            clinux_inner_mount(path: strings.pointer($0.path), is_layered: $0.isLayered ? 1 : 0)
+        }
         let (process, refusals) = try PermanentThread.shared.run { () throws(SystemError) in
             var stage = CLINUX_STAGE_NONE
             var refusals: UInt32 = 0
             let pid = bound.withUnsafeBufferPointer { bound in
                 privates.withUnsafeBufferPointer { privates in
                     writables.withUnsafeBufferPointer { writables in
-                        var node = clinux_node_init(
-                            network_namespace: namespace.descriptor, hostname: hostname, directory: directory,
-                            topology_directory: topology, share_directory: share, binds: bound.baseAddress,
-                            bind_count: bound.count, keeps_machine: view.keepsMachine ? 1 : 0, root: root,
-                            privates: privates.baseAddress, private_count: privates.count,
-                            writables: writables.baseAddress, writable_count: writables.count)
-                        return clinux_node_init(&node, &stage, &refusals)
+                        innerMounts.withUnsafeBufferPointer { inner in
+                            var node = clinux_node_init(
+                                network_namespace: namespace.descriptor, hostname: hostname, directory: directory,
+                                topology_directory: topology, share_directory: share, binds: bound.baseAddress,
+                                bind_count: bound.count, keeps_machine: view.keepsMachine ? 1 : 0, root: root,
+                                privates: privates.baseAddress, private_count: privates.count,
+                                writables: writables.baseAddress, writable_count: writables.count,
+                                inner_mounts: inner.baseAddress, inner_mount_count: inner.count)
+                            return clinux_node_init(&node, &stage, &refusals)
+                        }
                     }
                 }
             }

@@ -88,11 +88,26 @@ extension NodeRuntime {
         try bringBack(anew: true, cancellation)
     }
 
-    /// Becomes another plan of the same node, which has other files, and runs its `reload` command.
+    /// Becomes another plan of the same node, which has other files or another `after`. Runs its `reload` command for the
+    /// files, and then `after` if it is another one, or had failed.
     ///
-    /// - Throws: `ApplianceError` if the command fails, or if `cancellation` is raised.
+    /// - Throws: `ApplianceError` if a command fails, or if `cancellation` is raised.
     package func reload(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
+        let (old, hadFailed) = loop.sync { (self.plan, self.following.failure != nil) }
         try take(plan, folder: folder)
+        if !plan.differentFiles(from: old).isEmpty { try runReload(plan, cancellation) }
+        let isOther = plan.process.after != old.process.after
+        guard hadFailed || isOther else { return }
+        loop.sync {
+            // Nothing ran in it until now, so it has waited for nothing.
+            if old.process.isNothing, !plan.process.isNothing { self.own = .ready }
+            self.following.wanted += 1
+            self.settle()
+        }
+        try follow(cancellation)
+    }
+
+    private func runReload(_ plan: NodePlan, _ cancellation: Cancellation) throws(ApplianceError) {
         guard let command = plan.process.reload else { return }
         let (entrance, node) = try enter()
         let outcome = try CommandRun.captured(

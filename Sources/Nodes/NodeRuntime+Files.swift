@@ -35,8 +35,7 @@ extension NodeRuntime {
     /// - Parameter paths: The paths of the files that are written; nil: all of them.
     /// - Throws: `ApplianceError` if one cannot be written, or if its owner does not exist.
     func putFiles(only paths: Set<String>? = nil) throws(ApplianceError) {
-        let users =
-            if case .root(let path) = plan.filesystem.base { UserList(root: path) } else { UserList(root: nil) }
+        let users = users(of: currentInit.flatMap { $0.hasEnded ? nil : "/proc/\($0.pid)/root" })
         for file in plan.files where paths?.contains(file.path) ?? true {
             do throws(ApplianceError) {
                 try put(file, users)
@@ -93,10 +92,10 @@ extension NodeRuntime {
     }
 
     private func fill(
-        _ descriptor: Int32, _ file: FilePlan, _ owner: (user: uid_t, group: gid_t)?
+        _ descriptor: Int32, _ file: FilePlan, _ owner: Account?
     ) throws(ApplianceError) {
         guard writeAll(descriptor, file.contents) else { throw .storage("cannot write it", errno: errno) }
-        guard fchown(descriptor, owner?.user ?? 0, owner?.group ?? 0) == 0 else {
+        guard fchown(descriptor, owner?.number ?? 0, owner?.group ?? 0) == 0 else {
             let code = errno
             throw ApplianceError(
                 .failed, "cannot give it to '\(file.owner ?? "root")': \(String(cString: strerror(code)))",

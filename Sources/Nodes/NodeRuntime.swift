@@ -235,7 +235,7 @@ package final class NodeRuntime: @unchecked Sendable {
     func spawn(
         _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
     ) throws(ApplianceError) -> Pidfd {
-        let account = mark == nil ? nil : try self.account()
+        let account = mark == nil ? nil : try self.account(node)
         let bounds = mark == nil ? nil : try self.bounds(log)
         do throws(SystemError) {
             var started = (account.map { entrance.becoming($0, plan) } ?? entrance).command(

@@ -120,8 +120,16 @@ public struct HealthCheckPlan: Sendable, Hashable {
     public var rise: Int
     /// Failures in a row that make it down.
     public var fall: Int
-    /// Of a command that differs from instance to instance: the command of each, by its node. Empty: all have the same one.
-    public var ownCommands: [String: String] = [:]
+    /// Of a probe that differs from instance to instance: the probe of each, by its node. Empty: all have the same one.
+    public var ownProbes: [String: Probe] = [:]
+
+    /// The same with the probe of one instance.
+    public func of(instance node: String) -> HealthCheckPlan {
+        var plan = self
+        plan.probe = ownProbes[node] ?? probe
+        plan.ownProbes = [:]
+        return plan
+    }
 
     /// Memberwise.
     public init(

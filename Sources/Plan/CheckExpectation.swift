@@ -97,38 +97,6 @@ public struct TextExpectation: Sendable, Hashable {
     }
 }
 
-extension JSONValue {
-    /// The value with other texts in the places of its own.
-    fileprivate func mapping(_ texts: (String) -> String) -> JSONValue {
-        switch self {
-        case .null, .bool, .number: self
-        case .string(let text): .string(texts(text))
-        case .array(let values): .array(values.map { $0.mapping(texts) })
-        case .object(let members): .object(members.map { Member($0.name, $0.value.mapping(texts)) })
-        }
-    }
-}
-
-extension TextExpectation {
-    /// The expectation with other texts in the places of its own.
-    ///
-    /// - Parameter patterns: What becomes of regular expressions.
-    package func mapping(texts: (String) -> String, patterns: (String) -> String) -> TextExpectation {
-        func mapped(_ json: JSONExpectation) -> JSONExpectation {
-            switch json.demand {
-            case .equals(let value): JSONExpectation(path: json.path, demand: .equals(value.mapping(texts)))
-            case .contains(let text): JSONExpectation(path: json.path, demand: .contains(texts(text)))
-            case .matches(let pattern): JSONExpectation(path: json.path, demand: .matches(patterns(pattern)))
-            case .compares, .exists, .count: json
-            }
-        }
-        return TextExpectation(
-            contains: contains.map(texts), lacks: lacks.map(texts), matches: matches.map(patterns),
-            json: json.map(mapped), jsonLines: jsonLines.map { $0.map(mapped) },
-            lacksJSONLines: lacksJSONLines.map { $0.map(mapped) })
-    }
-}
-
 /// The expectation of the values at one path of a JSON document.
 public struct JSONExpectation: Sendable, Hashable {
     /// A demand on the values.

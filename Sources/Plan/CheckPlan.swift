@@ -34,8 +34,8 @@ public struct StepPlan: Sendable, Hashable {
         case start(name: String, CommandPlan)
         /// The end of a command that was started, and its output.
         case finish(name: String, CommandExpectation)
-        /// A node's log: its own, or a file in its folder (`$TAPLINE_DIR`).
-        case log(node: String, file: String?, output: TextExpectation, CountingStart)
+        /// A log of a node, or a file in its folder.
+        case log(LogSource, TextExpectation, CountingStart)
         /// The packets or bytes of all entries with this name.
         case entry(name: String, packets: NumberExpectation?, bytes: NumberExpectation?, CountingStart)
         /// The frames that the engine carried and dropped on an interface.
@@ -92,6 +92,23 @@ public struct StepPlan: Sendable, Hashable {
     }
 }
 
+/// What has been written in a node.
+public struct LogSource: Sendable, Hashable {
+    /// The node's name.
+    public var node: String
+    /// One of its programs; nil: its own commands.
+    public var program: String?
+    /// A file in its folder (`$TAPLINE_DIR`) in place of a log.
+    public var file: String?
+
+    /// Memberwise.
+    public init(node: String, program: String? = nil, file: String? = nil) {
+        self.node = node
+        self.program = program
+        self.file = file
+    }
+}
+
 /// From when on something is counted.
 public enum CountingStart: String, Sendable, Hashable, CaseIterable {
     /// Since the topology came up.
@@ -122,7 +139,7 @@ extension StepPlan {
     /// The files that the step, or a step in it, looks at since the check began, each with its node.
     package var filesSinceCheck: [(node: String, file: String)] {
         switch action {
-        case .log(let node, let file?, _, .check): [(node, file)]
+        case .log(let log, _, .check): log.file.map { [(log.node, $0)] } ?? []
         case .outage(let outage): outage.steps.flatMap(\.filesSinceCheck)
         default: []
         }

@@ -23,7 +23,6 @@ extension ReadinessPlan {
     fileprivate func mappingTexts(_ body: (String) -> String) -> ReadinessPlan {
         switch self {
         case .command(let command): .command(body(command))
-        case .question(.file(let path)): .question(.file(body(path)))
         case .started, .tcp, .http, .question: self
         }
     }

@@ -15,10 +15,16 @@ public enum Spelling {
 
     /// The hint for a name that does not exist: the nearest name, else all names.
     package static func hint(for word: String, among candidates: [String], kind: String) -> String {
+        if let hint = hint(forExpression: word) { return hint }
         if let nearest = nearest(to: word, among: candidates) { return "did you mean \(quoted(nearest))?" }
         guard !candidates.isEmpty else { return "the file has no \(kind)" }
         let shown = candidates.prefix(12).map { quoted($0) }.joined(separator: ", ")
         return "there \(candidates.count == 1 ? "is" : "are") \(shown)" + (candidates.count > 12 ? " and others" : "")
+    }
+
+    /// The hint for a text with `{{` where expressions have no value yet; nil for any other text.
+    package static func hint(forExpression word: String) -> String? {
+        word.contains("{{") ? "{{ … }} has no value here: write what it stands for, or a variable, ${NAME}" : nil
     }
 
     /// Edits (insertion, deletion, replacement, swap of neighbours) that turn one into the other.

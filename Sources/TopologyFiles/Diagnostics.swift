@@ -62,6 +62,19 @@ package final class Diagnostics {
         remarks += other.remarks.map(here)
     }
 
+    /// Diagnostics of the same files, with nothing in them.
+    func blank() -> Diagnostics { Diagnostics(path: path, lines, included) }
+
+    private init(path: String, _ lines: [Substring], _ included: [String: [Substring]]) {
+        (self.path, self.lines, self.included) = (path, lines, included)
+    }
+
+    /// Takes over what was reported about the same files.
+    func take(_ other: Diagnostics) {
+        for problem in other.problems where origins.insert(problem.origin).inserted { problems.append(problem) }
+        for remark in other.remarks where !remarks.contains(remark) { remarks.append(remark) }
+    }
+
     /// The lines of a text, as YAML breaks them (YAML 1.1, section 4.1.4).
     static func lines(of text: String) -> [Substring] {
         text.split(omittingEmptySubsequences: false, whereSeparator: endsLine)

@@ -8,6 +8,10 @@ extension FileReader {
     func check(_ node: Node) -> RawCheck? {
         let fields = nodes.fields(node, "a check", Grammar.check)
         guard fields.isMapping else { return nil }
+        if let unread = UnreadPart(node) {
+            let name = fields["name"]?.scalar?.string ?? ""
+            return RawCheck(name: name, origin: node.origin, steps: [], listsSteps: false, unread: unread)
+        }
         let name = nodes.text(fields["name"], "the name of a check")
         if fields["name"] == nil {
             diagnostics.error(node.origin, "the check has no name", hint: "add `name: …`: what the check proves")
@@ -101,8 +105,7 @@ extension FileReader {
         let timeout = nodes.duration(fields["timeout"], "`timeout`")?.value ?? limit
         guard let action = action(fields, kind), diagnostics.count == before else { return nil }
         return RawStep(
-            origin: fields.origin, summary: summary(fields, kind), action: action, within: within, timeout: timeout,
-            expressionPlaces: fields["expect"]?.expressionPlaces() ?? [:])
+            origin: fields.origin, summary: summary(fields, kind), action: action, within: within, timeout: timeout)
     }
 
     /// The step in a few words.
@@ -142,7 +145,13 @@ extension FileReader {
         case "log":
             let output = textExpectation(fields["expect"])
             if output.isEmpty { expectsNothing(fields, "the log", "expect: text") }
-            return .log(node: subject, file: fileInFolder(fields["file"]), output, since(fields))
+            let program = nodes.text(fields["program"], "`program`")
+            if program != nil, fields["file"] != nil {
+                diagnostics.error(
+                    fields.origin(of: "file"), "the check has a `file` and a `program`",
+                    hint: "remove one of them: a file is in the node's folder, whichever program writes it")
+            }
+            return .log(node: subject, program: program, file: fileInFolder(fields["file"]), output, since(fields))
         case "entry":
             let packets = number(fields["packets"], "`packets`")
             let bytes = number(fields["bytes"], "`bytes`")

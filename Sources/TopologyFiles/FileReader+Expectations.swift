@@ -60,8 +60,7 @@ extension FileReader {
     func regularExpression(_ node: Node, _ what: String) -> String? {
         guard let pattern = nodes.text(node, what) else { return nil }
         do {
-            // The value of an expression stands for itself in a pattern.
-            _ = try Regex(ExpressionText(pattern.value)?.filled("x") ?? pattern.value)
+            _ = try Regex(pattern.value)
             return pattern.value
         } catch {
             diagnostics.error(

@@ -45,7 +45,7 @@ extension FileReader {
             diagnostics.error(
                 written.origin, "the root folder \(quoted(path)) is not there",
                 hint: "make it: debootstrap stable \(path), for example")
-        } else if access("\(path)/bin/sh", X_OK) != 0 {
+        } else if access(Self.resolved("/bin/sh", below: path) ?? "", X_OK) != 0 {
             diagnostics.error(
                 written.origin, "the root folder \(quoted(path)) has no /bin/sh, which runs a node's commands",
                 hint: "install a shell in it")
@@ -58,6 +58,32 @@ extension FileReader {
                 hint: "put it elsewhere, such as below /srv")
         }
         return absolute
+    }
+
+    /// Where a path leads for a process that has `root` as its root directory; nil: nowhere, or in a circle.
+    private static func resolved(_ path: String, below root: String) -> String? {
+        var (done, rest, links): ([Substring], [Substring], Int) = ([], path.split(separator: "/").reversed(), 0)
+        while let part = rest.popLast() {
+            if part == "." { continue }
+            if part == ".." {
+                _ = done.popLast()
+                continue
+            }
+            let here = "\(root)/" + (done + [part]).joined(separator: "/")
+            var target = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+            let count = readlink(here, &target, Int(PATH_MAX))
+            guard count >= 0 else {
+                guard errno == EINVAL else { return nil }
+                done.append(part)
+                continue
+            }
+            links += 1
+            guard links <= 40 else { return nil }
+            let text = String(decoding: target[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            if text.hasPrefix("/") { done = [] }
+            rest += text.split(separator: "/").reversed()
+        }
+        return "\(root)/" + done.joined(separator: "/")
     }
 
     private func folders(_ node: Node?, _ what: String) -> [String] {

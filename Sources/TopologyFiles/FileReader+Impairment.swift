@@ -107,39 +107,14 @@ extension FileReader {
         return impairment
     }
 
-    /// The delays in a file: one in each line; empty lines and those that begin with # do not count.
     private func trace(_ node: Node) -> [Duration] {
         guard let name = nodes.text(node, "`trace`") else { return [] }
-        let path = FileComposer.path(name.value, of: node.includedFile ?? diagnostics.path)
-        func fault(_ what: String, _ hint: String?) -> [Duration] {
-            diagnostics.error(name.origin, "the trace \(quoted(name.value)): \(what)", hint: hint)
+        do throws(ImpairmentText.Fault) {
+            return try DelayFile.delays(at: FileComposer.path(name.value, of: node.includedFile ?? diagnostics.path))
+        } catch {
+            diagnostics.error(name.origin, "the trace \(quoted(name.value)): \(error.what)", hint: error.hint)
             return []
         }
-        let text: String
-        do throws(TopologyError) {
-            text = try TopologyFile.withoutMark(TopologyFile.text(of: path))
-        } catch {
-            return fault(error.problems.first?.message ?? "the file cannot be read", error.problems.first?.hint)
-        }
-        var delays: [Duration] = []
-        for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
-            let words = line.split { $0 == " " || $0 == "\t" }
-            guard let first = words.first, !first.hasPrefix("#") else { continue }
-            do throws(ImpairmentText.Fault) {
-                guard words.count == 1 else {
-                    throw ImpairmentText.Fault(
-                        what: "has \(words.count) words", hint: "write one delay in each line, such as 20ms or 250us")
-                }
-                delays.append(try ImpairmentText.delay(String(first)))
-            } catch {
-                return fault("line \(number + 1) \(error.what)", error.hint)
-            }
-        }
-        guard !delays.isEmpty else { return fault("it has no delays", "write one in each line, such as 20ms or 250us") }
-        guard delays.count <= Impairment.longestTrace else {
-            return fault("it has \(delays.count) delays", "write at most \(Impairment.longestTrace)")
-        }
-        return delays
     }
 
     private func bursts(_ node: Node) -> Impairment.LossBursts? {

@@ -144,7 +144,10 @@ extension FileReader {
             node.process.restart = restart.value
         }
         environment(fields["environment"], into: &node.process.environment)
-        if let ready = fields["ready"] { node.process.ready = readiness(ready, fields.subject) }
+        if let ready = fields["ready"] {
+            node.unreadReadiness[""] = UnreadPart(ready)
+            node.process.ready = node.unreadReadiness[""] == nil ? readiness(ready, fields.subject) : .started
+        }
     }
 
     /// A command, which the shell gets as one argument: Linux gives that 131,072 octets with the zero behind it

@@ -12,14 +12,18 @@ extension FileReader {
         guard let written = fields["programs"] else { return }
         let named = nodes.entries(written, "`programs` of \(fields.subject)").pairs
         checkDistinct(named.map(\.key))
+        // An instance's programs are in place of its application's.
+        node.unreadReadiness = node.unreadReadiness.filter { $0.key.isEmpty }
         node.process.programs = named.compactMap { name, value in
-            program(name, value, of: node, ofInstance: ofInstance)
+            program(name, value, of: &node, ofInstance: ofInstance)
         }
         let places = Dictionary(named.map { ($0.key.value, $0.key) }) { first, _ in first }
         checkDependencies(node.process.programs, places)
     }
 
-    private func program(_ name: Located<String>, _ value: Node, of node: RawNode, ofInstance: Bool) -> ProgramPlan? {
+    private func program(_ name: Located<String>, _ value: Node, of node: inout RawNode, ofInstance: Bool)
+        -> ProgramPlan?
+    {
         checkName(name, "program", isNode: true)
         let fields = nodes.fields(value, "program \(quoted(name.value))", Grammar.program)
         guard fields.isMapping else { return nil }
@@ -38,7 +42,10 @@ extension FileReader {
             return nil
         }
         var program = ProgramPlan(name: name.value, run: command(run, "`run`"))
-        if let ready = fields["ready"] { program.ready = readiness(ready, fields.subject) }
+        if let ready = fields["ready"] {
+            node.unreadReadiness[name.value] = UnreadPart(ready)
+            if node.unreadReadiness[name.value] == nil { program.ready = readiness(ready, fields.subject) }
+        }
         if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`") {
             program.readyTimeout = timeout.value
         }

@@ -55,6 +55,9 @@ extension Grammar {
                 "Whether the command may change its node's links, addresses and routes, and end its processes.",
                 beside: ["on", "start"]),
             KeyGrammar("log", .name, "The node whose output, or file, is examined."),
+            KeyGrammar(
+                "program", .name, "The program of the node whose output is examined, instead of `run`'s.",
+                beside: ["log"]),
             KeyGrammar("file", .text, "A file below the node's $TAPLINE_DIR, instead of its output.", beside: ["log"]),
             KeyGrammar("entry", .text, "The entries of that name, as `tapline tables` lists them."),
             KeyGrammar(
@@ -124,6 +127,16 @@ extension Grammar {
                 "timeout", .duration, "The longest time of one try; 30s by default, 2s for packets.",
                 beside: ["on", "packet", "path", "outage", "finish"] + FaultPlan.Kind.allCases.map(\.rawValue)),
         ]
+
+    /// The mappings that are read when the expressions in them have values (`UnreadPart`), by their names.
+    static let late: Set<String> = {
+        let checks = [
+            check, step, packet, path, outage, pathTimes, frameFilter, commandExpectation, textExpectation, jsonDemand,
+            impairmentStep,
+        ]
+        let questions = [readiness, health, heartbeat, datagram, octets, datagramPattern, logLine, dns]
+        return Set((checks + questions).map(\.name))
+    }()
 
     /// A packet that a check sends.
     static let packet = MappingGrammar(

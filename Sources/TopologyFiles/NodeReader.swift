@@ -255,7 +255,8 @@ struct NodeReader {
         guard let value = InterfaceAddress(written.value) else {
             diagnostics.error(
                 written.origin, "\(what): \(quoted(written.value)) is not an address",
-                hint: "write an IPv4 or IPv6 address such as 192.0.2.10/24 or \"2001:db8::10/64\"")
+                hint: Spelling.hint(forExpression: written.value)
+                    ?? "write an IPv4 or IPv6 address such as 192.0.2.10/24 or \"2001:db8::10/64\"")
             return nil
         }
         if value.address.isIPv4Mapped, value.length >= 96 {
@@ -300,10 +301,11 @@ struct NodeReader {
             }
             diagnostics.error(
                 written.origin, "\(what): \(quoted(written.value)) is not a service port",
-                hint: bare
-                    ? "name the protocol: tcp/\(written.value) or udp/\(written.value)"
-                    : meant
-                        ?? "write tcp/80, udp/5000-5100, tcp, icmp, any, or the number of a protocol such as protocol/47"
+                hint: Spelling.hint(forExpression: written.value)
+                    ?? (bare
+                        ? "name the protocol: tcp/\(written.value) or udp/\(written.value)"
+                        : meant
+                            ?? "write tcp/80, udp/5000-5100, tcp, icmp, any, or the number of a protocol such as protocol/47")
             )
             return nil
         }

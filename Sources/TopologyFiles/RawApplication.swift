@@ -69,6 +69,8 @@ package struct RawHealthCheck: Sendable {
         case command(String)
         case question(NodeQuestion)
         case heartbeat(RawHeartbeat)
+        /// One with expressions beside its command: each instance has its own values.
+        case unread(UnreadPart)
     }
     package var origin: SourceOrigin
     package var probe: Probe

@@ -8,6 +8,8 @@ package struct RawCheck: Sendable {
     package var origin: SourceOrigin
     package var steps: [RawStep]
     package var listsSteps: Bool
+    /// The whole check if it has expressions beside its commands; it has no steps then.
+    package var unread: UnreadPart?
 }
 
 /// A step as the file has it: names are still to be found.
@@ -16,7 +18,7 @@ package struct RawStep: Sendable {
         case command(RawCommand, CommandExpectation)
         case start(name: Located<String>, RawCommand)
         case finish(name: Located<String>, CommandExpectation)
-        case log(node: Located<String>, file: String?, TextExpectation, CountingStart)
+        case log(node: Located<String>, program: Located<String>?, file: String?, TextExpectation, CountingStart)
         case entry(name: Located<String>, packets: NumberExpectation?, bytes: NumberExpectation?, CountingStart)
         case interface(name: Located<String>, [InterfaceCounter: NumberExpectation], CountingStart)
         case drops(reason: Located<String>, frames: NumberExpectation, CountingStart)
@@ -36,8 +38,6 @@ package struct RawStep: Sendable {
     package var action: Action
     package var within: Int
     package var timeout: Int
-    /// The places of the expected texts that have expressions, by the texts.
-    package var expressionPlaces: [String: SourceOrigin] = [:]
 
     /// The step, or the steps while which an outage is measured.
     var withInnerSteps: [RawStep] {

@@ -94,6 +94,8 @@ package struct RawNode: Sendable {
     package var filesystem: FilesystemPlan?
     /// The places of its texts that have `{{ … }}` in them, by the texts.
     package var expressionPlaces: [String: SourceOrigin] = [:]
+    /// What `ready` says, if it has expressions beside its command: of the node itself (""), and of its programs.
+    package var unreadReadiness: [String: UnreadPart] = [:]
     /// Those of `depends` that must be healthy, and not only ready.
     package var dependsOnHealth: [Located<String>] = []
 }

@@ -104,8 +104,8 @@ public struct TopologyFile: Sendable {
     /// The text of the file at `path`.
     ///
     /// - Throws: `TopologyError` if it cannot be read, or is no text in UTF-8.
-    package static func text(of path: String) throws(TopologyError) -> String {
-        let octets = try octets(of: path, mayBePipe: true)
+    package static func text(of path: String, mayBePipe: Bool = true) throws(TopologyError) -> String {
+        let octets = try octets(of: path, mayBePipe: mayBePipe)
         if let (kind, hint) = otherKind(octets) {
             throw unreadable(path, "the file is \(kind), not UTF-8 text", hint)
         }

@@ -5,6 +5,8 @@
 public struct TopologySchema {
     private var definitions: [JSONText.Member] = []
     private var known: Set<String> = []
+    /// True while the keys of a mapping are made that may have expressions.
+    private var isLate = false
 
     private init() {}
 
@@ -33,6 +35,9 @@ public struct TopologySchema {
     private mutating func object(_ grammar: MappingGrammar) -> JSONText {
         let required = grammar.keys.filter { $0.isRequired && $0.kinds == nil }.map(\.name)
         var properties: [JSONText.Member] = []
+        let before = isLate
+        isLate = Grammar.late.contains(grammar.name)
+        defer { isLate = before }
         for key in grammar.keys {
             var pairs: [JSONText.Member] = [.init("description", .text(key.sentence))]
             if case .object(let own) = shape(key.shape) { pairs += own }
@@ -70,14 +75,14 @@ public struct TopologySchema {
         ])
     }
 
-    private static func string(_ pattern: String) -> JSONText {
+    private func string(_ pattern: String) -> JSONText {
         .object([.init("type", .text("string")), .init("pattern", .text("^(\(pattern))$|\(reference)"))])
     }
 
-    /// A text with a variable in it, whose value may have any form.
-    private static let reference = "[$][{]"
+    /// A text with a variable in it, whose value may have any form; in a part that is read late, or with an expression.
+    private var reference: String { isLate ? "[$][{]|[{][{]" : "[$][{]" }
 
-    private static func orVariable(_ schema: JSONText) -> JSONText {
+    private func orVariable(_ schema: JSONText) -> JSONText {
         let variable = JSONText.object([.init("type", .text("string")), .init("pattern", .text(reference))])
         return .object([.init("anyOf", .array([schema, variable]))])
     }
@@ -90,50 +95,50 @@ public struct TopologySchema {
             let words = ["true", "false", "yes", "no", "on", "off"].map(Self.anyCase).joined(separator: "|")
             return .object([
                 .init("type", .array([.text("boolean"), .text("string")])),
-                .init("pattern", .text("^(\(words))$|\(Self.reference)")),
+                .init("pattern", .text("^(\(words))$|\(reference)")),
             ])
         case .integer(let range):
             return .object([
                 .init("type", .array([.text("integer"), .text("string")])), .init("minimum", .number(range.lowerBound)),
-                .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+$|\(Self.reference)")),
+                .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+$|\(reference)")),
             ])
         case .percentage(let range):
             return .object([
                 .init("type", .array([.text("integer"), .text("string")])), .init("minimum", .number(range.lowerBound)),
-                .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+ ?%?$|\(Self.reference)")),
+                .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+ ?%?$|\(reference)")),
             ])
         case .duration:
             return .object([
                 .init("type", .array([.text("string"), .text("integer")])), .init("minimum", .number(0)),
                 .init("maximum", .number(0)),
-                .init("pattern", .text("^([0-9]+[.]?[0-9]*|[.][0-9]+)(ms|s|m|min|h)$|^0$|\(Self.reference)")),
+                .init("pattern", .text("^([0-9]+[.]?[0-9]*|[.][0-9]+)(ms|s|m|min|h)$|^0$|\(reference)")),
             ])
         case .address, .prefix:
-            return Self.string("\(Self.ipv4)(/\(Self.ipv4Length))?|\(Self.ipv6)(/\(Self.ipv6Length))?")
-        case .addressWithLength: return Self.string("\(Self.ipv4)/\(Self.ipv4Length)|\(Self.ipv6)/\(Self.ipv6Length)")
+            return string("\(Self.ipv4)(/\(Self.ipv4Length))?|\(Self.ipv6)(/\(Self.ipv6Length))?")
+        case .addressWithLength: return string("\(Self.ipv4)/\(Self.ipv4Length)|\(Self.ipv6)/\(Self.ipv6Length)")
         case .port:
             let transports = ["tcp", "udp", "sctp", "dccp", "udplite"].map(Self.anyCase).joined(separator: "|")
             let words = ["any", "icmp", "icmpv6"].map(Self.anyCase).joined(separator: "|")
-            return Self.string(
+            return string(
                 "\(words)|\(Self.anyCase("protocol"))/[0-9]{1,3}|(\(transports))(/\(Self.number)(-\(Self.number)|[+])?)?"
             )
-        case .mac: return Self.string("[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
+        case .mac: return string("[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
         case .comparison:
             return .object([
                 .init("type", .array([.text("string"), .text("integer")])), .init("minimum", .number(0)),
-                .init("pattern", .text("^(==|!=|>=|<=|>|<|=)? *[0-9]+$|\(Self.reference)")),
+                .init("pattern", .text("^(==|!=|>=|<=|>|<|=)? *[0-9]+$|\(reference)")),
             ])
         case .choice(let words):
-            return Self.orVariable(.object([.init("enum", .array(words.map { .text($0) }))]))
-        case .timeBound: return Self.string("(<|>|<=|>=)? *([0-9]+[.]?[0-9]*|[.][0-9]+)(us|ms|s|m|min)")
-        case .rate: return Self.string("([0-9]+[.]?[0-9]*|[.][0-9]+) *k?Hz")
-        case .size: return Self.string("[0-9]+ ?[KMGkmg]([iI]?[bB])?")
+            return orVariable(.object([.init("enum", .array(words.map { .text($0) }))]))
+        case .timeBound: return string("(<|>|<=|>=)? *([0-9]+[.]?[0-9]*|[.][0-9]+)(us|ms|s|m|min)")
+        case .rate: return string("([0-9]+[.]?[0-9]*|[.][0-9]+) *k?Hz")
+        case .size: return string("[0-9]+ ?[KMGkmg]([iI]?[bB])?")
         case .anything: return .object([])
         case .just(let flag): return .object([.init("const", .flag(flag))])
         case .oneOrMany(let element):
             var one = self.shape(element)
             // The forms of scalars take a variable as they are.
-            if case .fields = element { one = Self.orVariable(one) }
+            if case .fields = element { one = orVariable(one) }
             return .object([
                 .init(
                     "anyOf",

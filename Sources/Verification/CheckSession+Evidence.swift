@@ -38,8 +38,10 @@ extension CheckSession {
         // The nodes of the check come first, then the nodes that the packets passed.
         let others = sources.plan.nodes.map(\.name).filter { !concerned.contains($0) }
         for node in concerned + others {
-            let lines = logLines(node)
-            if !lines.isEmpty { evidence.append(CheckReport.Evidence(title: "log of \(node)", lines: lines)) }
+            for log in sources.plan.nodes.first(where: { $0.name == node })?.logs ?? [] {
+                let lines = logLines(log)
+                if !lines.isEmpty { evidence.append(CheckReport.Evidence(title: "log of \(log.name)", lines: lines)) }
+            }
         }
         return evidence
     }
@@ -81,10 +83,10 @@ extension CheckSession {
             + (names.count > Self.linesShown ? ["(and \(names.count - Self.linesShown) more)"] : [])
     }
 
-    /// The end of a node's log since the check began.
-    private func logLines(_ node: String) -> [String] {
-        let path = sources.directory.outputPath(node)
-        let before = logLengths[node] ?? 0
+    /// The end of a log since the check began.
+    private func logLines(_ log: LogSource) -> [String] {
+        let path = sources.directory.outputPath(log.node, program: log.program)
+        let before = logLengths[log] ?? 0
         let length = fileLength(path)
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0, length != before else {

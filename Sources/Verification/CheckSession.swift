@@ -17,8 +17,8 @@ final class CheckSession {
     let sources: CheckSources
     /// The engine's counters when the check began.
     let counters: CounterReading
-    /// The length of every node's log when the check began, in octets.
-    let logLengths: [String: Int]
+    /// The length of every log when the check began, in octets.
+    let logLengths: [LogSource: Int]
     /// The length of each file that a check of the plan looks at since its beginning, when this check began, by path.
     let fileLengths: [String: Int]
     /// How every node was when the check began.
@@ -52,11 +52,13 @@ final class CheckSession {
     init(_ sources: CheckSources) {
         self.sources = sources
         counters = sources.counters()
-        var lengths: [String: Int] = [:]
+        var lengths: [LogSource: Int] = [:]
         var states: [String: NodeRuntime.State] = [:]
         var applications: [String: Pidfd] = [:]
         for node in sources.plan.nodes {
-            lengths[node.name] = fileLength(sources.directory.outputPath(node.name))
+            for log in node.logs {
+                lengths[log] = fileLength(sources.directory.outputPath(log.node, program: log.program))
+            }
             guard let runtime = try? sources.node(node.name) else { continue }
             let now = runtime.glimpse()
             states[node.name] = now.state
@@ -109,8 +111,8 @@ final class CheckSession {
             return try start(name, command)
         case .finish(let name, let expectation):
             return finish(name, expectation, timeout)
-        case .log(let node, let file, let output, let since):
-            return lookAtLog(node, file, output, since)
+        case .log(let log, let output, let since):
+            return lookAtLog(log, output, since)
         case .entry(let name, let packets, let bytes, let since):
             return lookAtEntry(name, packets, bytes, since)
         case .interface(let index, let expectations, let since):
@@ -158,18 +160,18 @@ final class CheckSession {
 
     // MARK: - Logs and counters
 
-    private func lookAtLog(
-        _ node: String, _ file: String?, _ output: TextExpectation, _ since: CountingStart
-    ) -> StepOutcome {
-        concern(node)
-        let path = file.map { sources.directory.filePath(node, $0) } ?? sources.directory.outputPath(node)
+    private func lookAtLog(_ log: LogSource, _ output: TextExpectation, _ since: CountingStart) -> StepOutcome {
+        concern(log.node)
+        let path =
+            log.file.map { sources.directory.filePath(log.node, $0) }
+            ?? sources.directory.outputPath(log.node, program: log.program)
         guard var bytes = readFile(path) else {
-            let name = file.map { "$TAPLINE_DIR/\($0)" } ?? "the log"
-            return StepOutcome(
-                holds: false, expected: [output.summary], came: ["\(name) of \(node): \(errorText(errno))"])
+            let name = log.file.map { "$TAPLINE_DIR/\($0) of \(log.node)" } ?? "the log of \(log.name)"
+            return StepOutcome(holds: false, expected: [output.summary], came: ["\(name): \(errorText(errno))"])
         }
         // A file that was started over meanwhile is shorter than it was.
-        if since == .check, let before = file == nil ? logLengths[node] : fileLengths[path], before <= bytes.count {
+        let before = log.file == nil ? logLengths[log] : fileLengths[path]
+        if since == .check, let before, before <= bytes.count {
             bytes = Array(bytes[before...])
         }
         return StepOutcome(unmet: output.unmet(by: bytes), came: shownLines(bytes))
@@ -228,6 +230,18 @@ final class CheckSession {
             holds: frames.holds(for: counted), expected: ["frames \(frames.summary)"],
             came: ["\(name): \(Plural.counted(counted, "frame"))" + since.summary])
     }
+}
+
+extension NodePlan {
+    /// Its logs: its own, and those of its programs.
+    var logs: [LogSource] {
+        [LogSource(node: name)] + process.programs.map { LogSource(node: name, program: $0.name) }
+    }
+}
+
+extension LogSource {
+    /// It, as `tapline logs` is asked for it.
+    var name: String { node + (program.map { " \($0)" } ?? "") }
 }
 
 extension CountingStart {

@@ -17,6 +17,7 @@ struct Impair: ParsableCommand {
               sudo tapline impair four-interface customers --delay 20ms --jitter 5ms --loss 1%
               sudo tapline impair four-interface alice --direction to-nodes --rate 10mbit --queue 100
               sudo tapline impair four-interface service/shop --loss enter=1%,leave=25%
+              sudo tapline impair four-interface customers --trace satellite.txt
               sudo tapline impair four-interface
               sudo tapline impair four-interface customers --clear
             """.paragraphs)
@@ -51,6 +52,11 @@ struct Impair: ParsableCommand {
     @Option(help: "How far the delay of a packet differs, up or down: 5ms.")
     var jitter: String?
 
+    @Option(
+        help: "A file with a delay in each line, in place of --delay and --jitter: each packet takes the next one.",
+        completion: .file())
+    var trace: String?
+
     @Option(help: "How many packets are not delayed, and so overtake others: 0.5%.")
     var reorder: String?
 
@@ -66,7 +72,7 @@ struct Impair: ParsableCommand {
     private var settings: [String: String] {
         let all: [String: String?] = [
             "loss": loss, "duplicate": duplicate, "corrupt": corrupt, "rate": rate, "queue": queue, "delay": delay,
-            "jitter": jitter, "reorder": reorder, "seed": seed,
+            "jitter": jitter, "trace": trace.map(PlanReader.absolute), "reorder": reorder, "seed": seed,
         ]
         return all.compactMapValues { $0 }
     }

@@ -72,7 +72,9 @@ struct Record: ParsableCommand {
             }
             for trace in traces.finish() { recording.add(trace) }
             tell(recording.omissions, recording.ambiguous)
+            let parting = traces.isOver ? client.parting("the paths until then are recorded") : nil
             guard recording.count > 0 else {
+                if let parting { throw parting }
                 throw ApplianceError(
                     .failed, "no packet came whose path a check can prove",
                     hint:
@@ -84,6 +86,7 @@ struct Record: ParsableCommand {
             if let file { try file.write(text + recording.text) } else { Terminal.data(text + recording.text, end: "") }
             Terminal.error(
                 "recorded \(Plural.counted(recording.count, "path"))" + (output == "-" ? "" : " into \(output)"))
+            if let parting { throw parting }
         }
     }
 

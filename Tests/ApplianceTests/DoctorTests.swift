@@ -190,6 +190,46 @@ struct DoctorTests {
         #expect(try CommandLineRun.run("doctor", "/no/such/file.yaml").status == 3)
     }
 
+    @Test("every command of a file counts, and each is looked for where its node finds programs", .enabled(if: isRoot))
+    func places() throws {
+        let topology = try ScratchTopology(small: nil)
+        let root = topology.folder.appendingPathComponent("root")
+        let made = try CommandLineRun.shell(
+            "mkdir -p \(root.path)/bin \(root.path)/opt && cp /bin/sh \(root.path)/bin/sh && cp /bin/sh \(root.path)/opt/inside"
+        )
+        #expect(made.status == 0, "\(made)")
+        func findings(_ web: String) throws -> [String] {
+            try ScratchTopology.small(topology.name, web: "{ attach: servers, \(web) }")
+                .write(toFile: topology.file, atomically: true, encoding: .utf8)
+            let json = try CommandLineRun.json("doctor", "--json", topology.file)
+            return try #require(json["findings"] as? [[String: Any]]).filter {
+                $0["subject"] as? String == "programs" && $0["level"] as? String == "fail"
+            }.compactMap { $0["message"] as? String }
+        }
+        let everywhere = try findings(
+            """
+            setup: no-a x, run: exec no-b, ready: { run: no-c }, reload: no-d -x, after: no-e, health: { run: no-f }, \
+            programs: { p: { run: no-g, ready: { run: no-h }, health: { run: no-i } } }
+            """)
+        for letter in "abcdefghi" {
+            #expect(
+                everywhere.count { $0.contains("runs 'no-\(letter)', which is not installed") } == 1, "\(everywhere)")
+        }
+        // `sleep` is the machine's alone; `inside` is the folder's alone, in a PATH of its own; `put` is one of the files.
+        let rooted = try findings(
+            """
+            filesystem: { root: root }, environment: { PATH: '/bin:/opt' }, \
+            files: { /opt/put: { text: x, mode: 0755 }, /opt/unfit: x }, \
+            setup: [inside x, put, unfit], run: exec sleep 1000, reload: /opt/inside
+            """)
+        #expect(rooted.count == 2, "\(rooted)")
+        for program in ["sleep", "unfit"] {
+            #expect(
+                rooted.contains { $0.hasSuffix("runs '\(program)', which is not installed in \(root.path)") },
+                "\(rooted)")
+        }
+    }
+
     @Test("for continuous integration, only what is lacking, and a status that says what kind", .enabled(if: isRoot))
     func continuousIntegration() throws {
         let fine = try ScratchTopology(), lacking = try ScratchTopology(web: "    run: exec no-such-program --flag")

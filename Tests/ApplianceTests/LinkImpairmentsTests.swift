@@ -1,3 +1,4 @@
+import ControlAPI
 import Engine
 import Forwarding
 import Plan

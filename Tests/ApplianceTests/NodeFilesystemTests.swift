@@ -34,6 +34,17 @@ struct NodeFilesystemTests {
         try CommandLineRun.run("exec", topology.name, node, "--", "sh", "-c", command)
     }
 
+    /// A root directory with the least that runs a shell: the machine's own, and what it is linked with.
+    private static func makeRoot(_ path: String) throws {
+        let made = try CommandLineRun.shell(
+            """
+            mkdir -p \(path)/bin \(path)/etc && cp /bin/sh /bin/cat /bin/ls /bin/sleep \(path)/bin/ &&
+            for f in $(ldd /bin/sh /bin/cat /bin/ls /bin/sleep | grep -o '/[^ ]*' | grep -v ':$' | sort -u); do
+              mkdir -p \(path)$(dirname $f) && cp $f \(path)$f; done
+            """)
+        #expect(made.status == 0, "\(made)")
+    }
+
     @Test("files are where they should be, and the machine's are not touched")
     func files() throws {
         let mark = "x" + String(UInt32.random(in: .min ... .max), radix: 36)
@@ -99,6 +110,40 @@ struct NodeFilesystemTests {
         #expect(try topology.remains() == nil)
     }
 
+    @Test("what is mounted below the layers is seen, and gets layers of its own")
+    func innerMounts() throws {
+        let mark = "x y" + String(UInt32.random(in: .min ... .max), radix: 36)
+        let folder = "/var/tmp/\(mark)"
+        let made = try CommandLineRun.shell(
+            """
+            set -e; mkdir '\(folder)'; mount -t tmpfs tapline-test '\(folder)'; cd '\(folder)'; mkdir in 'in/deep'
+            mount -t tmpfs tapline-test in; mkdir in/deep; mount -t tmpfs tapline-test in/deep; echo deep > in/deep/file
+            echo outer > file; echo covered > target; echo bound > source; mount --bind source target
+            """)
+        defer {
+            _ = try? CommandLineRun.shell(
+                "cd '\(folder)' && umount target in/deep in; cd / && umount '\(folder)' && rmdir '\(folder)'")
+        }
+        #expect(made.status == 0, "\(made)")
+        let topology = try Self.topology("run: exec sleep 1000")
+        try Self.up(topology)
+        let seen = try Self.shell(
+            topology, "web",
+            """
+            cd '\(folder)' && cat file in/deep/file target && echo own > file && echo own > in/deep/file && rm in/deep/file &&
+            echo new > in/new && cat file && ls in
+            """)
+        #expect(seen.output == "outer\ndeep\nbound\nown\ndeep\nnew\n", "\(seen)")
+        let machine = try CommandLineRun.shell("cd '\(folder)' && cat file in/deep/file target && ls in")
+        #expect(machine.output == "outer\ndeep\nbound\ndeep\n", "\(machine)")
+        // What no layer can go over is read-only, and each node has its own.
+        let refused = try Self.shell(topology, "web", "echo x > '\(folder)/target'")
+        #expect(refused.status != 0 && refused.errors.contains("Read-only"), "\(refused)")
+        #expect(try Self.shell(topology, "alice", "cat '\(folder)/file'").output == "outer\n")
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        #expect(try topology.remains() == nil)
+    }
+
     @Test("one line gives the machine's files back, for all nodes or for folders")
     func shared() throws {
         let mark = "x" + String(UInt32.random(in: .min ... .max), radix: 36)
@@ -119,15 +164,8 @@ struct NodeFilesystemTests {
     func roots() throws {
         let topology = try Self.topology("run: exec sleep 1000")
         let root = topology.folder.appendingPathComponent("root")
-        // The least that runs a shell: the machine's own, and what it is linked with.
-        let made = try CommandLineRun.shell(
-            """
-            mkdir -p \(root.path)/bin \(root.path)/etc && cp /bin/sh /bin/cat /bin/ls \(root.path)/bin/ &&
-            for f in $(ldd /bin/sh /bin/cat /bin/ls | grep -o '/[^ ]*' | grep -v ':$' | sort -u); do
-              mkdir -p \(root.path)$(dirname $f) && cp $f \(root.path)$f; done
-            echo inner > \(root.path)/etc/mark
-            """)
-        #expect(made.status == 0, "\(made)")
+        try Self.makeRoot(root.path)
+        #expect(try CommandLineRun.shell("echo inner > \(root.path)/etc/mark").status == 0)
         try Self.write(
             topology,
             """
@@ -144,6 +182,43 @@ struct NodeFilesystemTests {
         #expect(!FileManager.default.fileExists(atPath: root.appendingPathComponent("written").path))
         #expect(!FileManager.default.fileExists(atPath: root.appendingPathComponent("etc/put").path))
         #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        #expect(try topology.remains() == nil)
+    }
+
+    @Test("a program's user is one of its node: of its root directory, of its files, or made by setup")
+    func users() throws {
+        let topology = try Self.topology("run: exec sleep 1000")
+        let root = topology.folder.appendingPathComponent("root").path
+        try Self.makeRoot(root)
+        // The link leads out of the folder, unless the folder is the root directory. The machine has no such user.
+        let made = try CommandLineRun.shell(
+            """
+            ln -s /etc/inner \(root)/etc/passwd && echo 'inmate:x:4711:4712::/home/in:/bin/sh' > \(root)/etc/inner
+            printf 'cell:x:4713:other,inmate\\nyard:x:4714:\\n' > \(root)/etc/group
+            """)
+        #expect(made.status == 0, "\(made)")
+        let run = "run: 'cat /proc/self/status; echo home $HOME of $USER; exec sleep 1000'\n    ready: { log: home }"
+        func log(_ web: String) throws -> String {
+            try Self.write(topology, "\(web)\n    \(run)")
+            try Self.up(topology)
+            let log = try CommandLineRun.run("logs", topology.name, "web").output
+            #expect(try CommandLineRun.run("down", topology.name).status == 0)
+            return log
+        }
+        let inner = try log("filesystem: { root: root }\n    user: inmate")
+        #expect(inner.contains("Uid:\t4711\t4711\t4711\t4711"), "\(inner)")
+        #expect(inner.contains("Gid:\t4712\t4712\t4712\t4712"), "\(inner)")
+        #expect(inner.contains("Groups:\t4712 4713 \n") && inner.contains("home /home/in of inmate"), "\(inner)")
+        let grouped = try log("filesystem: { root: root }\n    user: 4711\n    group: yard")
+        #expect(grouped.contains("Gid:\t4714") && grouped.contains("home /home/in of inmate"), "\(grouped)")
+        let setup = try log(
+            "setup: 'echo inmate:x:4721:4722::/srv:/bin/sh >> /etc/passwd'\n    user: inmate\n    group: daemon")
+        #expect(setup.contains("Uid:\t4721") && setup.contains("home /srv of inmate"), "\(setup)")
+        #expect(try setup.contains("Gid:\t\(#require(getgrnam("daemon")).pointee.gr_gid)\t"), "\(setup)")
+        // A user of the machine is none of the root directory's.
+        try Self.write(topology, "filesystem: { root: root }\n    user: nobody\n    \(run)")
+        let none = try CommandLineRun.run("up", "-d", topology.file)
+        #expect(none.status != 0 && none.errors.contains("root directory has no user 'nobody'"), "\(none)")
         #expect(try topology.remains() == nil)
     }
 

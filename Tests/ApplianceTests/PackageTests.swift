@@ -10,7 +10,7 @@ struct PackageTests {
     /// Built once, from the programs of this build: these need Swift's libraries, which are here.
     private static let package: (path: String, log: String) = {
         let built = try? CommandLineRun.shell(
-            "'\(root)/Scripts/package' --built '\(CommandLineRun.products)' --with-swift-needed "
+            "env -u DEBFULLNAME -u DEBEMAIL '\(root)/Scripts/package' --built '\(CommandLineRun.products)' --with-swift-needed "
                 + "--output '\(CommandLineRun.products)/package'")
         let path = built?.output.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
         return (path, "\(built.map { "\($0)" } ?? "")")
@@ -44,6 +44,8 @@ struct PackageTests {
         try withPackage { package in
             let version = try CommandLineRun.run("--version").output.trimmingCharacters(in: .whitespacesAndNewlines)
             #expect(package.contains("/tapline_\(version)_") && package.hasSuffix(".deb"))
+            let maintainer = try CommandLineRun.shell("dpkg-deb -f '\(package)' Maintainer").output
+            #expect(maintainer == "Tapline maintainers <maintainers@tapline.example>\n")
             let list = try CommandLineRun.shell("dpkg-deb -c '\(package)' | awk '{ print $1, $2, $6, $7, $8 }'").output
             for line in [
                 "-rwxr-xr-x root/root ./usr/libexec/tapline/tapline",

@@ -131,6 +131,35 @@ struct ProgramTests {
         #expect(detail.isEmpty || up.errors.contains(detail), "\(up.errors)")
     }
 
+    @Test("have logs that checks look at, and that explain a check which does not hold")
+    func logs() throws {
+        let topology = try ScratchTopology(small: nil)
+        let text = ScratchTopology.small(
+            topology.name,
+            web: """
+                { attach: servers, run: "echo from its run; exec sleep 1000", programs: { \
+                first: { run: "echo from first; until test -e $TAPLINE_DIR/go; do sleep 0.05; done; echo gone on; exec sleep 1000" }, \
+                second: { run: "echo from second; exec sleep 1000" } } }
+                """)
+        try
+            (String(text[..<#require(text.firstRange(of: "checks:")).lowerBound])
+                + """
+                checks:
+                  - { name: each its own, steps: [ { log: web, program: first, expect: { output: from first, lacks: from second } },
+                      { log: web, expect: { output: from its run, lacks: from first } } ] }
+                  - name: since the check
+                    steps:
+                      - { on: web, run: touch $TAPLINE_DIR/go }
+                      - { log: web, program: first, within: 20s, since: check, expect: { output: gone on, lacks: from first } }
+                      - { log: web, program: first, since: check, expect: never }
+                """).write(toFile: topology.file, atomically: true, encoding: .utf8)
+        let result = try CommandLineRun.run("run", topology.file)
+        #expect(result.status == 1 && result.output.contains("1 of 2 checks"), "\(result)")
+        let all = result.output + result.errors
+        let evidence = try #require(all.firstRange(of: "log of web first"), "\(result)")
+        #expect(all[evidence.upperBound...].contains("gone on") && !all.contains("log of web second"), "\(result)")
+    }
+
     @Test("change with the file: what has changed in them starts anew, and nothing else")
     func changes() throws {
         let topology = try ScratchTopology(small: nil)

@@ -22,7 +22,9 @@ struct PytestPluginTests {
         """
 
     /// A folder with the plugin, a topology whose names begin with that of the folder, and a file of tests.
-    private func withTests(_ tests: String, _ body: (URL, [String]) throws -> Void) throws {
+    ///
+    /// - Parameter options: More words for pytest.
+    private func withTests(_ tests: String, options: String = "", _ body: (URL, [String]) throws -> Void) throws {
         let name = "t" + String(UInt32.random(in: .min ... .max), radix: 36)
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(name)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -43,7 +45,7 @@ struct PytestPluginTests {
         let pytest =
             "cd '\(folder.path)' && export TAPLINE='\(CommandLineRun.tapline)' PYTHONPATH=site PYTHONDONTWRITEBYTECODE=1 && "
             + "exec /usr/bin/python3 -c '\(unblocked)' /usr/bin/python3 -m pytest -p no:cacheprovider "
-            + "--junitxml report-$$.xml test_shop.py"
+            + "--junitxml report-$$.xml \(options) test_shop.py"
         try body(folder, ["/bin/sh", "-c", pytest])
         try CommandLineRun.eventually("nothing of \(name) is left") { left(name).isEmpty }
     }
@@ -177,6 +179,76 @@ struct PytestPluginTests {
                 let result = run.finish()
                 #expect(result.status == 0 && result.output.contains("1 passed"), "\(result)")
             }
+        }
+    }
+
+    private static let workers = """
+        import os, pathlib, time
+
+        import pytest
+
+        def meet(lab, what):
+            # Each worker waits for the other one, so both topologies are up at once.
+            pathlib.Path(f"{what}-{os.environ['PYTEST_XDIST_WORKER']}").write_text(lab.name)
+            end = time.monotonic() + 60
+            while len(list(pathlib.Path().glob(f"{what}-gw*"))) < 2:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+
+        @pytest.fixture(scope="module")
+        def shared(tapline_module):
+            return tapline_module.up("topology.yaml")
+
+        """
+
+    @Test("the workers of pytest-xdist have topologies of their own, and failures have their events")
+    func workers() throws {
+        let tests =
+            Self.workers + """
+                @pytest.mark.parametrize("number", [1, 2])
+                def test_both(tapline, shared, number):
+                    lab = tapline.up("topology.yaml")
+                    meet(lab, "own")
+                    meet(shared, "shared")
+                    for one in (lab, shared):
+                        assert "topology.yaml" in one.exec("alice", "curl -fsS http://203.0.113.80/", check=True).stdout
+                        assert one.exec("web", f"test ! -e /run/w && echo {number} > /run/w && cat /run/w").stdout == f"{number}\\n"
+
+                def test_fails(shared):
+                    assert shared is None
+                """
+        try withTests(tests, options: "-n 2") { folder, pytest in
+            let result = try CommandLineRun.Started(pytest).finish()
+            #expect(result.status == 1 && result.output.contains("1 failed, 2 passed"), "\(result)")
+            #expect(result.output.contains("events of \(folder.lastPathComponent)-"), "\(result)")
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+                .filter { $0.hasPrefix("own-gw") || $0.hasPrefix("shared-gw") }
+                .map { try String(contentsOf: folder.appendingPathComponent($0), encoding: .utf8) }
+            #expect(names.count == 4 && Set(names).count == 4, "\(names)")
+        }
+    }
+
+    @Test(
+        "Ctrl-C, SIGTERM and SIGKILL of pytest-xdist leave nothing of its workers",
+        arguments: [SIGINT, SIGTERM, SIGKILL])
+    func interruptedWorkers(_ signal: Int32) throws {
+        let tests =
+            Self.workers + """
+                @pytest.mark.parametrize("number", [1, 2])
+                def test_waits(shared, number):
+                    meet(shared, "up")
+                    pathlib.Path(f"waits-{number}").touch()
+                    shared.exec("alice", "sleep 1000", timeout=1000)
+                """
+        try withTests(tests, options: "-n 2") { folder, pytest in
+            let started = try CommandLineRun.Started(pytest)
+            try CommandLineRun.eventually("both wait") {
+                [1, 2].allSatisfy {
+                    FileManager.default.fileExists(atPath: folder.appendingPathComponent("waits-\($0)").path)
+                }
+            }
+            kill(started.process.processIdentifier, signal)
+            #expect(started.finish().status != 0)
         }
     }
 }

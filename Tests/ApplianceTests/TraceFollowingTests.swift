@@ -248,20 +248,21 @@ struct TraceFollowingTests {
         }
     }
 
-    @Test("a control process that is killed is told as that, by traces and by captures")
+    @Test("a control process that is killed is told as that, by traces, captures and records")
     func killed() throws {
         try with { topology in
             let tapline = CommandLineRun.tapline
             let file = topology.folder.appendingPathComponent("x.pcapng").path
             let commands = [
                 [tapline, "trace", topology.name], [tapline, "capture", topology.name, "-w", file],
+                [tapline, "record", topology.name],
             ].map { try? CommandLineRun.Started($0) }.compactMap { $0 }
             try waitForCapture(topology)
-            try CommandLineRun.eventually("both observe") {
+            try CommandLineRun.eventually("all observe") {
                 let sockets = try CommandLineRun.shell(
                     "ss -xH state connected | grep -c '/run/tapline/\(topology.name)/control.sock'"
                 ).output
-                return Int(sockets.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0 >= 2
+                return Int(sockets.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0 >= 3
             }
             let status = try CommandLineRun.json("status", topology.name, "--json")
             kill(try #require((status["pid"] as? Int).map(Int32.init)), SIGKILL)

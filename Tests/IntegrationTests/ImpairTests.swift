@@ -125,6 +125,40 @@ import Testing
         }
     }
 
+    @Test func aTraceIsReadFromTheCallersFile() throws {
+        try Lab.with(Self.topology()) { lab in
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: folder) }
+            func write(_ text: String) throws {
+                try text.write(to: folder.appendingPathComponent("delays.txt"), atomically: true, encoding: .utf8)
+            }
+            // The command's folder counts, not that of the control process.
+            func impair(_ words: String) throws -> (status: Int32, output: String) {
+                let command = "cd '\(folder.path)' && exec '\(Product.tapline)' impair \(lab.name) alice \(words)"
+                let done = try run("/bin/sh", ["-c", command])
+                return (done.status, done.output)
+            }
+            try write("# of a satellite\n30ms\n45.5ms\n\n30ms\n")
+            let done = try impair("--trace delays.txt --loss 0%")
+            #expect(done.status == 0, "\(done)")
+            let settings = try links(lab).compactMap { $0["settings"] as? String }
+            #expect(settings.count == 2 && settings.allSatisfy { $0.hasPrefix("trace: 3 delays") }, "\(settings)")
+            let output = try lab.exec("alice", "ping -n -c 10 -i 0.02 -W 5 203.0.113.80").output
+            let times = output.split(separator: "\n").compactMap { line in
+                line.split(separator: " ").first { $0.hasPrefix("time=") }.flatMap { Double($0.dropFirst(5)) }
+            }
+            #expect(times.count == 10 && times.allSatisfy { $0 >= 60 }, "\(output)")
+            try write("30ms\n1 ms\n")
+            let wrong = try impair("--trace delays.txt")
+            #expect(wrong.status != 0 && wrong.output.contains("line 2 has 2 words"), "\(wrong)")
+            let none = try impair("--trace nowhere.txt")
+            #expect(none.status != 0 && none.output.contains("cannot be read"), "\(none)")
+            let both = try impair("--trace delays.txt --delay 1ms")
+            #expect(both.status != 0, "\(both)")
+        }
+    }
+
     @Test func mistakesSayWhatToDo() throws {
         try Lab.with(Self.topology()) { lab in
             for (words, part) in [

@@ -100,6 +100,24 @@ import Testing
         #expect(try lab.ping(3))
     }
 
+    /// A control process that was killed leaves its topology behind, which is another thing than one that was taken away.
+    @Test func aKilledControlProcessIsTold() throws {
+        let lab = try PortalLab()
+        try lab.up()
+        try lab.serve()
+        try lab.seen()
+        let pid = try #require(try lab.status()["pid"] as? Int)
+        kill(Int32(pid), SIGKILL)
+        try Programs.eventually("the page says so") { try lab.get("/").body.contains("left the topology behind") }
+        let body = try lab.get("/").body
+        #expect(body.contains("data-state=\"down\"") && body.contains("it was killed"))
+        try lab.down()
+        try Programs.eventually("the page waits for it") {
+            let body = try lab.get("/").body
+            return body.contains("This page waits for it.") && !body.contains("killed")
+        }
+    }
+
     /// A capture and a trace that a topology leaves behind end, and the page tells.
     @Test func capturesAndTracesEndWithTheTopology() throws {
         let lab = try PortalLab()

@@ -50,7 +50,7 @@ import Wire
                 .command(
                     CommandPlan(node: "alice", command: "true"),
                     CommandExpectation(status: NumberExpectation(.notEqual, 0))),
-                .log(node: "ids", file: "eve.json", output: TextExpectation(jsonLines: [[alert]]), .check),
+                .log(LogSource(node: "ids", file: "eve.json"), TextExpectation(jsonLines: [[alert]]), .check),
                 .entry(name: "shop.request.fw", packets: NumberExpectation(.atLeast, 1), bytes: nil, .check),
                 .interface(
                     index: 1, [.received: one, .sentDrops: none, .ringDrops: NumberExpectation(.atMost, 5)], .start),

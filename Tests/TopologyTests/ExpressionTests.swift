@@ -106,7 +106,7 @@ import Wire
         #expect(process.reload == "re 198.18.4.10")
         #expect(process.ready == .command("curl 203.0.113.80"))
         let health = try #require(planned.applications.first { $0.name == "web" }?.health.first)
-        #expect(health.ownCommands == ["web": "test web = web"])
+        #expect(health.ownProbes == ["web": .command("test web = web")])
         let commands = planned.checks.flatMap(\.steps).compactMap { step -> String? in
             switch step.action {
             case .command(let command, _), .start(_, let command): command.command
@@ -139,7 +139,7 @@ import Wire
         func expectation(_ step: StepPlan) -> TextExpectation? {
             switch step.action {
             case .command(_, let expectation), .finish(_, let expectation): expectation.output
-            case .log(_, _, let output, _): output
+            case .log(_, let output, _): output
             case .outage(let outage): outage.steps.first.flatMap(expectation)
             default: nil
             }
@@ -171,8 +171,8 @@ import Wire
         #expect(planned.node("web-1").process.run == "exec x 198.18.4.2")
         #expect(planned.node("web-2").process.run == "exec x 198.18.4.3")
         #expect(
-            planned.applications[0].health[0].ownCommands
-                == ["web-1": "test 198.18.4.2", "web-2": "test 198.18.4.3"])
+            planned.applications[0].health[0].ownProbes
+                == ["web-1": .command("test 198.18.4.2"), "web-2": .command("test 198.18.4.3")])
     }
 
     @Test(

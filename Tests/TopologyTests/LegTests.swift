@@ -256,4 +256,33 @@ import Wire
                 == "D login.request.customers: management src 198.18.9.2 dst 203.0.113.22 6/22 -> management!web-a.management + management!web-b.management"
         )
     }
+
+    /// With one leg beside `in` it is the same: what the file does not name leaves by `in`.
+    @Test(arguments: [("management", "in"), ("out", "out")])
+    func theSecondLegOfAServerHasItsDefaultRouteOnlyIfItIsOut(_ name: String, _ usual: String) throws {
+        let plan = try plan(
+            """
+            name: managed
+            interfaces:
+              outside: { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
+              servers: { address: [198.18.4.1/24, "2001:db8:4::1/64"] }
+              management: { address: [198.18.9.1/24, "2001:db8:9::1/64"] }
+            customers:
+              alice: { interface: outside }
+            applications:
+              web: { attach: { in: servers, \(name): management } }
+              log: { attach: management }
+            services:
+              shop: { address: [203.0.113.80, "2001:db8:cb::80"], ports: tcp/80, from: outside, sequence: web }
+              logs: { address: 203.0.113.14, ports: udp/514, from: web, sequence: log }
+            """)
+        let web = plan.node("web")
+        let defaults = web.routes.filter { $0.destination.length == 0 }
+        #expect(defaults.map { web.legs[$0.leg].role } == [usual, usual])
+        let data = try #require(plan.table.entries.first { $0.name == "logs.request.customers" })
+        #expect(plan.entryLines.contains { $0.contains("\(data.name): management from web.management") })
+        let named = routes(plan, "web").filter { $0.hasPrefix("203.0.113.14 ") }
+        #expect(named == (name == "out" ? [] : ["203.0.113.14 198.18.9.1 management src 198.18.9.2"]))
+        #expect(routes(plan, "web").contains { $0.hasPrefix("192.0.2.0/24 198.18.4.1 in") })
+    }
 }

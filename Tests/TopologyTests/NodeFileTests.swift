@@ -180,6 +180,29 @@ import TopologyFiles
         #expect(found.count == 1 || web.contains("root: parts, writable"), "\(found)")
     }
 
+    @Test(
+        "a root folder's links lead where they lead in the folder",
+        arguments: [("/bin/sh", "/opt/shell", true), ("/opt/shell", "/bin/sh", false), ("loop", "/bin/sh", false)])
+    func linkedShell(_ program: String, _ target: String, _ isFine: Bool) throws {
+        // `program` is a file of the folder alone, or none; /bin/sh leads to `target`.
+        let folder = try Folder([
+            "t.yaml": Self.topology("filesystem: { root: parts }"), "parts/opt/x": "x", "parts/bin/x": "x",
+        ])
+        let files = FileManager.default
+        let link = folder.path + "/parts/bin/sh"
+        if program == "/bin/sh" {
+            _ = files.createFile(
+                atPath: folder.path + "/parts\(target)", contents: Data(), attributes: [.posixPermissions: 0o755])
+            try files.createSymbolicLink(atPath: link, withDestinationPath: target)
+        } else {
+            // The machine has a /usr/bin/env, the folder does not; and a link to itself leads nowhere.
+            try files.createSymbolicLink(
+                atPath: link, withDestinationPath: program == "loop" ? "/bin/sh" : "/usr/bin/env")
+        }
+        let found = folder.mistakes()
+        #expect(found.isEmpty == isFine && found.allSatisfy { $0.contains("has no /bin/sh") }, "\(found)")
+    }
+
     @Test("of all nodes together are bounded")
     func bounded() throws {
         let files = ["a.bin": String(repeating: "x", count: 3 << 20)]

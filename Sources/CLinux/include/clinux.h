@@ -140,6 +140,9 @@ int clinux_take_short_slices(unsigned long long nanoseconds);
 int clinux_own_descriptors(void);
 /// Whether a path leads to something for a process, in its mounts and from its root: 1, 0 or -errno.
 int clinux_exists_for(pid_t pid, const char *path);
+/// Opens a file below the folder `root` to read it, and does not wait for it. Links lead where they lead with that folder
+/// as the root directory, and never out of it. Returns a descriptor (close-on-exec) or -errno.
+int clinux_open_below(const char *root, const char *path);
 /// fork without the C library's handlers: the child may call only what is async-signal-safe.
 pid_t clinux_fork(void);
 
@@ -351,6 +354,16 @@ struct clinux_bind {
     int is_made;
 };
 
+/// The most mounts below folders with layers that a node sees.
+enum { CLINUX_MOST_INNER_MOUNTS = 128 };
+
+/// A mount of the machine below a folder that a node has a layer over: the layer alone would hide it.
+struct clinux_inner_mount {
+    const char *path;
+    /// Whether it may get a layer of its own; else it is shown read-only.
+    int is_layered;
+};
+
 struct clinux_node_init {
     int network_namespace;
     /// Its host name, at most 64 octets; NULL: the machine's.
@@ -372,6 +385,9 @@ struct clinux_node_init {
     /// Folders of the machine that stay writable.
     const char *const *writables;
     size_t writable_count;
+    /// Mounts below the folders with layers, each before those below it.
+    const struct clinux_inner_mount *inner_mounts;
+    size_t inner_mount_count;
 };
 
 /// What a child could not do, for the sentence that a person reads.

@@ -71,9 +71,9 @@ struct ImpairmentMatch: BitwiseCopyable {
 }
 
 /// A rule, and where it counts.
-struct SlottedRule: BitwiseCopyable {
-    var rule: ImpairmentRule
-    var slot: UInt64
+package struct SlottedRule: BitwiseCopyable {
+    package var rule: ImpairmentRule
+    package var slot: UInt64
 }
 
 /// The impaired links of one moment, as the engine reads them: checked once, in memory that nobody changes.
@@ -90,14 +90,14 @@ public struct ImpairmentSet: @unchecked Sendable {
     private static let mostMatches = 65_536
 
     /// How many links there are.
-    let count: Int
+    package let count: Int
     /// How many interfaces there are.
     let interfaces: Int
     private let index: UnsafePointer<(first: UInt32, count: UInt32)>
     private let matches: UnsafePointer<ImpairmentMatch>
     private let rules: UnsafePointer<SlottedRule>
     /// The delays of all traces.
-    let trace: UnsafePointer<UInt64>
+    package let trace: UnsafePointer<UInt64>
 
     /// The memory's contents for these links.
     ///
@@ -200,18 +200,19 @@ public struct ImpairmentSet: @unchecked Sendable {
     }
 
     /// The rule at a place below `count`.
-    func rule(_ place: Int) -> SlottedRule { rules[place] }
+    package func rule(_ place: Int) -> SlottedRule { rules[place] }
 
     /// True if anything is done to frames of this interface in this direction.
     @inline(__always)
-    func impairs(_ direction: ImpairedPlace.Direction, _ interface: Int) -> Bool {
+    package func impairs(_ direction: ImpairedPlace.Direction, _ interface: Int) -> Bool {
         interface < interfaces && index[interface &* 2 &+ Int(direction.rawValue)].count > 0
     }
 
     /// The rule for a frame; -1: none.
     ///
     /// - Parameter headers: The Ethernet header and what follows it, as far as a flow needs it.
-    func rule(_ direction: ImpairedPlace.Direction, _ interface: Int, _ headers: UnsafeRawBufferPointer) -> Int {
+    package func rule(_ direction: ImpairedPlace.Direction, _ interface: Int, _ headers: UnsafeRawBufferPointer) -> Int
+    {
         guard interface < interfaces, let start = headers.baseAddress, headers.count >= EthernetView.length else {
             return -1
         }

@@ -8,7 +8,7 @@ public struct NodeChange: Sendable, Hashable {
     public var rebuild: [String] = []
     /// Why its `run` command is ended and started again.
     public var restart: [String] = []
-    /// Why its files are written, and its `reload` command is run if it has one.
+    /// Why its files are written, and its `reload` command is run if it has one; or its `after` is run.
     public var reload: [String] = []
     /// The changes that are made while it runs on.
     public var inPlace: [String] = []
@@ -60,7 +60,7 @@ public struct NodeChange: Sendable, Hashable {
         if old.ready != new.ready || old.readyTimeout != new.readyTimeout { inPlace.append("its readiness") }
         // It runs when the programs have become ready, so they are started for it.
         if old.after != new.after {
-            if new.hasPrograms { restart.append("its after") } else { inPlace.append("its after") }
+            if new.hasPrograms { restart.append("its after") } else { reload.append("its after") }
         }
         if old.restart != new.restart { inPlace.append("its restart") }
         if old.depends != new.depends || old.healthy != new.healthy { inPlace.append("its depends") }

@@ -10,9 +10,19 @@ extension ExpressionResolver {
             let raw = file.nodes[node]
             // Only texts with expressions have places.
             guard !raw.expressionPlaces.isEmpty else { return raw.process }
-            return raw.process.mappingTexts { text in
+            var process = raw.process.mappingTexts { text in
                 raw.expressionPlaces[text].map { self.text(text, of: node, at: $0) } ?? text
             }
+            for (program, part) in raw.unreadReadiness.sorted(by: { $0.key < $1.key }) {
+                if program.isEmpty {
+                    process.ready =
+                        part.readiness(of: quoted(raw.name.value), diagnostics) { text($0, of: node) } ?? .started
+                } else if let index = process.programs.firstIndex(where: { $0.name == program }) {
+                    process.programs[index].ready =
+                        part.readiness(of: "program \(quoted(program))", diagnostics) { text($0, of: node) } ?? .started
+                }
+            }
+            return process
         }
     }
 

@@ -11,35 +11,42 @@ struct ExpressionResolver: AddressStage, Diagnosing {
 
     /// The text with values in the places of its expressions. Reports expressions that stand for nothing.
     ///
-    /// - Parameter place: The beginning of the text in the file.
-    func text(_ text: String, of node: Int, at place: SourceOrigin) -> String {
-        resolved(text, node, []) { expression, fault in
-            diagnostics.error(
-                diagnostics.place(of: expression, in: place), fault.message, hint: fault.hint)
+    /// - Parameters:
+    ///   - node: The node that the text is about; nil: none.
+    ///   - place: The beginning of the text in the file.
+    ///   - form: What is put in the place of a value.
+    func text(
+        _ text: String, of node: Int?, at place: SourceOrigin, form: (String) -> String = { $0 }
+    ) -> String {
+        resolved(text, node, [], form: form) { tell($0, $1, in: place) }
+    }
+
+    /// A text of a part that is read when its expressions have values.
+    ///
+    /// - Parameter node: The node that it is about; nil: the one that the part names.
+    /// - Returns: nil if an expression has no value.
+    func text(_ part: UnreadPart.Text, of node: Int? = nil) -> String? {
+        var hasAll = true
+        let subject = node ?? part.subject.flatMap { nodeIndex[$0] }
+        let text = resolved(part.written, subject, [], form: part.isPattern ? Self.literal : { $0 }) {
+            hasAll = false
+            tell($0, $1, in: part.origin)
+        }
+        return hasAll ? text : nil
+    }
+
+    /// A regular expression that matches a value alone.
+    private static func literal(_ value: String) -> String {
+        value.reduce(into: "") { pattern, character in
+            if "\\^$.|?*+()[]{}".contains(character) { pattern.append("\\") }
+            pattern.append(character)
         }
     }
 
-    /// A regular expression with values in the places of its expressions, each of which stands for itself.
-    func pattern(_ text: String, of node: Int, at place: SourceOrigin) -> String {
-        guard let parsed = ExpressionText(text), parsed.unended == nil else {
-            return self.text(text, of: node, at: place)
-        }
-        return parsed.parts.map { part in
-            switch part {
-            case .text(let text): return text
-            case .expression(let expression):
-                do throws(ExpressionFault) {
-                    return try value(of: expression, node, []).map {
-                        "\\.+*?()[]{}^$|".contains($0) ? "\\\($0)" : "\($0)"
-                    }.joined()
-                } catch {
-                    if !error.isConsequence {
-                        diagnostics.error(diagnostics.place(of: expression, in: place), error.message, hint: error.hint)
-                    }
-                    return ""
-                }
-            }
-        }.joined()
+    private func tell(_ expression: ExpressionText.Expression, _ fault: ExpressionFault, in place: SourceOrigin) {
+        // The cause is reported elsewhere.
+        guard !fault.isConsequence else { return }
+        diagnostics.error(diagnostics.place(of: expression, in: place), fault.message, hint: fault.hint)
     }
 
     /// The text with values in the places of its expressions.
@@ -48,7 +55,8 @@ struct ExpressionResolver: AddressStage, Diagnosing {
     ///   - way: The variables that are being resolved.
     ///   - tell: Takes what is wrong with an expression.
     func resolved(
-        _ text: String, _ node: Int, _ way: [String], tell: (ExpressionText.Expression, ExpressionFault) -> Void
+        _ text: String, _ node: Int?, _ way: [String], form: (String) -> String = { $0 },
+        tell: (ExpressionText.Expression, ExpressionFault) -> Void
     ) -> String {
         guard let parsed = ExpressionText(text) else { return text }
         if let unended = parsed.unended {
@@ -62,9 +70,9 @@ struct ExpressionResolver: AddressStage, Diagnosing {
             case .text(let text): return text
             case .expression(let expression):
                 do throws(ExpressionFault) {
-                    return try value(of: expression, node, way)
+                    return form(try value(of: expression, node, way))
                 } catch {
-                    if !error.isConsequence { tell(expression, error) }
+                    tell(expression, error)
                     return ""
                 }
             }
@@ -72,7 +80,7 @@ struct ExpressionResolver: AddressStage, Diagnosing {
     }
 
     private func value(
-        of expression: ExpressionText.Expression, _ node: Int, _ way: [String]
+        of expression: ExpressionText.Expression, _ node: Int?, _ way: [String]
     ) throws(ExpressionFault) -> String {
         switch expression.meaning {
         case nil:
@@ -96,17 +104,17 @@ struct ExpressionResolver: AddressStage, Diagnosing {
     }
 
     private func value(
-        of root: ExpressionRoot, _ names: inout ExpressionPath, _ node: Int, _ way: [String]
+        of root: ExpressionRoot, _ names: inout ExpressionPath, _ node: Int?, _ way: [String]
     ) throws(ExpressionFault) -> String {
         switch root {
-        case .dir: return folder(of: node)
+        case .dir: return folder(of: try subject(node, root))
         case .share: return DerivedNames.share(topology: name)
         case .topology: return name
-        case .environment: return try variable(&names, node, way)
-        case .node: return try value(of: node, &names)
+        case .environment: return try variable(&names, subject(node, root), way)
+        case .node: return try value(of: subject(node, root), &names)
         case .nodes: return try value(of: single(&names), &names)
         case .engine:
-            let leg = try leg(&names, of: node)
+            let leg = try leg(&names, of: subject(node, root))
             return try engine(&names, on: leg.interface, mac: leg.alias)
         case .interfaces:
             let known = file.interfaces.filter { $0.home == nil }.map(\.name.value)
@@ -117,6 +125,18 @@ struct ExpressionResolver: AddressStage, Diagnosing {
             return try engine(&names, on: index, mac: nil)
         case .services: return try service(&names)
         }
+    }
+
+    /// The node that an expression is about.
+    private func subject(_ node: Int?, _ root: ExpressionRoot) throws(ExpressionFault) -> Int {
+        guard let node else {
+            throw ExpressionFault(
+                "\(quoted(root.rawValue)) is about the node of a command, and there is none here",
+                root == .engine
+                    ? "write {{ interfaces.NAME.address }}, for example" : "write {{ nodes.NAME.address }}, for example"
+            )
+        }
+        return node
     }
 
     private func hint(_ name: String, _ known: [String], _ kind: String) -> String {

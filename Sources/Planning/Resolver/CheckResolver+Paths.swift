@@ -35,8 +35,8 @@ extension CheckResolver {
             within: within, standIns: instances)
     }
 
-    func outage(_ raw: RawOutage, _ entryNames: [String], _ started: [String: Int]) -> OutagePlan? {
-        let steps = steps(raw.steps, entryNames, started: started)
+    func outage(_ raw: RawOutage, _ entryNames: [String]) -> OutagePlan? {
+        let steps = steps(raw.steps, entryNames)
         guard let train = train(raw.train, usualFlows: 1, most: ProbeTrainPlan.mostFlows) else { return nil }
         checkOrder(raw.order, train)
         return OutagePlan(

@@ -14,28 +14,32 @@ struct CheckResolver: EntryStage, Diagnosing {
     /// The checks of the file, each with the steps of which every name was found.
     func checks() -> [CheckPlan] {
         let entryNames = Array(Set(entries.map(\.name))).sorted()
-        return file.checks.map { check in
-            CheckPlan(
+        return file.checks.compactMap { written in
+            guard let check = read(written) else { return nil }
+            return CheckPlan(
                 name: check.name, origin: check.origin,
                 steps: steps(check.steps, entryNames), listsSteps: check.listsSteps)
         }
     }
 
+    /// The check, with values in the places of expressions.
+    private func read(_ check: RawCheck) -> RawCheck? {
+        guard let unread = check.unread else { return check }
+        let expressions = ExpressionResolver(addressed: addressed, diagnostics: diagnostics)
+        return unread.check(diagnostics) { expressions.text($0) }
+    }
+
     /// The steps of which every name was found.
-    ///
-    /// - Parameter started: The nodes of the commands that earlier steps have started, by the names of these.
-    func steps(_ raw: [RawStep], _ entryNames: [String], started: [String: Int] = [:]) -> [StepPlan] {
-        var started = started
-        return raw.compactMap { step in
-            if case .start(let name, let command) = step.action { started[name.value] = nodeIndex[command.node.value] }
-            return action(expecting(step, started), entryNames, started).map {
+    func steps(_ raw: [RawStep], _ entryNames: [String]) -> [StepPlan] {
+        raw.compactMap { step in
+            action(step.action, entryNames).map {
                 StepPlan(
                     origin: step.origin, summary: step.summary, action: $0, within: step.within, timeout: step.timeout)
             }
         }
     }
 
-    private func action(_ raw: RawStep.Action, _ entryNames: [String], _ started: [String: Int]) -> StepPlan.Action? {
+    private func action(_ raw: RawStep.Action, _ entryNames: [String]) -> StepPlan.Action? {
         switch raw {
         case .command(let command, let expectation):
             return self.command(command).map { .command($0, expectation) }
@@ -43,10 +47,8 @@ struct CheckResolver: EntryStage, Diagnosing {
             return self.command(command).map { .start(name: name.value, $0) }
         case .finish(let name, let expectation):
             return .finish(name: name.value, expectation)
-        case .log(let node, let file, let output, let since):
-            return single(node).map {
-                .log(node: self.file.nodes[$0].name.value, file: file, output: output, since)
-            }
+        case .log(let node, let program, let file, let output, let since):
+            return source(node, program, file).map { .log($0, output, since) }
         case .entry(let name, let packets, let bytes, let since):
             guard entryNames.contains(name.value) else {
                 diagnostics.error(
@@ -65,7 +67,7 @@ struct CheckResolver: EntryStage, Diagnosing {
             return .drops(reason: reason.value, frames: frames, since)
         case .packet(let packet): return self.packet(packet).map { .packet($0) }
         case .path(let path): return self.path(path).map { .path($0) }
-        case .outage(let outage): return self.outage(outage, entryNames, started).map { .outage($0) }
+        case .outage(let outage): return self.outage(outage, entryNames).map { .outage($0) }
         case .wait(let milliseconds): return .wait(milliseconds)
         case .capture(let place): return self.place(place).map { .capture($0) }
         case .captured(let place, let filter, let frames, let bytes):
@@ -77,6 +79,20 @@ struct CheckResolver: EntryStage, Diagnosing {
             return impaired(place).map { .impair(ImpairmentStep(place: $0, impairment: impairment)) }
         case .fault(let kind, let place, let duration): return fault(kind, place, duration).map { .fault($0) }
         }
+    }
+
+    private func source(_ name: Located<String>, _ program: Located<String>?, _ file: String?) -> LogSource? {
+        guard let node = single(name) else { return nil }
+        let known = self.file.nodes[node].process.programs.map(\.name)
+        if let program, !known.contains(program.value) {
+            diagnostics.error(
+                program.origin, "\(quoted(name.value)) has no program \(quoted(program.value))",
+                hint: known.isEmpty
+                    ? "it has no `programs`: remove the key"
+                    : Spelling.hint(for: program.value, among: known, kind: "programs"))
+            return nil
+        }
+        return LogSource(node: self.file.nodes[node].name.value, program: program?.value, file: file)
     }
 
     private func command(_ raw: RawCommand) -> CommandPlan? {

@@ -16,7 +16,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
             var plans: [HealthCheckPlan] = []
             var origins: [SourceOrigin] = []
             for check in application.raw.health {
-                for (kind, probe) in probes(check, of: application) {
+                for (kind, probe, own) in allProbes(check, of: application) {
                     let name = check.program.map { "\($0): \(kind.hasPrefix("log of ") ? "log" : kind)" } ?? kind
                     names[name, default: 0] += 1
                     let number = names[name] ?? 1
@@ -25,13 +25,46 @@ struct HealthResolver: ServiceStage, Diagnosing {
                         name: number == 1 ? name : "\(name) \(number)", origin: check.origin, probe: probe,
                         interval: check.interval, fastInterval: check.fastInterval, timeout: check.timeout,
                         rise: check.rise, fall: check.fall)
-                    plan.ownCommands = ownCommands(probe, of: application)
+                    plan.ownProbes = own
                     plans.append(plan)
                 }
             }
             checkContradictions(application, Array(zip(plans, origins)))
             return plans
         }
+    }
+
+    /// The probes of a check, each with those of instances that have another one.
+    private func allProbes(
+        _ check: RawHealthCheck, of application: ResolvedApplication
+    ) -> [(name: String, probe: HealthCheckPlan.Probe, own: [String: HealthCheckPlan.Probe])] {
+        if case .command(let command) = check.probe {
+            return [("command", .command(command), ownCommands(command, of: application))]
+        }
+        guard case .unread(let part) = check.probe else {
+            return probes(check, of: application).map { ($0.name, $0.probe, [:]) }
+        }
+        let expressions = ExpressionResolver(addressed: addressed, diagnostics: diagnostics)
+        let subject =
+            check.program.map { "program \(quoted($0))" } ?? "application \(quoted(application.raw.name.value))"
+        var first: (name: String, probe: HealthCheckPlan.Probe)?
+        var own: [String: HealthCheckPlan.Probe] = [:]
+        for node in application.members {
+            guard
+                let read = part.health(of: subject, diagnostics, { expressions.text($0, of: node) })?.of(check.program),
+                let found = probes(read, of: application).first
+            else { return [] }
+            first = first ?? found
+            own[file.nodes[node].name.value] = found.probe
+        }
+        guard let first else { return [] }
+        let isShared = own.values.allSatisfy { $0 == first.probe }
+        if !isShared, case .heartbeat = first.probe {
+            diagnostics.error(
+                check.origin, "this heartbeat differs from instance to instance",
+                hint: "write addresses that all of them pass on")
+        }
+        return [(first.name, first.probe, isShared ? [:] : own)]
     }
 
     private func probes(
@@ -53,24 +86,18 @@ struct HealthResolver: ServiceStage, Diagnosing {
             return heartbeat(raw, check, of: application).map {
                 [(raw.isNegative ? "negative heartbeat" : "heartbeat", .heartbeat($0))]
             } ?? []
+        case .unread: return []
         }
     }
 
     /// The command of each instance, by its node, if the command has expressions.
     private func ownCommands(
-        _ probe: HealthCheckPlan.Probe, of application: ResolvedApplication
-    ) -> [String: String] {
-        if case .question(.file(let path)) = probe, let place = application.raw.template.expressionPlaces[path] {
-            diagnostics.error(
-                place, "{{ … }} has no value in `file` of `health`",
-                hint: "write a path without / at its beginning: it is in $TAPLINE_DIR")
-        }
-        guard case .command(let command) = probe, let place = application.raw.template.expressionPlaces[command] else {
-            return [:]
-        }
+        _ command: String, of application: ResolvedApplication
+    ) -> [String: HealthCheckPlan.Probe] {
+        guard let place = application.raw.template.expressionPlaces[command] else { return [:] }
         let expressions = ExpressionResolver(addressed: addressed, diagnostics: diagnostics)
-        let pairs = application.members.map {
-            (file.nodes[$0].name.value, expressions.text(command, of: $0, at: place))
+        let pairs = application.members.map { node -> (String, HealthCheckPlan.Probe) in
+            (file.nodes[node].name.value, .command(expressions.text(command, of: node, at: place)))
         }
         return Dictionary(pairs) { first, _ in first }
     }
@@ -239,5 +266,17 @@ struct HealthResolver: ServiceStage, Diagnosing {
                     + "pass and not pass",
                 hint: "give it another protocol, port or address that the application blocks")
         }
+    }
+}
+
+extension RawHealthCheck {
+    /// The same as a check of a program of the node.
+    fileprivate func of(_ program: String?) -> RawHealthCheck {
+        var check = self
+        check.program = program
+        if let program, case .question(.log(let pattern, _)) = probe {
+            check.probe = .question(.log(pattern, program: program))
+        }
+        return check
     }
 }

@@ -12,7 +12,8 @@ extension ServiceStage {
     func isPassedByRoutes(_ node: Int) -> Bool {
         let count = legs[node].count
         guard count > 1, !file.nodes[node].transparent else { return false }
-        if count > 2 { return true }
+        // A leg beside `in` that is not `out` is no far side: the default route stays at `in`.
+        if count > 2 || exitLeg(node) == 0 && !file.nodes[node].passive { return true }
         return services.contains { service in
             if let stop = service.stop(of: lead(node)) {
                 if stop.enter != 0 { return true }

@@ -70,11 +70,6 @@ package struct ExpressionText: Sendable {
         parts.compactMap { if case .expression(let expression) = $0 { expression } else { nil } }
     }
 
-    /// The text with one value in the place of every expression.
-    func filled(_ value: String) -> String {
-        parts.map { if case .text(let text) = $0 { text } else { value } }.joined()
-    }
-
     private static func isPair(_ brace: Unicode.Scalar, _ scalars: [Unicode.Scalar], _ index: Int) -> Bool {
         index + 1 < scalars.count && scalars[index] == brace && scalars[index + 1] == brace
     }

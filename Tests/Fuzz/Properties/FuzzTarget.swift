@@ -16,6 +16,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case engine
     /// Programs of classic BPF over frames: `Engine`.
     case filter
+    /// Impaired links in the memory that engines map, and their packets: `Engine`.
+    case impairment
 
     /// Gives the target one input.
     ///
@@ -29,6 +31,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .file: try FileProperties.check(input)
         case .engine: try EngineProperties.check(input)
         case .filter: try FilterProperties.check(input)
+        case .impairment: try ImpairmentProperties.check(input)
         }
     }
 }
