@@ -126,6 +126,8 @@ let package = Package(
                 "Plan", "LinuxNetwork", "Forwarding", "PacketCapture", "Wire", "Reporting",
             ],
             swiftSettings: settings),
+        // What tenants may ask for: routes, rights, bodies, problems; pure.
+        .target(name: "Instructions", dependencies: ["ControlAPI", "Plan", "Reporting"], swiftSettings: settings),
         .target(
             name: "ApplianceClient",
             dependencies: ["ControlAPI", "Fabric", "EventLoop", "CLinux", "LinuxNetwork", "Wire", "Reporting"],
@@ -156,7 +158,8 @@ let package = Package(
         .executableTarget(
             name: "tapline",
             dependencies: [
-                "Appliance", "ApplianceClient", "Observation", "PacketCapture", "Tracing", "Metrics", "Verification",
+                "Appliance", "ApplianceClient", "Instructions", "Observation", "PacketCapture", "Tracing", "Metrics",
+                "Verification",
                 "Fabric", "EventLoop", "ControlAPI", "Planning", "TopologyFiles", "Plan", "Engine", "LinuxNetwork",
                 "Forwarding", "Wire",
                 "CLinux", "Reporting",
@@ -179,6 +182,9 @@ let package = Package(
         .testTarget(name: "HealthTests", dependencies: ["Health", "Wire", "Seeds"], swiftSettings: settings),
         .testTarget(
             name: "MetricsTests", dependencies: ["Metrics", "ControlAPI"], swiftSettings: unoptimised),
+        .testTarget(
+            name: "InstructionsTests", dependencies: ["Instructions", "ControlAPI", "Plan"],
+            swiftSettings: unoptimised),
         .testTarget(
             name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "CLinux", "CNetlink", "Wire"],
             swiftSettings: unoptimised),
@@ -271,7 +277,6 @@ if Context.environment["TAPLINE_DOCUMENTATION"] != nil {
 
 // The live page, for Scripts/install and Scripts/test: whoever builds `tapline` alone fetches and compiles no HTTP server.
 if Context.environment["TAPLINE_PORTAL"] != nil {
-    package.dependencies.append(.package(url: "https://github.com/apple/swift-nio", from: "2.101.2"))
     package.products.append(.executable(name: "tapline-portal", targets: ["tapline-portal"]))
     package.targets += [
         .target(
@@ -296,6 +301,45 @@ if Context.environment["TAPLINE_PORTAL"] != nil {
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             exclude: ["browser.py", "taken-over.py", "many-events.py"],
+            swiftSettings: unoptimised),
+    ]
+}
+
+// Both are HTTP servers.
+if Context.environment["TAPLINE_PORTAL"] != nil || Context.environment["TAPLINE_RECORDS"] != nil {
+    package.dependencies.append(.package(url: "https://github.com/apple/swift-nio", from: "2.101.2"))
+}
+
+// What customers keep themselves, for Scripts/install and Scripts/test: whoever builds `tapline` alone needs no database.
+if Context.environment["TAPLINE_RECORDS"] != nil {
+    package.dependencies.append(.package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"))
+    package.products.append(.executable(name: "tapline-records", targets: ["tapline-records"]))
+    package.targets += [
+        // The database of tenants' records.
+        .target(
+            name: "Records",
+            dependencies: ["Instructions", "ControlAPI", "Reporting", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: settings),
+        // The process that serves them.
+        .target(
+            name: "Management",
+            dependencies: [
+                "Records", "Instructions", "ControlAPI", "EventLoop", "Plan", "CLinux", "Wire", "Reporting",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "tapline-records", dependencies: ["Management", "Reporting"], swiftSettings: settings,
+            linkerSettings: sealed),
+        // The database by itself, and instructions through the whole chain.
+        .testTarget(
+            name: "RecordsTests",
+            dependencies: [
+                "tapline", "tapline-engine", "tapline-records", "Records", "Instructions", "ControlAPI", "Reporting",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             swiftSettings: unoptimised),
     ]
 }

@@ -189,6 +189,9 @@ extension ControlProcess {
                 "packets of one tunnel may overtake one another: the kernel divides frames among the workers by what is "
                     + "inside of tunnels, because Tapline \(refusal)")
         }
+        remarks += plan.recordsSetAside.map {
+            "service \($0.record.id) is set aside: \($0.reasons.joined(separator: "; "))"
+        }
         return remarks
     }
 

@@ -80,6 +80,8 @@ public final class ControlProcess: @unchecked Sendable {
     private(set) var fleet: EngineFleet?
     private(set) var drainNotes: DrainNotes?
     private(set) var server: ControlServer?
+    /// Keeps the records of tenants; nil if the file has none. On the run's thread.
+    private var recordKeeper: RecordKeeper?
     /// What is captured for commands. On the loop's thread.
     private(set) lazy var captures = CaptureSessions(
         loop: loop,
@@ -255,6 +257,8 @@ public final class ControlProcess: @unchecked Sendable {
         _ = try gate.enter("it is starting, or its checks are running,")
         defer { gate.leave() }
         try comeUp(enginePath)
+        // Checks go on beside what tenants do.
+        gate.admitInstructions()
         progress(
             .ready(
                 ReadyReport(
@@ -303,6 +307,12 @@ public final class ControlProcess: @unchecked Sendable {
         try awaitQuiet(cancellation)
         loop.sync { self.applications?.beginServing() }
         try record.change { $0.phase = .up }
+        if let records = plan.records {
+            progress(.step("putting the records of tenants in force"))
+            let keeper = try RecordKeeper(self, database: records.database)
+            recordKeeper = keeper
+            try keeper.start()
+        }
         try Scaling(self).start()
         logger.info("up")
     }
@@ -341,6 +351,7 @@ public final class ControlProcess: @unchecked Sendable {
         progress(.step("taking '\(name)' away"))
         // A change under way leaves first. Everything that it has made is taken away, too.
         gate.close()
+        recordKeeper?.stop()
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
         do throws(ApplianceError) { try record.change { $0.phase = .stopping } } catch { logger.warning("\(error)") }

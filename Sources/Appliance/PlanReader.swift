@@ -40,10 +40,28 @@ public enum PlanReader {
         changes: InstanceChanges = InstanceChanges()
     ) throws(ApplianceError) -> PlannedFile {
         var plan = try telling(file.path, false) { () throws(TopologyError) in
-            try Planner.plan(file, name: name, keeping: kept, changes: changes)
+            // What tenants keep stays in force beside another file, as far as that goes.
+            try Planner.plan(
+                file, fitting: kept?.wantedRecords ?? [], name: name, keeping: kept, changes: changes)
         }
+        makePathsAbsolute(&plan)
+        return PlannedFile(source: file, plan: plan)
+    }
+
+    private static func makePathsAbsolute(_ plan: inout AppliancePlan) {
         // Commands start there from inside mount namespaces, which have no current folder any more.
         plan.directory = absolute(plan.directory.isEmpty ? "." : plan.directory)
+        if let database = plan.records?.database, !database.hasPrefix("/") {
+            plan.records?.database = "\(plan.directory)/\(database)"
+        }
+    }
+
+    /// The plan of a file that has been read, with exactly these records of tenants.
+    static func plan(
+        _ file: TopologyFile, records: [ServiceRecord], name: String?, keeping kept: AppliancePlan
+    ) throws(RecordRefusal) -> PlannedFile {
+        var plan = try Planner.plan(file, records: records, name: name, keeping: kept, changes: kept.changes)
+        makePathsAbsolute(&plan)
         return PlannedFile(source: file, plan: plan)
     }
 

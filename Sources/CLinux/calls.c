@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -152,4 +153,28 @@ static const struct clinux_call portal_calls[] = {
 const struct clinux_call *clinux_portal_calls(size_t *count) {
     *count = sizeof portal_calls / sizeof *portal_calls;
     return portal_calls;
+}
+
+// The database's files, all of which are open by then. None can be opened, renamed or removed.
+static const struct clinux_call file_calls[] = {
+    {SYS_pread64, 0, {{0}}},
+    {SYS_pwrite64, 0, {{0}}},
+    {SYS_lseek, 0, {{0}}},
+    {SYS_fsync, 0, {{0}}},
+    {SYS_fdatasync, 0, {{0}}},
+    {SYS_ftruncate, 0, {{0}}},
+    {SYS_fcntl, 1, {{1, ~0U, F_SETLK}}},
+    {SYS_fcntl, 1, {{1, ~0U, F_GETLK}}},
+};
+
+#define PORTAL_COUNT (sizeof portal_calls / sizeof *portal_calls)
+#define FILE_COUNT (sizeof file_calls / sizeof *file_calls)
+
+const struct clinux_call *clinux_records_calls(size_t *count) {
+    // Called once, before there are other threads that would.
+    static struct clinux_call calls[PORTAL_COUNT + FILE_COUNT];
+    memcpy(calls, portal_calls, sizeof portal_calls);
+    memcpy(calls + PORTAL_COUNT, file_calls, sizeof file_calls);
+    *count = PORTAL_COUNT + FILE_COUNT;
+    return calls;
 }

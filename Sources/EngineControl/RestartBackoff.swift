@@ -1,7 +1,7 @@
 import Wire
 
 /// The time until an engine that ended is started again: none, unless it ends too often.
-struct RestartBackoff {
+package struct RestartBackoff {
     /// Ends within a second that make the next start wait, and for how long.
     static let mostEnds = 5
     private static let shortestPause = Duration.seconds(1)
@@ -15,10 +15,12 @@ struct RestartBackoff {
     private var ends: [MonotonicTime] = []
     private var pause = RestartBackoff.shortestPause
 
+    package init() {}
+
     /// Notes the end of an engine that was started at `started`.
     ///
     /// - Returns: How long the next start waits.
-    mutating func ended(now: MonotonicTime, started: MonotonicTime) -> Duration {
+    package mutating func ended(now: MonotonicTime, started: MonotonicTime) -> Duration {
         if now - started >= Self.goodLife { pause = Self.shortestPause }
         ends = ends.filter { now - $0 < Self.slowSeries } + [now]
         let isSeries = ends.count { now - $0 < .seconds(1) } >= Self.mostEnds || ends.count >= Self.mostEndsSlowly
@@ -28,7 +30,7 @@ struct RestartBackoff {
     /// Notes that not even a start was possible.
     ///
     /// - Returns: How long the next one waits.
-    mutating func failed() -> Duration {
+    package mutating func failed() -> Duration {
         defer { pause = min(pause * 2, Self.longestPause) }
         return pause
     }

@@ -135,6 +135,25 @@ public enum Machine {
         return path
     }
 
+    /// The program that keeps tenants' records: TAPLINE_RECORDS_PROGRAM, or `tapline-records` beside this program.
+    ///
+    /// - Throws: `ApplianceError` if the program is not there.
+    public static func recordsPath() throws(ApplianceError) -> String {
+        let path: String
+        if let given = getenv("TAPLINE_RECORDS_PROGRAM") {
+            path = String(cString: given)
+        } else {
+            path = try ownFolder() + "/tapline-records"
+        }
+        guard access(path, X_OK) == 0 else {
+            throw ApplianceError(
+                .machine, "the program that keeps records is not at \(path)",
+                hint: "Scripts/install builds it, or: "
+                    + "TAPLINE_RECORDS=1 swift build -c release --product tapline-records")
+        }
+        return path
+    }
+
     /// This program's own path, as it was before this process entered other mounts.
     ///
     /// - Throws: `ApplianceError` if /proc is not mounted.

@@ -140,6 +140,10 @@ public struct StateDirectory: Sendable, Hashable {
     public var statePath: String { "\(path)/state.json" }
     /// The control socket.
     public var socketPath: String { "\(path)/control.sock" }
+    /// The database of tenants' records, unless the file names another place.
+    public var recordsPath: String { "\(path)/records.db" }
+    /// The operator's socket to the process of records.
+    public var recordsSocketPath: String { "\(path)/records.sock" }
     /// The control process's log.
     public var logPath: String { "\(path)/appliance.log" }
     /// The folder of one node, `$TAPLINE_DIR`.

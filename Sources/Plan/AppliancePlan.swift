@@ -31,6 +31,14 @@ public struct AppliancePlan: Sendable {
     public var changes = InstanceChanges()
     /// The impaired links, in the order of the file.
     public var impairments: [ImpairmentPlan] = []
+    /// What the file says of records; nil: tenants keep none.
+    public var records: RecordsPlan?
+    /// The records of tenants that are in force.
+    public var serviceRecords: [ServiceRecord] = []
+    /// Those that are not, and why.
+    public var recordsSetAside: [RecordSetAside] = []
+    /// The records that tenants want in force: those that are, and those that are set aside.
+    public var wantedRecords: [ServiceRecord] { serviceRecords + recordsSetAside.map(\.record) }
     /// Remarks on parts of the file that are valid but hardly intended, in the order of the text.
     public var remarks: [TopologyProblem] = []
 

@@ -29,6 +29,7 @@ extension Grammar {
                 "The network applications: jobs done by programs, by name."),
             KeyGrammar("routers", .named(.mapping(router)), "The nodes that end services for prefixes, by name."),
             KeyGrammar("services", .named(.mapping(service)), "The services, by name."),
+            tenants, records,
             KeyGrammar("entries", .mapping(entries), "Distribution and sequencing entries that you write yourself."),
             KeyGrammar("checks", .oneOrMany(.mapping(check)), "The checks of `tapline run`, in this order."),
             KeyGrammar("engine", .mapping(engine), "How the packeting engine runs."),

@@ -21,6 +21,10 @@ public struct TopologyFile: Sendable {
     /// The applications whose health Tapline looks after.
     package var applications: [RawApplication] = []
     package var services: [RawService] = []
+    /// The customers that manage services while the topology is up.
+    package var tenants: [RawTenant] = []
+    /// Where their records are kept; nil: there are none.
+    package var records: RawRecords?
     /// What nodes see of the machine's files, unless they say it themselves.
     package var filesystem = FilesystemPlan()
     package var entries: [RawEntry] = []

@@ -9,6 +9,10 @@ final class ChangeGate: Sendable {
     private struct State {
         /// The change under way: its words for messages, and its cancellation.
         var current: (what: String, cancellation: Cancellation, left: RaisedFlag)?
+        /// The instruction of a tenant under way, which is short.
+        var instruction: (cancellation: Cancellation, left: RaisedFlag)?
+        /// True if the operation in the gate lets instructions in beside it, as checks do.
+        var admitsInstructions = false
         var isClosed = false
     }
     private let state = Mutex(State())
@@ -24,24 +28,70 @@ final class ChangeGate: Sendable {
     /// - Throws: `ApplianceError` if another operation goes on.
     func enter(_ what: String) throws(ApplianceError) -> Cancellation {
         let cancellation = try Cancellation()
-        let refusal = state.withLock { state -> ApplianceError? in
-            if state.isClosed { return ApplianceError(.failed, "it is being taken away") }
-            if let current = state.current {
-                return ApplianceError(.failed, "\(current.what) just now", hint: Self.hint)
+        while true {
+            var instruction: RaisedFlag?
+            let refusal = state.withLock { state -> ApplianceError? in
+                if state.isClosed { return ApplianceError(.failed, "it is being taken away") }
+                if let current = state.current {
+                    return ApplianceError(.failed, "\(current.what) just now", hint: Self.hint)
+                }
+                instruction = state.instruction?.left
+                if instruction == nil { state.current = (what, cancellation, RaisedFlag()) }
+                return nil
             }
-            state.current = (what, cancellation, RaisedFlag())
-            return nil
+            if let refusal { throw refusal }
+            guard let instruction else { return cancellation }
+            instruction.wait()
         }
-        if let refusal { throw refusal }
-        return cancellation
     }
+
+    /// Enters for the instruction of a tenant. It waits for the change under way, and one instruction for another.
+    ///
+    /// - Returns: The cancellation to raise if the instruction must end early.
+    /// - Throws: `ApplianceError` if the topology is being taken away.
+    func enterForInstruction() throws(ApplianceError) -> Cancellation {
+        let cancellation = try Cancellation()
+        while true {
+            var before: RaisedFlag?
+            let isClosed = state.withLock { state -> Bool in
+                if let instruction = state.instruction {
+                    before = instruction.left
+                } else if let current = state.current, !state.admitsInstructions {
+                    before = current.left
+                } else if !state.isClosed {
+                    state.instruction = (cancellation, RaisedFlag())
+                }
+                return state.isClosed
+            }
+            if isClosed { throw ApplianceError(.failed, "it is being taken away") }
+            guard let before else { return cancellation }
+            // An operation may let instructions in while it goes on.
+            _ = before.wait(atMost: .milliseconds(20))
+        }
+    }
+
+    /// Leaves after an instruction.
+    func leaveInstruction() {
+        let left = state.withLock { state in
+            defer { state.instruction = nil }
+            return state.instruction?.left
+        }
+        left?.raise()
+    }
+
+    /// From now until it leaves, the operation in the gate lets instructions in beside it.
+    func admitInstructions() { state.withLock { $0.admitsInstructions = true } }
 
     /// For restoring the state before the change. The returned interruption is only raised if the topology is taken
     /// away.
     func rollBack() throws(ApplianceError) -> Cancellation {
         let cancellation = try Cancellation()
         let isClosed = state.withLock { state in
-            state.current?.cancellation = cancellation
+            if state.instruction != nil, state.current == nil || state.admitsInstructions {
+                state.instruction?.cancellation = cancellation
+            } else {
+                state.current?.cancellation = cancellation
+            }
             return state.isClosed
         }
         if isClosed { cancellation.raise() }
@@ -51,7 +101,7 @@ final class ChangeGate: Sendable {
     /// Leaves: another may enter.
     func leave() {
         let left = state.withLock { state in
-            defer { state.current = nil }
+            defer { (state.current, state.admitsInstructions) = (nil, false) }
             return state.current?.left
         }
         left?.raise()
@@ -66,11 +116,13 @@ final class ChangeGate: Sendable {
 
     /// Stops the change under way, waits until it has left, and admits no other.
     func close() {
-        let current = state.withLock { state in
+        let (current, instruction) = state.withLock { state in
             state.isClosed = true
-            return state.current
+            return (state.current, state.instruction)
         }
         current?.cancellation.raise()
+        instruction?.cancellation.raise()
         current?.left.wait()
+        instruction?.left.wait()
     }
 }

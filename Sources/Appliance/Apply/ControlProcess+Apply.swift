@@ -98,6 +98,10 @@ extension ControlProcess {
             changes: lines, entries: plan.table.entries.count, kept: kept,
             time: monotonicTime() - started)
         report.notes = plan.remarks.map(\.note) + change.notes
+        let before = Set(current.recordsSetAside)
+        report.notes += plan.recordsSetAside.filter { !before.contains($0) }.map {
+            "service \($0.record.id) is set aside: \($0.reasons.joined(separator: "; "))"
+        }
         return report
     }
 
@@ -230,7 +234,7 @@ extension PlanDifference {
         refusals.map(\.what)
             + actions.compactMap { action in
                 switch action {
-                case .publish, .checks: nil
+                case .publish, .checks, .tenants: nil
                 case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
                 case .add(let node): "node \(node) is new"
                 case .remove(let node): "node \(node) is gone"

@@ -26,4 +26,7 @@ const struct clinux_call *clinux_engine_calls(int with_ring, size_t *count);
 /// The system calls that the live page's process makes once it serves; every other one fails.
 const struct clinux_call *clinux_portal_calls(size_t *count);
 
+/// The system calls of the process that keeps tenants' records: those of the live page's, and those for files that are open.
+const struct clinux_call *clinux_records_calls(size_t *count);
+
 #endif

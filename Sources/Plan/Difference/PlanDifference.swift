@@ -30,6 +30,8 @@ public struct PlanDifference: Sendable, Hashable {
         case application(name: String, what: [String])
         /// What happens to the packets of a link; nil: nothing any more.
         case impair(ImpairmentPlace, ImpairmentPair?)
+        /// What tenants may do.
+        case tenants(what: [String])
         /// The checks of `run`.
         case checks(before: Int, after: Int)
     }
@@ -69,6 +71,7 @@ public struct PlanDifference: Sendable, Hashable {
         if old.engines != new.engines {
             refuse("the engines differ", "write the engines as before", old.name)
         }
+        compareRecords(old, new)
         guard refusals.isEmpty else { return }
         var interfaces: [Action] = []
         for index in old.interfaces.indices { interfaces += Self.changes(of: index, old, new) }
@@ -96,6 +99,8 @@ public struct PlanDifference: Sendable, Hashable {
         actions = interfaces + added + alteredInPlace + changed
         if let table = Self.change(from: old.table, to: new.table) { actions.append(.publish(table)) }
         actions += removed + Self.applications(old, new) + Self.impairments(old, new)
+        let tenants = Self.tenants(old.records?.tenants ?? [], new.records?.tenants ?? [])
+        if !tenants.isEmpty { actions.append(.tenants(what: tenants)) }
         if old.checks.map(\.placeless) != new.checks.map(\.placeless) {
             actions.append(.checks(before: old.checks.count, after: new.checks.count))
         }
@@ -103,6 +108,28 @@ public struct PlanDifference: Sendable, Hashable {
 
     private mutating func refuse(_ what: String, _ hint: String, _ name: String) {
         refusals.append(Refusal(what: what, hint: "\(hint), or take '\(name)' away and bring it up again"))
+    }
+
+    /// The database is opened once, by a process that can open nothing afterwards.
+    private mutating func compareRecords(_ old: AppliancePlan, _ new: AppliancePlan) {
+        switch (old.records, new.records) {
+        case (nil, nil): break
+        case (nil, _): refuse("`records` is new", "remove it", old.name)
+        case (_, nil): refuse("`records` is gone", "keep it in the file, without tenants", old.name)
+        case (let before?, let after?):
+            guard before.database != after.database else { return }
+            refuse("the database of the records is another", "write the one from before", old.name)
+        }
+    }
+
+    private static func tenants(_ old: [TenantPlan], _ new: [TenantPlan]) -> [String] {
+        let known = Dictionary(old.map { ($0.name, $0) }) { first, _ in first }
+        let names = Set(new.map(\.name))
+        let changed = new.compactMap { tenant in
+            guard let before = known[tenant.name] else { return "tenant \(tenant.name) is added" }
+            return before == tenant ? nil : "tenant \(tenant.name) may do other things"
+        }
+        return changed + old.filter { !names.contains($0.name) }.map { "tenant \($0.name) is removed" }
     }
 
     private mutating func compareInterfaces(_ old: AppliancePlan, _ new: AppliancePlan) {

@@ -17,6 +17,7 @@ enum TopologyResolver {
         let waiting = DependencyResolver(named: named, diagnostics: diagnostics)
         let dependencies = waiting.dependencies()
         waiting.checkSysctls()
+        TenantResolver(named: named, diagnostics: diagnostics).check()
         let served = ServedTopology(addressed, diagnostics)
         let planned = PlannedEntries(served, diagnostics)
         return ResolvedTopology(planned, dependencies: dependencies, diagnostics)

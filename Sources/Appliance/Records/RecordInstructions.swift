@@ -1,0 +1,219 @@
+import ControlAPI
+import EngineControl
+import EventLoop
+import Logging
+import Plan
+import Planning
+import Reporting
+import TopologyFiles
+
+/// Plans, proves and publishes what tenants' instructions ask for. On the thread of `RecordKeeper`, one after another.
+final class RecordInstructions {
+    private let control: ControlProcess
+    /// What was prepared last, and the plan that it was prepared for.
+    private var prepared: (number: Int, basis: Int, records: [ServiceRecord], planned: PlannedFile)?
+    private var nextNumber = 1
+
+    init(_ control: ControlProcess) { self.control = control }
+
+    /// The answer to one message of the records' process; nil if there is none.
+    ///
+    /// - Parameter isStarting: True while the topology comes up, whose thread is in the gate and waits.
+    func answer(_ request: InstructionRequest, whileStarting isStarting: Bool) -> InstructionAnswer? {
+        do throws(ApplianceError) {
+            switch request {
+            case .begin(let services):
+                try inGate(isStarting) { cancellation throws(ApplianceError) in try begin(services, cancellation) }
+                return .description(description())
+            case .failed: return nil
+            case .describe: return .description(description())
+            case .prepare(let put, let remove):
+                return try inGate(isStarting) { _ throws(ApplianceError) in try prepare(put, remove) }
+            case .commit(let number):
+                return try inGate(isStarting) { cancellation throws(ApplianceError) in try commit(number, cancellation)
+                }
+            }
+        } catch {
+            return .error(error)
+        }
+    }
+
+    private func inGate<Value>(
+        _ isIn: Bool, _ body: (Cancellation) throws(ApplianceError) -> Value
+    ) throws(ApplianceError) -> Value {
+        if isIn { return try body(control.cancellation) }
+        let cancellation = try control.gate.enterForInstruction()
+        defer { control.gate.leaveInstruction() }
+        return try body(cancellation)
+    }
+
+    // MARK: - All records
+
+    /// Makes exactly these records those that tenants want: at the start, and when the records' process was started anew.
+    private func begin(_ services: [RecordedService], _ cancellation: Cancellation) throws(ApplianceError) {
+        let current = try control.running()
+        let wanted = services.map(ServiceRecord.init)
+        guard Set(wanted) != Set(current.wantedRecords) else { return }
+        let source = control.loop.sync { self.control.topology.source }
+        var basis = current
+        // In the order of the database: it is that in which they came.
+        (basis.serviceRecords, basis.recordsSetAside) = (wanted, [])
+        let fresh = try PlanReader.plan(source, name: control.name, keeping: basis, changes: current.changes)
+        _ = try control.change(current, to: fresh, isTrial: false, drain: .zero, cancellation) { _ in }
+        for aside in control.loop.sync({ self.control.plan.recordsSetAside }) {
+            control.logger.warning(
+                "service \(aside.record.id) is set aside: \(aside.reasons.joined(separator: "; "))")
+        }
+    }
+
+    // MARK: - Instructions
+
+    private func prepare(_ put: [RecordedService], _ remove: [String]) throws(ApplianceError) -> InstructionAnswer {
+        let (current, basis, source) = control.loop.sync {
+            (self.control.plan, self.control.topology.version, self.control.topology.source)
+        }
+        _ = try control.running()
+        var records = current.serviceRecords
+        let gone = Set(remove)
+        records.removeAll { gone.contains($0.id) }
+        for service in put {
+            let record = ServiceRecord(service)
+            if let index = records.firstIndex(where: { $0.id == record.id }) {
+                records[index] = record
+            } else {
+                records.append(record)
+            }
+        }
+        let touched = gone.union(put.map(\.id))
+        switch plan(records, touched, source, current) {
+        case .refused(let refusal): return .refused(refusal)
+        case .proved(let planned):
+            let difference = PlanDifference(from: current, to: planned.plan.adopting(current))
+            if let refusal = refusal(of: difference, put.first?.id ?? remove.first) { return .refused(refusal) }
+            let number = nextNumber
+            nextNumber += 1
+            prepared = (number, basis, records, planned)
+            return .prepared(PreparedInstruction(number: number, changes: difference.lines(planned.plan)))
+        }
+    }
+
+    private func plan(
+        _ records: [ServiceRecord], _ touched: Set<String>, _ source: TopologyFile, _ current: AppliancePlan
+    ) -> Planned {
+        do throws(RecordRefusal) {
+            var planned = try PlanReader.plan(source, records: records, name: control.name, keeping: current)
+            planned.plan.recordsSetAside = current.recordsSetAside.filter { !touched.contains($0.record.id) }
+            return .proved(planned)
+        } catch {
+            return .refused(InstructionRefusal(error))
+        }
+    }
+
+    private enum Planned {
+        case proved(PlannedFile)
+        case refused(InstructionRefusal)
+    }
+
+    /// What may change of a node that runs on (`NodeChange`). What it passes on, and how, is the file's to say.
+    private static let harmless = ["its service addresses", "its routes", "its delivered addresses"]
+
+    /// An instruction changes the table, and the addresses and routes of nodes that run on. It interrupts no program.
+    private func refusal(of difference: PlanDifference, _ record: String?) -> InstructionRefusal? {
+        let harm =
+            difference.refusals.map(\.what)
+            + difference.actions.compactMap { action -> String? in
+                switch action {
+                case .publish, .tenants, .checks: nil
+                case .alter(let node, let what):
+                    what.allSatisfy(Self.harmless.contains)
+                        ? nil : "node \(node) would change: \(what.joined(separator: ", "))"
+                case .bridge, .reshape: "an interface would change"
+                case .add(let node): "node \(node) would be added"
+                case .rebuild(let node, let because), .restart(let node, let because), .reload(let node, let because):
+                    "node \(node) would be interrupted: \(because.joined(separator: ", "))"
+                case .remove(let node): "node \(node) would be removed"
+                case .application(let name, _): "the health checks of \(name) would change"
+                case .impair(let place, _): "link \(place.text) would change"
+                }
+            }
+        guard !harm.isEmpty else { return nil }
+        return InstructionRefusal(
+            stage: .conflict,
+            problems: harm.map {
+                InstructionProblem(
+                    record: record, pointer: nil, message: $0,
+                    hint: "use applications that a service of the file uses in the same way")
+            })
+    }
+
+    private func commit(_ number: Int, _ cancellation: Cancellation) throws(ApplianceError) -> InstructionAnswer {
+        guard let prepared, prepared.number == number else {
+            throw ApplianceError(.failed, "instruction \(number) is not the one that was prepared last")
+        }
+        self.prepared = nil
+        let current = try control.running()
+        let (basis, source) = control.loop.sync { (self.control.topology.version, self.control.topology.source) }
+        var planned = prepared.planned
+        if basis != prepared.basis {
+            // Another change came between: what was proved no longer runs.
+            switch plan(prepared.records, Set(prepared.records.map(\.id)), source, current) {
+            case .refused(let refusal): return .refused(refusal)
+            case .proved(let fresh): planned = fresh
+            }
+        }
+        _ = try control.change(current, to: planned, isTrial: false, drain: .zero, cancellation) { _ in }
+        return .committed(CommittedInstruction(generation: generation))
+    }
+
+    private var generation: UInt64 { control.loop.sync { self.control.fleet?.newestGeneration ?? 0 } }
+
+    // MARK: - What there is
+
+    private func description() -> TenantsDescription {
+        let plan = control.loop.sync { self.control.plan }
+        let interfaces = plan.interfaces.map(\.name)
+        return TenantsDescription(
+            topology: control.name,
+            tenants: (plan.records?.tenants ?? []).map { tenant in
+                TenantsDescription.Tenant(
+                    name: tenant.name, customers: tenant.customers, addresses: tenant.addresses.map { "\($0)" },
+                    applications: tenant.applications.map {
+                        TenantsDescription.Application(name: $0.name, type: $0.type, passive: $0.isPassive)
+                    }, must: tenant.must, interfaces: interfaces, services: tenant.services,
+                    instructions: tenant.instructions)
+            },
+            setAside: plan.recordsSetAside.map { TenantsDescription.SetAside(id: $0.record.id, reasons: $0.reasons) },
+            generation: generation)
+    }
+}
+
+extension ServiceRecord {
+    init(_ service: RecordedService) {
+        self.init(
+            tenant: service.tenant, name: service.name, addresses: service.addresses, ports: service.ports,
+            from: service.from, distribute: service.distribute, sequence: service.sequence)
+    }
+}
+
+extension InstructionRefusal {
+    init(_ refusal: RecordRefusal) {
+        let stage: Stage =
+            switch refusal.stage {
+            case .invalid: .invalid
+            case .forbidden: .forbidden
+            case .conflict: .conflict
+            }
+        self.init(stage: stage, problems: refusal.error.problems.map(InstructionProblem.init))
+    }
+}
+
+extension InstructionProblem {
+    init(_ problem: TopologyProblem) {
+        let record = problem.origin.record
+        self.init(
+            record: record?.id, pointer: record?.field, message: problem.message, hint: problem.hint,
+            example: problem.example,
+            related: problem.related.map { "\($0.origin.head(in: problem.file)): \($0.label)" },
+            relatedRecords: problem.related.compactMap { $0.origin.record?.id })
+    }
+}

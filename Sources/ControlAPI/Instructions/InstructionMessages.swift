@@ -1,0 +1,188 @@
+import Reporting
+
+/// What the process of records says to the control process: a line of JSON each. It can say nothing else.
+package enum InstructionRequest: Codable, Sendable {
+    /// The database is open: these are all records. They come into force, as far as the file lets them.
+    case begin(services: [RecordedService])
+    /// The database cannot be opened.
+    case failed(ApplianceError)
+    /// What would change: it is planned and proved, and nothing is done.
+    case prepare(put: [RecordedService], remove: [String])
+    /// Do what was prepared.
+    case commit(number: Int)
+    /// What the file says of tenants, and what is in force.
+    case describe
+}
+
+/// What the control process answers: a line of JSON each.
+package enum InstructionAnswer: Codable, Sendable {
+    /// To `begin` and `describe`.
+    case description(TenantsDescription)
+    /// To `prepare`: it can be done.
+    case prepared(PreparedInstruction)
+    /// To `commit`: every engine decides by it.
+    case committed(CommittedInstruction)
+    /// To `prepare` and `commit`: it cannot be done, and nothing has changed.
+    case refused(InstructionRefusal)
+    /// To all: the control process cannot do it now.
+    case error(ApplianceError)
+}
+
+/// An instruction that has been planned and proved.
+package struct PreparedInstruction: Codable, Sendable {
+    /// What `commit` names.
+    package var number: Int
+    /// What it changes, a line each.
+    package var changes: [String]
+
+    package init(number: Int, changes: [String]) {
+        self.number = number
+        self.changes = changes
+    }
+}
+
+/// An instruction that is in force.
+package struct CommittedInstruction: Codable, Sendable {
+    /// The generation of the table that every engine decides by.
+    package var generation: UInt64
+
+    package init(generation: UInt64) { self.generation = generation }
+}
+
+/// Why an instruction cannot be done.
+package struct InstructionRefusal: Codable, Sendable {
+    /// The stage that found it.
+    package enum Stage: String, Codable, Sendable {
+        /// A value has no right form.
+        case invalid
+        /// The tenant may not do that.
+        case forbidden
+        /// It contradicts the file or another record, or a packet would suffer.
+        case conflict
+    }
+
+    package var stage: Stage
+    package var problems: [InstructionProblem]
+
+    package init(stage: Stage, problems: [InstructionProblem]) {
+        self.stage = stage
+        self.problems = problems
+    }
+}
+
+/// One thing that is wrong with an instruction.
+package struct InstructionProblem: Codable, Sendable {
+    /// The record; nil: a line of the file.
+    package var record: String?
+    /// A JSON pointer into the record; nil: the record as a whole.
+    package var pointer: String?
+    /// One sentence.
+    package var message: String
+    package var hint: String?
+    /// A packet that shows the problem, and its way until then.
+    package var example: String?
+    /// Other places that it has to do with, for the operator: lines of the file, and records.
+    package var related: [String]
+    /// The records among them.
+    package var relatedRecords: [String]
+
+    package init(
+        record: String?, pointer: String?, message: String, hint: String? = nil, example: String? = nil,
+        related: [String] = [], relatedRecords: [String] = []
+    ) {
+        self.record = record
+        self.pointer = pointer
+        self.message = message
+        self.hint = hint
+        self.example = example
+        self.related = related
+        self.relatedRecords = relatedRecords
+    }
+}
+
+/// What the file says of tenants, and how their records are.
+package struct TenantsDescription: Codable, Sendable {
+    /// A tenant, and what it may do.
+    package struct Tenant: Codable, Sendable {
+        package var name: String
+        package var customers: [String]
+        package var addresses: [String]
+        package var applications: [Application]
+        package var must: [String]
+        /// The interfaces that services may be offered on.
+        package var interfaces: [String]
+        /// How many services it may have.
+        package var services: Int
+        /// How many instructions it may give in a minute.
+        package var instructions: Int
+
+        package init(
+            name: String, customers: [String], addresses: [String], applications: [Application], must: [String],
+            interfaces: [String], services: Int, instructions: Int
+        ) {
+            self.name = name
+            self.customers = customers
+            self.addresses = addresses
+            self.applications = applications
+            self.must = must
+            self.interfaces = interfaces
+            self.services = services
+            self.instructions = instructions
+        }
+    }
+
+    /// An application that a tenant may put into chains.
+    package struct Application: Codable, Sendable {
+        package var name: String
+        /// `firewall`, for example; nil if the file does not say it.
+        package var type: String?
+        /// True if it gets copies, and is named in `distribute`.
+        package var passive: Bool
+
+        package init(name: String, type: String?, passive: Bool) {
+            self.name = name
+            self.type = type
+            self.passive = passive
+        }
+    }
+
+    /// A record that is not in force.
+    package struct SetAside: Codable, Sendable {
+        package var id: String
+        package var reasons: [String]
+
+        package init(id: String, reasons: [String]) {
+            self.id = id
+            self.reasons = reasons
+        }
+    }
+
+    package var topology: String
+    package var tenants: [Tenant]
+    package var setAside: [SetAside]
+    /// The generation of the table that the engines decide by.
+    package var generation: UInt64
+
+    package init(topology: String, tenants: [Tenant], setAside: [SetAside], generation: UInt64) {
+        self.topology = topology
+        self.tenants = tenants
+        self.setAside = setAside
+        self.generation = generation
+    }
+}
+
+/// What the process of records is told at its start: the first line on its channel.
+package struct RecordsSettings: Codable, Sendable {
+    /// The topology.
+    package var name: String
+    /// The user and group that it becomes; 0 leaves them as they are.
+    package var user: UInt32
+    /// The absolute path of the database.
+    package var database: String
+
+    package init(name: String, user: UInt32, database: String) {
+        self.name = name
+        self.user = user
+        self.database = database
+    }
+}

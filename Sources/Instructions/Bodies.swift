@@ -1,0 +1,181 @@
+import ControlAPI
+import Plan
+import Reporting
+
+/// A request's body, read strictly: every key known, every mistake with its place.
+package struct BodyReader {
+    package private(set) var mistakes: [Problem.Mistake] = []
+
+    package init() {}
+
+    /// The body as JSON.
+    ///
+    /// - Throws: `Problem` if it is none.
+    package static func json(_ octets: [UInt8]) throws(Problem) -> JSONValue {
+        do throws(JSONProblem) { return try JSONReader.read(octets) } catch {
+            throw Problem(
+                .notAsExpected, "the body is no JSON: \(error)",
+                errors: [Problem.Mistake(pointer: "", detail: "\(error)")])
+        }
+    }
+
+    /// - Throws: `Problem` with all mistakes so far.
+    package func check() throws(Problem) {
+        guard let first = mistakes.first else { return }
+        throw Problem(.invalid, first.detail, hint: first.hint, errors: mistakes)
+    }
+
+    private mutating func fault(_ pointer: String, _ detail: String, _ hint: String? = nil) {
+        mistakes.append(Problem.Mistake(pointer: pointer, detail: detail, hint: hint))
+    }
+
+    /// The members of an object with known names.
+    private mutating func object(_ value: JSONValue, _ keys: [String], at pointer: String) -> [String: JSONValue]? {
+        guard case .object(let members) = value else {
+            fault(pointer, "it must be an object, but is \(value.kind)")
+            return nil
+        }
+        var found: [String: JSONValue] = [:]
+        for member in members {
+            let place = "\(pointer)/\(Self.escaped(member.name))"
+            if !keys.contains(member.name) {
+                fault(
+                    place, "there is no key \(Self.shown(member.name)) here",
+                    "the keys are \(keys.joined(separator: ", "))")
+            } else if found[member.name] != nil {
+                fault(place, "the key \(Self.shown(member.name)) is given twice", "remove one")
+            } else {
+                found[member.name] = member.value
+            }
+        }
+        return found
+    }
+
+    /// A reference token of a JSON pointer (RFC 6901, section 3).
+    private static func escaped(_ text: String) -> String {
+        shown(text).split(separator: "~", omittingEmptySubsequences: false).joined(separator: "~0")
+            .split(separator: "/", omittingEmptySubsequences: false).joined(separator: "~1")
+    }
+
+    private static func shown(_ text: String) -> String { ControlText.shown(text, most: 64) }
+
+    private mutating func texts(_ value: JSONValue?, at pointer: String) -> [String] {
+        guard let value else { return [] }
+        guard case .array(let values) = value else {
+            fault(pointer, "it must be a list of texts, but is \(value.kind)", "write [\"…\"]")
+            return []
+        }
+        guard values.count <= Self.mostValues else {
+            fault(pointer, "it has \(values.count) values, and the most are \(Self.mostValues)")
+            return []
+        }
+        return values.enumerated().compactMap { text($1, at: "\(pointer)/\($0)") }
+    }
+
+    private mutating func text(_ value: JSONValue, at pointer: String) -> String? {
+        guard case .string(let text) = value else {
+            fault(pointer, "it must be a text, but is \(value.kind)")
+            return nil
+        }
+        guard (1...Self.longestText).contains(text.utf8.count) else {
+            fault(pointer, "a text has 1 to \(Self.longestText) octets")
+            return nil
+        }
+        return text
+    }
+
+    /// The values of a list, and the services of a batch.
+    package static let mostValues = 64
+    /// Octets of a text.
+    package static let longestText = 256
+
+    /// A service.
+    ///
+    /// - Parameters:
+    ///   - name: Its name from the path; nil: the body has it.
+    ///   - pointer: The place of the service in the body.
+    package mutating func service(
+        _ value: JSONValue, tenant: String, name: String?, at pointer: String = ""
+    ) -> RecordedService? {
+        let before = mistakes.count
+        let keys = (name == nil ? ["name"] : []) + ["addresses", "ports", "from", "distribute", "sequence"]
+        guard let fields = object(value, keys, at: pointer) else { return nil }
+        var name = name
+        if let own = fields["name"] { name = text(own, at: "\(pointer)/name") }
+        if let name, let wrong = RecordName.fault(of: name) {
+            fault(
+                "\(pointer)/name", "\(quoted(name, seen: true)) cannot be the name of a service: \(wrong)",
+                RecordName.hint)
+        }
+        for key in ["name", "addresses", "sequence"] where fields[key] == nil && keys.contains(key) {
+            fault(pointer, "\(key) is missing")
+        }
+        let service = RecordedService(
+            tenant: tenant, name: name ?? "", addresses: texts(fields["addresses"], at: "\(pointer)/addresses"),
+            ports: texts(fields["ports"], at: "\(pointer)/ports"),
+            from: texts(fields["from"], at: "\(pointer)/from"),
+            distribute: texts(fields["distribute"], at: "\(pointer)/distribute"),
+            sequence: texts(fields["sequence"], at: "\(pointer)/sequence"))
+        return mistakes.count == before ? service : nil
+    }
+
+    /// Several services to make or replace, and the names of those to remove.
+    package mutating func batch(_ value: JSONValue, tenant: String) -> (put: [RecordedService], remove: [String]) {
+        guard let fields = object(value, ["put", "remove"], at: "") else { return ([], []) }
+        var put: [RecordedService] = []
+        if let list = fields["put"] {
+            if case .array(let values) = list, values.count <= Self.mostValues {
+                for (index, value) in values.enumerated() {
+                    if let service = service(value, tenant: tenant, name: nil, at: "/put/\(index)") {
+                        put.append(service)
+                    }
+                }
+            } else {
+                fault("/put", "it must be a list of at most \(Self.mostValues) services")
+            }
+        }
+        let remove = texts(fields["remove"], at: "/remove")
+        let names = put.map(\.name) + remove
+        if Set(names).count != names.count { fault("", "a service is named twice", "name each once") }
+        if names.isEmpty, mistakes.isEmpty { fault("", "it names no service", "add `put` or `remove`") }
+        return (put, remove)
+    }
+
+    /// A whole number, however it is written; nil if it is none.
+    private static func whole(_ value: JSONValue) -> Int? {
+        guard case .number(let number, _) = value else { return nil }
+        return Int(exactly: number)
+    }
+
+    /// The version to restore.
+    package mutating func version(_ value: JSONValue) -> Int? {
+        guard let fields = object(value, ["version"], at: "") else { return nil }
+        guard let version = fields["version"].flatMap(Self.whole), version >= 0 else {
+            fault("/version", "it must be the number of a version", "see the audit: every change has one")
+            return nil
+        }
+        return version
+    }
+
+    /// What a new token may do, and for how many seconds; nil: for ever.
+    package mutating func token(_ value: JSONValue) -> (readOnly: Bool, expires: Int?) {
+        guard let fields = object(value, ["read-only", "expires-in"], at: "") else { return (false, nil) }
+        var readOnly = false
+        if let flag = fields["read-only"] {
+            if case .bool(let given) = flag {
+                readOnly = given
+            } else {
+                fault("/read-only", "it must be true or false")
+            }
+        }
+        guard let time = fields["expires-in"], time != .null else { return (readOnly, nil) }
+        guard let count = Self.whole(time), (1...Self.longestLife).contains(count) else {
+            fault("/expires-in", "it must be a number of seconds from 1 to \(Self.longestLife)")
+            return (readOnly, nil)
+        }
+        return (readOnly, count)
+    }
+
+    /// Ten years, in seconds.
+    package static let longestLife = 315_360_000
+}

@@ -1,0 +1,141 @@
+import ControlAPI
+
+/// What is wrong with a request (RFC 9457), as JSON.
+package struct Problem: Error, Codable, Sendable {
+    /// One mistake, and its place.
+    package struct Mistake: Codable, Sendable, Equatable {
+        /// A JSON pointer into the body, or the name of a field or parameter.
+        package var pointer: String?
+        /// One sentence.
+        package var detail: String
+        /// What to do about it.
+        package var hint: String?
+        /// A packet that shows the problem, and its way until then.
+        package var example: String?
+        /// Places that it has to do with.
+        package var related: [String]?
+
+        package init(
+            pointer: String? = nil, detail: String, hint: String? = nil, example: String? = nil,
+            related: [String]? = nil
+        ) {
+            self.pointer = pointer
+            self.detail = detail
+            self.hint = hint
+            self.example = example
+            self.related = related
+        }
+    }
+
+    /// A relative reference that tells this kind of problem from others.
+    package var type: String
+    package var title: String
+    package var status: Int
+    package var detail: String
+    package var hint: String?
+    package var errors: [Mistake]?
+    /// Seconds until the same request may be taken; beside 429 and 503.
+    package var retryAfter: Int?
+
+    private enum CodingKeys: String, CodingKey {
+        case type, title, status, detail, hint, errors
+        case retryAfter = "retry-after"
+    }
+
+    /// The kinds of problems.
+    package enum Kind: String, CaseIterable, Sendable {
+        case notAsExpected = "bad-request"
+        case unauthorised = "unauthorised"
+        case forbidden = "forbidden"
+        case notFound = "not-found"
+        case methodNotAllowed = "method-not-allowed"
+        case conflict = "conflict"
+        case changed = "precondition-failed"
+        case tooLarge = "too-large"
+        case wrongType = "unsupported-media-type"
+        case invalid = "invalid"
+        case tooMany = "too-many-requests"
+        case failed = "failed"
+        case unavailable = "unavailable"
+
+        package var status: Int {
+            switch self {
+            case .notAsExpected: 400
+            case .unauthorised: 401
+            case .forbidden: 403
+            case .notFound: 404
+            case .methodNotAllowed: 405
+            case .conflict: 409
+            case .changed: 412
+            case .tooLarge: 413
+            case .wrongType: 415
+            case .invalid: 422
+            case .tooMany: 429
+            case .failed: 500
+            case .unavailable: 503
+            }
+        }
+
+        var title: String {
+            switch self {
+            case .notAsExpected: "The request is not as it must be"
+            case .unauthorised: "A token is needed"
+            case .forbidden: "Not allowed"
+            case .notFound: "There is no such thing"
+            case .methodNotAllowed: "The path has other methods"
+            case .conflict: "It contradicts what is in force"
+            case .changed: "It has changed"
+            case .tooLarge: "The request is too large"
+            case .wrongType: "The body is not JSON"
+            case .invalid: "A value is wrong"
+            case .tooMany: "Too many instructions"
+            case .failed: "It failed"
+            case .unavailable: "Not now"
+            }
+        }
+    }
+
+    package init(
+        _ kind: Kind, _ detail: String, hint: String? = nil, errors: [Mistake]? = nil, retryAfter: Int? = nil
+    ) {
+        type = "/problems/\(kind.rawValue)"
+        title = kind.title
+        status = kind.status
+        self.detail = detail
+        self.hint = hint
+        self.errors = errors
+        self.retryAfter = retryAfter
+    }
+}
+
+extension Problem {
+    /// Why the control process refuses an instruction.
+    ///
+    /// - Parameters:
+    ///   - tenant: Who asks; nil: the operator. A tenant sees no line of the file, and nothing of others.
+    ///   - place: The pointer to a record in the body.
+    package init(_ refusal: InstructionRefusal, for tenant: String?, place: (String) -> String?) {
+        let mistakes = refusal.problems.map { problem -> Mistake in
+            let own = tenant.map { "\($0)/" }
+            let isForeign = own.map { own in
+                !(problem.record?.hasPrefix(own) ?? true) || problem.relatedRecords.contains { !$0.hasPrefix(own) }
+            }
+            if isForeign == true {
+                return Mistake(
+                    detail: "it contradicts something that is not yours",
+                    hint: "use other addresses, ports or applications, or ask the operator")
+            }
+            let pointer = problem.record.flatMap(place).map { $0 + (problem.pointer ?? "") } ?? problem.pointer
+            return Mistake(
+                pointer: pointer, detail: problem.message, hint: problem.hint, example: problem.example,
+                related: tenant == nil && !problem.related.isEmpty ? problem.related : nil)
+        }
+        let kind: Kind =
+            switch refusal.stage {
+            case .invalid: .invalid
+            case .forbidden: .forbidden
+            case .conflict: .conflict
+            }
+        self.init(kind, mistakes.first?.detail ?? "it cannot be done", hint: mistakes.first?.hint, errors: mistakes)
+    }
+}

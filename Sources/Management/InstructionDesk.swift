@@ -1,0 +1,252 @@
+import ControlAPI
+import EventLoop
+import Instructions
+import Plan
+import Records
+import Reporting
+import Synchronization
+
+/// Carries out instructions, one after another and in turns of the tenants, on a thread of its own.
+///
+/// An instruction is planned and proved by the control process, then written, then published. It is answered when every engine
+/// decides by it. If it cannot be published, what was written is taken back.
+final class InstructionDesk: Sendable {
+    /// How many instructions of one tenant may wait.
+    static let mostWaiting = 32
+
+    /// An instruction that waits.
+    struct Work: Sendable {
+        var request: APIRequest
+        var route: Route
+        var values: [String: String]
+        var caller: TenantService.Caller
+        var tenant: String
+        var isTrial: Bool
+        /// `Idempotency-Key`.
+        var key: String?
+        var done: @Sendable (APIAnswer) -> Void
+
+        /// - Throws: `Problem` if a field or a parameter is wrong.
+        init(
+            request: APIRequest, route: Route, values: [String: String], target: RequestTarget,
+            caller: TenantService.Caller, done: @escaping @Sendable (APIAnswer) -> Void
+        ) throws(Problem) {
+            self.request = request
+            self.route = route
+            self.values = values
+            self.caller = caller
+            tenant = caller.tenant ?? ""
+            self.done = done
+            switch target.query[Route.Parameter.dryRun.rawValue] {
+            case nil, "false"?: isTrial = false
+            case "true"?, ""?: isTrial = true
+            default: throw Problem(.notAsExpected, "dry-run is true or false")
+            }
+            key = try request.field("idempotency-key")
+            if let key, !(1...128).contains(key.utf8.count) || !key.utf8.allSatisfy({ (33...126).contains($0) }) {
+                throw Problem(.notAsExpected, "an Idempotency-Key has 1 to 128 visible characters of ASCII")
+            }
+        }
+    }
+
+    private let store: RecordStore
+    private let control: ControlLink
+    private let queue = Mutex(FairQueue<Work>(mostOfOne: InstructionDesk.mostWaiting))
+    private let bell = Mutex(RaisedFlag())
+
+    init(store: RecordStore, control: ControlLink) throws(ApplianceError) {
+        self.store = store
+        self.control = control
+    }
+
+    /// Begins.
+    func start() throws(ApplianceError) {
+        try startThread { [self] in
+            while true {
+                let flag = bell.withLock { $0 }
+                while let work = queue.withLock({ $0.next() }) { work.done(answer(work)) }
+                flag.wait()
+            }
+        }
+    }
+
+    /// Adds an instruction.
+    ///
+    /// - Returns: False if too many of the tenant wait already.
+    func add(_ work: Work, of tenant: String) -> Bool {
+        guard queue.withLock({ $0.add(work, of: tenant) }) else { return false }
+        bell.withLock { flag in
+            flag.raise()
+            flag = RaisedFlag()
+        }
+        return true
+    }
+
+    // MARK: - On its thread
+
+    private func answer(_ work: Work) -> APIAnswer {
+        do throws(Problem) { return try perform(work) } catch { return TenantService.answer(error) }
+    }
+
+    /// What an instruction wants.
+    private struct Wish {
+        var put: [RecordedService] = []
+        var remove: [String] = []
+        /// The places of services in the body, by their names.
+        var places: [String: String] = [:]
+    }
+
+    private func perform(_ work: Work) throws(Problem) -> APIAnswer {
+        let request = SHA256.hash(
+            Array("\(work.request.method) \(work.request.target)\n".utf8) + work.request.body)
+        if let key = work.key, !work.isTrial, let known = try repeated(key, of: work.tenant) {
+            guard known.request == request else {
+                throw Problem(.invalid, "this Idempotency-Key was used for another request", hint: "use another one")
+            }
+            return APIAnswer(
+                status: 200, headers: [("Idempotency-Replayed", "true")], body: Array(known.answer.utf8))
+        }
+        let wish = try wish(of: work)
+        let prepared = try prepare(wish, work)
+        func outcome(_ version: Int?, _ generation: UInt64?) -> Outcome {
+            Outcome(
+                version: version, generation: generation, dryRun: version == nil, changes: prepared.changes,
+                services: wish.put.map { ServiceView($0, version: version ?? 0, setAside: nil) }, removed: wish.remove)
+        }
+        if work.isTrial { return try TenantService.answer(200, outcome(nil, nil)) }
+        let instruction = Instruction(
+            tenant: work.tenant, who: work.caller.who, origin: work.caller.origin, name: work.route.name.rawValue,
+            repeating: work.key.map { ($0, request) })
+        let version = try TenantService.store { () throws(ApplianceError) in
+            try store.write(instruction, put: wish.put, remove: wish.remove) { version in
+                String(decoding: try TenantService.encoded(outcome(version, nil)), as: UTF8.self)
+            }
+        }
+        let generation = try publish(prepared.number, version, work, wish)
+        let body = try TenantService.encoded(outcome(version, generation))
+        try TenantService.store { () throws(ApplianceError) in
+            try store.confirm(version, generation: generation, answer: String(decoding: body, as: UTF8.self))
+        }
+        var answer = APIAnswer(status: 200, body: body)
+        if work.route.name == .putService { answer.headers.append(("ETag", "\"\(version)\"")) }
+        return answer
+    }
+
+    private func repeated(_ key: String, of tenant: String) throws(Problem) -> (request: [UInt8], answer: String)? {
+        try TenantService.store { () throws(ApplianceError) in try store.answer(to: key, of: tenant) }
+    }
+
+    // MARK: - What is wanted
+
+    private func wish(of work: Work) throws(Problem) -> Wish {
+        switch work.route.name {
+        case .putService:
+            let name = work.values["service"] ?? ""
+            var reader = BodyReader()
+            let service = reader.service(try TenantService.json(work.request), tenant: work.tenant, name: name)
+            try reader.check()
+            guard let service else { throw Problem(.invalid, "the body is no service") }
+            // What could not be done anyway needs no condition (RFC 9110, section 13.2.1).
+            try check(work, name, needsIt: false)
+            return Wish(put: [service], places: [service.id: ""])
+        case .deleteService:
+            let name = work.values["service"] ?? ""
+            try check(work, name, needsIt: true)
+            return Wish(remove: [name])
+        case .changeServices:
+            var reader = BodyReader()
+            let batch = reader.batch(try TenantService.json(work.request), tenant: work.tenant)
+            try reader.check()
+            for name in batch.remove where try kept(name, work.tenant) == nil { throw TenantService.noService(name) }
+            let places = batch.put.enumerated().map { ($1.id, "/put/\($0)") }
+            return Wish(
+                put: batch.put, remove: batch.remove, places: Dictionary(places) { first, _ in first })
+        case .restoreServices: return try restoring(work)
+        default: throw Problem(.failed, "this route changes nothing")
+        }
+    }
+
+    private func restoring(_ work: Work) throws(Problem) -> Wish {
+        var reader = BodyReader()
+        let version = reader.version(try TenantService.json(work.request))
+        try reader.check()
+        let tenant = work.tenant
+        let (then, now) = try TenantService.store { () throws(ApplianceError) in
+            (
+                try store.services(of: tenant, at: version ?? 0),
+                try store.services(of: tenant, after: nil, limit: Int(Int32.max)).map(\.service)
+            )
+        }
+        guard let then else {
+            throw Problem(
+                .notFound, "there was no version \(version ?? 0)", hint: "see the audit: every change has one")
+        }
+        let names = Set(then.map(\.name))
+        return Wish(
+            put: then.filter { !now.contains($0) }, remove: now.map(\.name).filter { !names.contains($0) })
+    }
+
+    private func kept(_ name: String, _ tenant: String) throws(Problem) -> KeptService? {
+        try TenantService.store { () throws(ApplianceError) in try store.service(name, of: tenant) }
+    }
+
+    /// Compares the service with what the request expects of it (RFC 9110, section 13).
+    private func check(_ work: Work, _ name: String, needsIt: Bool) throws(Problem) {
+        let kept = try kept(name, work.tenant)
+        if needsIt, kept == nil { throw TenantService.noService(name) }
+        let tag = kept.map { "\"\($0.version)\"" }
+        func matches(_ name: String) throws(Problem) -> Bool? {
+            guard let field = try work.request.field(name) else { return nil }
+            guard let tags = EntityTags(field) else {
+                throw Problem(
+                    .notAsExpected, "\(name) is * or an ETag in quotes", hint: "read the service: it has an ETag")
+            }
+            return tags.match(tag)
+        }
+        if try matches("if-match") == false {
+            throw Problem(
+                .changed, tag.map { "the service has the ETag \($0) now" } ?? "the service does not exist",
+                hint: "read it again")
+        }
+        if try matches("if-none-match") == true {
+            throw Problem(
+                .changed, "the service exists already, with the ETag \(tag ?? "")", hint: "choose another name")
+        }
+    }
+
+    // MARK: - Doing it
+
+    private func prepare(_ wish: Wish, _ work: Work) throws(Problem) -> PreparedInstruction {
+        let remove = wish.remove.map { "\(work.tenant)/\($0)" }
+        let answer = try TenantService.store { () throws(ApplianceError) in
+            try control.ask(.prepare(put: wish.put, remove: remove))
+        }
+        switch answer {
+        case .prepared(let prepared): return prepared
+        case .refused(let refusal): throw problem(refusal, work, wish)
+        case .error(let error): throw Problem(.unavailable, error.message, hint: error.hint, retryAfter: 1)
+        case .description, .committed: throw Problem(.failed, "the control process says something unexpected")
+        }
+    }
+
+    /// Has every engine decide by what was prepared; if that cannot be, takes back what was written.
+    private func publish(_ number: Int, _ version: Int, _ work: Work, _ wish: Wish) throws(Problem) -> UInt64 {
+        let answer: InstructionAnswer
+        do throws(ApplianceError) { answer = try control.ask(.commit(number: number)) } catch {
+            // Nobody knows whether it is in force: the next start tells.
+            throw Problem(.unavailable, error.message, hint: "ask for the service when the topology is up again")
+        }
+        control.forget()
+        if case .committed(let committed) = answer { return committed.generation }
+        try TenantService.store { () throws(ApplianceError) in try store.undo(version) }
+        switch answer {
+        case .refused(let refusal): throw problem(refusal, work, wish)
+        case .error(let error): throw Problem(.unavailable, error.message, hint: error.hint, retryAfter: 1)
+        default: throw Problem(.failed, "the control process says something unexpected")
+        }
+    }
+
+    private func problem(_ refusal: InstructionRefusal, _ work: Work, _ wish: Wish) -> Problem {
+        Problem(refusal, for: work.caller.role == .operator ? nil : work.tenant) { wish.places[$0] }
+    }
+}

@@ -1,0 +1,327 @@
+import ControlAPI
+import EventLoop
+import FoundationEssentials
+import Instructions
+import Plan
+import Records
+import Reporting
+import Synchronization
+import Wire
+
+/// Answers the requests of the API. It authenticates, authorises, and answers what only looks; what changes something goes to the
+/// instructions' thread, in turns of the tenants.
+final class TenantService: Sendable {
+    let store: RecordStore
+    let control: ControlLink
+    private let desk: InstructionDesk
+    private let budgets = Mutex<[String: InstructionBudget]>([:])
+
+    init(store: RecordStore, control: ControlLink) throws(ApplianceError) {
+        self.store = store
+        self.control = control
+        desk = try InstructionDesk(store: store, control: control)
+    }
+
+    /// Begins to carry out instructions. No thread may be started before the process is confined.
+    func start() throws(ApplianceError) { try desk.start() }
+
+    /// Who asks, and for whom.
+    struct Caller: Sendable {
+        var role: Role
+        /// nil: the operator, for all tenants.
+        var tenant: String?
+        /// `operator`, or the id of the token.
+        var who: String
+        var origin: String
+    }
+
+    /// Answers one request, on any thread, now or later.
+    func answer(_ request: APIRequest, _ done: @escaping @Sendable (APIAnswer) -> Void) {
+        do throws(Problem) {
+            let target = try RequestTarget(request.target)
+            let found = Route.find(request.method, target.steps)
+            let (route, values): (Route, [String: String])
+            switch found {
+            case .nothing: throw Problem(.notFound, "there is no such path", hint: "see /v1/openapi.json")
+            case .otherMethod(let methods):
+                var answer = Self.answer(
+                    Problem(.methodNotAllowed, "this path has \(methods.joined(separator: ", "))"))
+                answer.headers.append(("Allow", methods.joined(separator: ", ")))
+                return done(answer)
+            case .route(let known, let parameters): (route, values) = (known, parameters)
+            }
+            let caller = try self.caller(of: request, for: route, target, values)
+            if route.right == .instructing {
+                try take(from: caller)
+                let instruction = try InstructionDesk.Work(
+                    request: request, route: route, values: values, target: target, caller: caller, done: done)
+                guard desk.add(instruction, of: caller.tenant ?? "") else {
+                    throw Problem(
+                        .tooMany, "\(InstructionDesk.mostWaiting) instructions wait already", hint: "try again later",
+                        retryAfter: 1)
+                }
+                return
+            }
+            done(try look(request, route, values, target, caller))
+        } catch {
+            done(Self.answer(error))
+        }
+    }
+
+    // MARK: - Who asks
+
+    private func caller(
+        of request: APIRequest, for route: Route, _ target: RequestTarget, _ values: [String: String]
+    ) throws(Problem) -> Caller {
+        let known = Set(route.query.map(\.rawValue))
+        for name in target.query.keys where !known.contains(name) {
+            throw Problem(
+                .notAsExpected, "there is no parameter \(ControlText.shown(name, most: 64)) here",
+                hint: known.isEmpty ? "remove it" : "there are: \(known.sorted().joined(separator: ", "))")
+        }
+        var caller = try bearer(of: request)
+        guard caller.role.has(route.right) else {
+            switch caller.role {
+            case .stranger:
+                throw Problem(.unauthorised, "a token is needed", hint: "Authorization: Bearer TOKEN")
+            // What is the operator's alone looks as if it did not exist.
+            case .tenant, .reader:
+                guard route.right == .instructing else { throw Problem(.notFound, "there is no such path") }
+                throw Problem(.forbidden, "this token may only look", hint: "use one that was made without --read-only")
+            case .operator: throw Problem(.forbidden, "this is not allowed")
+            }
+        }
+        if route.right == .anyone { return caller }
+        let asked = target.query[Route.Parameter.tenant.rawValue] ?? values["tenant"]
+        if caller.role == .operator {
+            caller.tenant = asked
+            let isNeeded = route.right == .instructing || route.name == .readService || route.name == .readCatalogue
+            guard asked != nil || !isNeeded else {
+                throw Problem(.notAsExpected, "whose services are meant?", hint: "add ?tenant=NAME")
+            }
+        } else if let asked, asked != caller.tenant {
+            throw Problem(.notFound, "there is no tenant \(ControlText.shown(asked, most: 64))")
+        }
+        if let tenant = caller.tenant, route.name != .listTokens, route.name != .revokeToken {
+            _ = try self.tenant(tenant, caller)
+        }
+        return caller
+    }
+
+    private func bearer(of request: APIRequest) throws(Problem) -> Caller {
+        guard let field = try request.field("authorization") else {
+            return request.isOperators
+                ? Caller(role: .operator, tenant: nil, who: "operator", origin: request.origin)
+                : Caller(role: .stranger, tenant: nil, who: "stranger", origin: request.origin)
+        }
+        let parts = field.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "bearer", let token = AccessToken(parts[1]) else {
+            throw Problem(.unauthorised, "this is no token", hint: "Authorization: Bearer TOKEN")
+        }
+        let admission = try Self.store { () throws(ApplianceError) in try store.admission(of: token) }
+        guard let admission else {
+            throw Problem(
+                .unauthorised, "the token is not valid", hint: "it may have expired, or was revoked: ask the operator")
+        }
+        return Caller(
+            role: admission.isReadOnly ? .reader : .tenant, tenant: admission.tenant, who: admission.token,
+            origin: request.origin)
+    }
+
+    /// What the file says of a tenant.
+    private func tenant(_ name: String, _ caller: Caller) throws(Problem) -> TenantsDescription.Tenant {
+        let description = try Self.store { () throws(ApplianceError) in try control.description() }
+        guard let tenant = description.tenants.first(where: { $0.name == name }) else {
+            throw caller.role == .operator
+                ? Problem(
+                    .notFound, "the file has no tenant \(ControlText.shown(name, most: 64))",
+                    hint: "there are: \(description.tenants.map(\.name).joined(separator: ", "))")
+                : Problem(.forbidden, "the operator's file no longer names you")
+        }
+        return tenant
+    }
+
+    /// Counts an instruction against its tenant's rate.
+    private func take(from caller: Caller) throws(Problem) {
+        guard caller.role != .operator, let name = caller.tenant else { return }
+        let rate = try tenant(name, caller).instructions
+        let now = monotonicTime().nanoseconds
+        let wait = budgets.withLock { budgets in
+            budgets[name, default: InstructionBudget(perMinute: rate, now: now)].take(perMinute: rate, now: now)
+        }
+        guard let wait else { return }
+        throw Problem(
+            .tooMany, "you may give \(rate) instructions in a minute", hint: "try again in \(wait) s", retryAfter: wait)
+    }
+
+    // MARK: - Looking
+
+    private func look(
+        _ request: APIRequest, _ route: Route, _ values: [String: String], _ target: RequestTarget, _ caller: Caller
+    ) throws(Problem) -> APIAnswer {
+        switch route.name {
+        case .readDocument:
+            let text = request.isOperators ? OpenAPIDocument.operatorsText : OpenAPIDocument.text
+            return APIAnswer(status: 200, body: Array(text.utf8))
+        case .listServices: return try listServices(target, caller)
+        case .readService:
+            guard let name = values["service"], let tenant = caller.tenant,
+                let kept = try Self.store({ () throws(ApplianceError) in try store.service(name, of: tenant) })
+            else { throw Self.noService(values["service"]) }
+            var answer = try Self.answer(200, try view([kept])[0])
+            answer.headers.append(("ETag", "\"\(kept.version)\""))
+            return answer
+        case .listAudit: return try listAudit(target, caller)
+        case .readCatalogue: return try Self.answer(200, Catalogue(try tenant(caller.tenant ?? "", caller)))
+        case .listTenants: return try listTenants()
+        case .makeToken: return try makeToken(request, values, caller)
+        case .listTokens:
+            let tokens = try Self.store { () throws(ApplianceError) in try store.tokens(of: values["tenant"] ?? "") }
+            if tokens.isEmpty { _ = try tenant(values["tenant"] ?? "", caller) }
+            return try Self.answer(200, TokenList(tokens: tokens))
+        case .revokeToken:
+            let (id, owner) = (values["token"] ?? "", values["tenant"] ?? "")
+            let instruction = Instruction(
+                tenant: owner, who: caller.who, origin: caller.origin, name: route.name.rawValue)
+            let isRevoked = try Self.store { () throws(ApplianceError) in try store.revoke(id, instruction) }
+            guard isRevoked else {
+                throw Problem(.notFound, "there is no valid token \(ControlText.shown(id, most: 64)) of this tenant")
+            }
+            return APIAnswer(status: 204)
+        case .putService, .deleteService, .changeServices, .restoreServices:
+            throw Problem(.failed, "this route changes something")
+        }
+    }
+
+    /// Services as they are answered, with their state.
+    func view(_ kept: [KeptService]) throws(Problem) -> [ServiceView] {
+        let description = try Self.store { () throws(ApplianceError) in try control.description() }
+        let reasons = Dictionary(description.setAside.map { ($0.id, $0.reasons) }) { first, _ in first }
+        return kept.map { ServiceView($0.service, version: $0.version, setAside: reasons[$0.service.id]) }
+    }
+
+    private static func limit(_ target: RequestTarget) throws(Problem) -> Int {
+        guard let text = target.query[Route.Parameter.limit.rawValue] else { return Paging.usual }
+        guard let limit = Int(text), (1...Paging.most).contains(limit) else {
+            throw Problem(.notAsExpected, "limit is 1 to \(Paging.most)")
+        }
+        return limit
+    }
+
+    private static func isPlace(_ text: String) -> Bool {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.count == 2
+            && parts.allSatisfy { part in
+                (1...63).contains(part.utf8.count)
+                    && part.utf8.allSatisfy { octet in
+                        switch octet {
+                        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                            UInt8(ascii: "-"):
+                            true
+                        default: false
+                        }
+                    }
+            }
+    }
+
+    private func listServices(_ target: RequestTarget, _ caller: Caller) throws(Problem) -> APIAnswer {
+        let limit = try Self.limit(target)
+        let after = target.query[Route.Parameter.after.rawValue]
+        // No page has an end that is no service's name.
+        if let after, !Self.isPlace(after) { throw Problem(.notAsExpected, "after is `next` of the page before") }
+        let kept = try Self.store { () throws(ApplianceError) in
+            try store.services(of: caller.tenant, after: after, limit: limit + 1)
+        }
+        let page = Array(kept.prefix(limit))
+        return try Self.answer(
+            200,
+            ServiceList(services: try view(page), next: kept.count > limit ? page.last?.service.id : nil))
+    }
+
+    private func listAudit(_ target: RequestTarget, _ caller: Caller) throws(Problem) -> APIAnswer {
+        let limit = try Self.limit(target)
+        var before: Int?
+        if let text = target.query[Route.Parameter.after.rawValue] {
+            guard text.utf8.count <= 18, text.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(text) else {
+                throw Problem(.notAsExpected, "after is `next` of the page before")
+            }
+            before = number
+        }
+        let lines = try Self.store { () throws(ApplianceError) in
+            try store.audit(of: caller.tenant, before: before, limit: limit + 1)
+        }
+        let page = Array(lines.prefix(limit))
+        return try Self.answer(
+            200, AuditList(entries: page, next: lines.count > limit ? page.last.map { "\($0.id)" } : nil))
+    }
+
+    private func listTenants() throws(Problem) -> APIAnswer {
+        let description = try Self.store { () throws(ApplianceError) in try control.description() }
+        let counts = try Self.store { () throws(ApplianceError) in try store.counts() }
+        let known = description.tenants.map(\.name)
+        let gone = counts.keys.filter { !known.contains($0) && (counts[$0]?.services ?? 0) > 0 }.sorted()
+        return try Self.answer(
+            200,
+            TenantList(
+                tenants: (known + gone).map { name in
+                    TenantList.Tenant(
+                        name: name, services: counts[name]?.services ?? 0, tokens: counts[name]?.tokens ?? 0,
+                        known: known.contains(name))
+                }))
+    }
+
+    private func makeToken(
+        _ request: APIRequest, _ values: [String: String], _ caller: Caller
+    ) throws(Problem) -> APIAnswer {
+        var reader = BodyReader()
+        let wanted = reader.token(try Self.json(request))
+        try reader.check()
+        let instruction = Instruction(
+            tenant: values["tenant"] ?? "", who: caller.who, origin: caller.origin, name: Route.Name.makeToken.rawValue)
+        let token = try Self.store { () throws(ApplianceError) in
+            try store.makeToken(instruction, readOnly: wanted.readOnly, life: wanted.expires)
+        }
+        return try Self.answer(201, token)
+    }
+
+    // MARK: - Parts of answers
+
+    /// The body of a request.
+    static func json(_ request: APIRequest) throws(Problem) -> JSONValue {
+        let type = try request.field("content-type") ?? ""
+        guard type.split(separator: ";").first?.lowercased() == "application/json" else {
+            throw Problem(.wrongType, "the body must be JSON", hint: "Content-Type: application/json")
+        }
+        return try BodyReader.json(request.body)
+    }
+
+    static func noService(_ name: String?) -> Problem {
+        Problem(.notFound, "there is no service \(ControlText.shown(name ?? "", most: 64))")
+    }
+
+    /// Something that can fail on the way, as a problem.
+    static func store<Value>(_ body: () throws(ApplianceError) -> Value) throws(Problem) -> Value {
+        do throws(ApplianceError) { return try body() } catch {
+            throw Problem(.unavailable, error.message, hint: error.hint, retryAfter: 1)
+        }
+    }
+
+    /// An answer of a value.
+    static func answer(_ status: Int, _ value: some Encodable) throws(Problem) -> APIAnswer {
+        APIAnswer(status: status, body: try encoded(value))
+    }
+
+    static func encoded(_ value: some Encodable) throws(Problem) -> [UInt8] {
+        do throws(ApplianceError) { return try JSONLine.encode(value) } catch { throw Problem(.failed, error.message) }
+    }
+
+    /// A problem as an answer.
+    static func answer(_ problem: Problem) -> APIAnswer {
+        var answer = APIAnswer(
+            status: problem.status, type: "application/problem+json", body: (try? JSONLine.encode(problem)) ?? [])
+        if let seconds = problem.retryAfter { answer.headers.append(("Retry-After", "\(seconds)")) }
+        if problem.status == 401 { answer.headers.append(("WWW-Authenticate", "Bearer")) }
+        return answer
+    }
+}

@@ -1,0 +1,87 @@
+import GRDB
+
+/// The forms that the database has had. One that was released is never changed: another one follows it.
+enum RecordMigrations {
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1: services, tokens, audit, versions") { database in
+            try database.execute(sql: first)
+        }
+        return migrator
+    }
+
+    private static let first = """
+        CREATE TABLE settings (
+            name TEXT NOT NULL PRIMARY KEY,
+            value INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE tenants (
+            name TEXT NOT NULL PRIMARY KEY,
+            created INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE tokens (
+            id TEXT NOT NULL PRIMARY KEY,
+            tenant TEXT NOT NULL REFERENCES tenants (name),
+            salt BLOB NOT NULL,
+            hash BLOB NOT NULL,
+            read_only INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            expires INTEGER,
+            revoked INTEGER
+        ) STRICT;
+        CREATE INDEX tokens_of_tenant ON tokens (tenant);
+
+        -- The versions of what tenants want: one for each instruction. What failed leaves its number unused.
+        CREATE TABLE versions (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            made INTEGER NOT NULL,
+            -- written, in-force or failed
+            state TEXT NOT NULL,
+            -- The generation of the engines' table.
+            generation INTEGER
+        ) STRICT;
+
+        CREATE TABLE services (
+            tenant TEXT NOT NULL REFERENCES tenants (name),
+            name TEXT NOT NULL,
+            body TEXT NOT NULL,
+            created INTEGER NOT NULL REFERENCES versions (number),
+            version INTEGER NOT NULL REFERENCES versions (number),
+            PRIMARY KEY (tenant, name)
+        ) STRICT;
+
+        CREATE TABLE audit (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            tenant TEXT NOT NULL,
+            who TEXT NOT NULL,
+            origin TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            instruction TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            version INTEGER,
+            generation INTEGER,
+            before TEXT,
+            after TEXT
+        ) STRICT;
+        CREATE INDEX audit_of_tenant ON audit (tenant, id);
+        CREATE INDEX audit_of_version ON audit (version);
+        CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit is never changed'); END;
+        CREATE TRIGGER audit_is_never_shortened BEFORE DELETE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit is never shortened'); END;
+
+        -- Requests that are done once, however often they come.
+        CREATE TABLE repeats (
+            tenant TEXT NOT NULL,
+            key TEXT NOT NULL,
+            request BLOB NOT NULL,
+            version INTEGER NOT NULL REFERENCES versions (number),
+            answer TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY (tenant, key)
+        ) STRICT;
+        """
+}

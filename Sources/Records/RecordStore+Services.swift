@@ -1,0 +1,285 @@
+import ControlAPI
+import FoundationEssentials
+import GRDB
+import Instructions
+import Reporting
+
+/// A service as it is kept.
+package struct KeptService: Sendable, Equatable {
+    package var service: RecordedService
+    /// The version that last changed it.
+    package var version: Int
+}
+
+/// Who gives an instruction, and how.
+package struct Instruction: Sendable {
+    package var tenant: String
+    /// `operator`, or the id of the token.
+    package var who: String
+    /// Where the request came from.
+    package var origin: String
+    /// The route's name.
+    package var name: String
+    /// `Idempotency-Key`, and the hash of the request.
+    package var repeating: (key: String, request: [UInt8])?
+
+    package init(
+        tenant: String, who: String, origin: String, name: String, repeating: (key: String, request: [UInt8])? = nil
+    ) {
+        self.tenant = tenant
+        self.who = who
+        self.origin = origin
+        self.name = name
+        self.repeating = repeating
+    }
+}
+
+extension RecordStore {
+    // MARK: - Services
+
+    /// All services, in the order in which they came.
+    package func allServices() throws(ApplianceError) -> [RecordedService] {
+        try read { database in
+            try Row.fetchAll(database, sql: "SELECT * FROM services ORDER BY created, tenant, name").map {
+                try Self.kept($0).service
+            }
+        }
+    }
+
+    /// A page of services, by their names.
+    ///
+    /// - Parameters:
+    ///   - tenant: nil: of all tenants.
+    ///   - after: `TENANT/NAME` of the one before.
+    package func services(of tenant: String?, after: String?, limit: Int) throws(ApplianceError) -> [KeptService] {
+        try read { database in
+            try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT * FROM services WHERE (:tenant IS NULL OR tenant = :tenant)
+                    AND (:after IS NULL OR tenant || '/' || name > :after)
+                    ORDER BY tenant || '/' || name LIMIT :limit
+                    """, arguments: ["tenant": tenant, "after": after, "limit": limit]
+            ).map(Self.kept)
+        }
+    }
+
+    /// One service.
+    package func service(_ name: String, of tenant: String) throws(ApplianceError) -> KeptService? {
+        try read { database in try Self.service(name, of: tenant, database) }
+    }
+
+    private static func service(_ name: String, of tenant: String, _ database: Database) throws -> KeptService? {
+        try Row.fetchOne(
+            database, sql: "SELECT * FROM services WHERE tenant = ? AND name = ?", arguments: [tenant, name]
+        ).map(kept)
+    }
+
+    private static func kept(_ row: Row) throws -> KeptService {
+        let body: String = row["body"]
+        return KeptService(
+            service: try JSONDecoder().decode(RecordedService.self, from: Data(body.utf8)), version: row["version"])
+    }
+
+    static func text(_ service: RecordedService) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(service), as: UTF8.self)
+    }
+
+    // MARK: - Instructions
+
+    /// Writes what an instruction wants, with its line of the audit for each service. It is not in force yet.
+    ///
+    /// - Parameter answer: The answer to repeats of the request, made of the version.
+    /// - Returns: The version.
+    package func write(
+        _ instruction: Instruction, put: [RecordedService], remove: [String], answer: (Int) throws -> String
+    ) throws(ApplianceError) -> Int {
+        try write { database in
+            let now = try Clock.now(database)
+            try Self.know(instruction.tenant, database, now)
+            try database.execute(sql: "INSERT INTO versions (made, state) VALUES (?, 'written')", arguments: [now])
+            let version = Int(database.lastInsertedRowID)
+            for service in put {
+                let before = try Self.service(service.name, of: instruction.tenant, database)
+                let body = try Self.text(service)
+                try database.execute(
+                    sql: """
+                        INSERT INTO services (tenant, name, body, created, version) VALUES (:tenant, :name, :body, :version, :version)
+                        ON CONFLICT (tenant, name) DO UPDATE SET body = excluded.body, version = excluded.version
+                        """,
+                    arguments: ["tenant": instruction.tenant, "name": service.name, "body": body, "version": version])
+                try Self.note(
+                    instruction, service.name, "written", version, before: try before.map { try Self.text($0.service) },
+                    after: body, at: now, database)
+            }
+            for name in remove {
+                let before = try Self.service(name, of: instruction.tenant, database)
+                try database.execute(
+                    sql: "DELETE FROM services WHERE tenant = ? AND name = ?", arguments: [instruction.tenant, name])
+                try Self.note(
+                    instruction, name, "written", version, before: try before.map { try Self.text($0.service) },
+                    after: nil,
+                    at: now, database)
+            }
+            if let repeating = instruction.repeating {
+                try database.execute(
+                    sql:
+                        "INSERT OR REPLACE INTO repeats (tenant, key, request, version, answer, at) VALUES (?, ?, ?, ?, ?, ?)",
+                    arguments: [
+                        instruction.tenant, repeating.key, Data(repeating.request), version, try answer(version), now,
+                    ])
+            }
+            return version
+        }
+    }
+
+    /// Notes that every engine decides by a version.
+    ///
+    /// - Parameter answer: The answer to repeats of the request.
+    package func confirm(
+        _ version: Int, generation: UInt64, outcome: String = "in-force", answer: String? = nil
+    ) throws(ApplianceError) {
+        try write { database in
+            let generation = Int(clamping: generation)
+            try database.execute(
+                sql: "UPDATE versions SET state = 'in-force', generation = ? WHERE number = ?",
+                arguments: [generation, version])
+            try Self.copyLines(of: version, outcome: outcome, generation: generation, database)
+            if let answer {
+                try database.execute(
+                    sql: "UPDATE repeats SET answer = ? WHERE version = ?", arguments: [answer, version])
+            }
+        }
+    }
+
+    /// Takes back what a version wrote: it could not be put in force.
+    package func undo(_ version: Int) throws(ApplianceError) {
+        try write { database in
+            let lines = try Row.fetchAll(
+                database, sql: "SELECT * FROM audit WHERE version = ? AND outcome = 'written' ORDER BY id DESC",
+                arguments: [version])
+            for line in lines {
+                let (tenant, name, before): (String, String, String?) = (
+                    line["tenant"], line["subject"], line["before"]
+                )
+                guard let before else {
+                    try database.execute(
+                        sql: "DELETE FROM services WHERE tenant = ? AND name = ?", arguments: [tenant, name])
+                    continue
+                }
+                let former = try Int.fetchOne(
+                    database,
+                    sql: """
+                        SELECT max(number) FROM versions JOIN audit ON audit.version = number
+                        WHERE tenant = ? AND subject = ? AND number < ? AND state != 'failed'
+                        """, arguments: [tenant, name, version])
+                try database.execute(
+                    sql: """
+                        INSERT INTO services (tenant, name, body, created, version) VALUES (:tenant, :name, :body, :version, :version)
+                        ON CONFLICT (tenant, name) DO UPDATE SET body = excluded.body, version = excluded.version
+                        """,
+                    arguments: ["tenant": tenant, "name": name, "body": before, "version": former ?? version])
+            }
+            try database.execute(sql: "DELETE FROM repeats WHERE version = ?", arguments: [version])
+            try database.execute(sql: "UPDATE versions SET state = 'failed' WHERE number = ?", arguments: [version])
+            try Self.copyLines(of: version, outcome: "failed", generation: nil, database)
+        }
+    }
+
+    /// Versions that were written, and of which nobody has said that they are in force: this process, or the control process,
+    /// ended just then.
+    package func unconfirmed() throws(ApplianceError) -> [Int] {
+        try read { try Int.fetchAll($0, sql: "SELECT number FROM versions WHERE state = 'written' ORDER BY number") }
+    }
+
+    /// The newest version; 0 before the first.
+    package func newestVersion() throws(ApplianceError) -> Int {
+        try read { try Int.fetchOne($0, sql: "SELECT max(number) FROM versions") ?? 0 }
+    }
+
+    private static func copyLines(of version: Int, outcome: String, generation: Int?, _ database: Database) throws {
+        try database.execute(
+            sql: """
+                INSERT INTO audit (tenant, who, origin, at, instruction, subject, outcome, version, generation)
+                SELECT tenant, who, origin, :now, instruction, subject, :outcome, version, :generation
+                FROM audit WHERE version = :version AND outcome = 'written' ORDER BY id
+                """,
+            arguments: [
+                "now": try Clock.now(database), "outcome": outcome, "generation": generation, "version": version,
+            ])
+    }
+
+    static func note(
+        _ instruction: Instruction, _ subject: String, _ outcome: String, _ version: Int?, before: String? = nil,
+        after: String? = nil, at now: Int, _ database: Database
+    ) throws {
+        try database.execute(
+            sql: """
+                INSERT INTO audit (tenant, who, origin, at, instruction, subject, outcome, version, before, after)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """,
+            arguments: [
+                instruction.tenant, instruction.who, instruction.origin, now, instruction.name, subject, outcome,
+                version,
+                before, after,
+            ])
+    }
+
+    /// Makes a tenant known to the tables.
+    static func know(_ tenant: String, _ database: Database, _ now: Int) throws {
+        try database.execute(
+            sql: "INSERT OR IGNORE INTO tenants (name, created) VALUES (?, ?)", arguments: [tenant, now])
+    }
+
+    // MARK: - Repeats
+
+    /// The answer to a request that was done; nil if it was not.
+    ///
+    /// - Throws: `ApplianceError` if the database cannot be read.
+    package func answer(to key: String, of tenant: String) throws(ApplianceError) -> (request: [UInt8], answer: String)?
+    {
+        try read { database in
+            try Row.fetchOne(
+                database, sql: "SELECT request, answer FROM repeats WHERE tenant = ? AND key = ?",
+                arguments: [tenant, key]
+            ).map { row in
+                let request: Data = row["request"]
+                return (Array(request), row["answer"])
+            }
+        }
+    }
+
+    // MARK: - Earlier versions
+
+    /// The services of a tenant as they were when a version was the newest.
+    ///
+    /// - Returns: nil if there was no such version.
+    package func services(of tenant: String, at version: Int) throws(ApplianceError) -> [RecordedService]? {
+        let newest = try newestVersion()
+        guard (0...newest).contains(version) else { return nil }
+        return try read { database in
+            var services: [String: RecordedService] = [:]
+            for row in try Row.fetchAll(database, sql: "SELECT * FROM services WHERE tenant = ?", arguments: [tenant]) {
+                let kept = try Self.kept(row)
+                services[kept.service.name] = kept.service
+            }
+            // Backwards through what was done since.
+            let lines = try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT audit.subject, audit.before FROM audit JOIN versions ON versions.number = audit.version
+                    WHERE audit.tenant = ? AND audit.version > ? AND audit.outcome = 'written' AND versions.state != 'failed'
+                    ORDER BY audit.id DESC
+                    """, arguments: [tenant, version])
+            for line in lines {
+                let (name, before): (String, String?) = (line["subject"], line["before"])
+                services[name] = try before.map {
+                    try JSONDecoder().decode(RecordedService.self, from: Data($0.utf8))
+                }
+            }
+            return services.values.sorted { $0.name < $1.name }
+        }
+    }
+}

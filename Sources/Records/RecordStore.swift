@@ -1,0 +1,127 @@
+import ControlAPI
+import FoundationEssentials
+import GRDB
+import Reporting
+
+/// The records of tenants in an SQLite database: services, tokens, the audit and the versions.
+///
+/// The process that opens it can open no file afterwards. So the connection is the only one, and locks the file for good: there
+/// is no shared memory, and all files are open before the process gives up its rights. Every transaction is on the disk before
+/// it counts as done (WAL, `synchronous=FULL`).
+package final class RecordStore: Sendable {
+    let queue: DatabaseQueue
+
+    /// Opens the database, makes it where it is not there, and brings it to this release's form.
+    ///
+    /// - Throws: `ApplianceError` that says what is wrong with the file, and what to do.
+    package init(path: String) throws(ApplianceError) {
+        do {
+            var configuration = Configuration()
+            configuration.label = "records"
+            configuration.prepareDatabase { database in
+                try database.execute(sql: "PRAGMA locking_mode = EXCLUSIVE")
+                try database.execute(sql: "PRAGMA temp_store = MEMORY")
+            }
+            queue = try DatabaseQueue(path: path, configuration: configuration)
+            try queue.writeWithoutTransaction { database in
+                let mode = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
+                guard mode == "wal" else {
+                    throw ApplianceError(
+                        .failed, "the database \(path) cannot have a write-ahead log", hint: "put it on a local disk")
+                }
+                // GRDB chooses NORMAL in WAL mode, which loses the last transactions with the machine's power.
+                try database.execute(sql: "PRAGMA synchronous = FULL")
+                let check = try String.fetchOne(database, sql: "PRAGMA quick_check(1)")
+                guard check == "ok" else { throw Self.corrupt(path, check ?? "") }
+            }
+            let migrator = RecordMigrations.migrator
+            guard try !queue.read({ try migrator.hasBeenSuperseded($0) }) else {
+                throw ApplianceError(
+                    .failed, "the database \(path) is of a newer release",
+                    hint: "use that release, or name another database in the file")
+            }
+            try migrator.migrate(queue)
+            // Its first write opens the log: no file is opened later.
+            try queue.write { try Clock.note($0) }
+        } catch {
+            throw Self.explained(error, path)
+        }
+    }
+
+    // MARK: - Errors
+
+    private static func corrupt(_ path: String, _ what: String) -> ApplianceError {
+        ApplianceError(
+            .failed, "the database \(path) is damaged: \(what)",
+            hint: "restore a copy of it, or move it away: the topology then begins without records")
+    }
+
+    private static func explained(_ error: any Error, _ path: String) -> ApplianceError {
+        if let error = error as? ApplianceError { return error }
+        guard let error = error as? DatabaseError else { return .wrapping(error, "cannot open the database \(path)") }
+        return switch error.resultCode {
+        case .SQLITE_BUSY, .SQLITE_LOCKED:
+            ApplianceError(
+                .failed, "another process has the database \(path) open",
+                hint: "each topology needs a database of its own; 'fuser \(path)' shows who has it")
+        case .SQLITE_NOTADB: corrupt(path, "it is no database")
+        case .SQLITE_CORRUPT: corrupt(path, error.message ?? "it is malformed")
+        case .SQLITE_FULL: ApplianceError(.failed, "the disk of \(path) is full", hint: "make room, and try again")
+        case .SQLITE_READONLY:
+            ApplianceError(
+                .failed, "the database \(path) cannot be written",
+                hint: "mount its file system for writing, and check its mode")
+        case .SQLITE_CANTOPEN:
+            ApplianceError(
+                .failed, "the database \(path) cannot be opened", hint: "make its folder, and check who may write there"
+            )
+        case .SQLITE_IOERR:
+            ApplianceError(
+                .failed, "the database \(path) cannot be read or written: \(error.message ?? "input or output failed")",
+                hint: "check its disk, and whether there is room")
+        default: ApplianceError(.failed, "the database \(path): \(error.message ?? "\(error)")")
+        }
+    }
+
+    /// Reads.
+    ///
+    /// - Throws: `ApplianceError` if the database cannot be read.
+    func read<Value>(_ body: (Database) throws -> Value) throws(ApplianceError) -> Value {
+        do { return try queue.read(body) } catch { throw Self.explained(error, queue.path) }
+    }
+
+    /// Writes in one transaction, which is on the disk when this returns.
+    ///
+    /// - Throws: `ApplianceError` if it could not be written: nothing of it is.
+    func write<Value>(_ body: (Database) throws -> Value) throws(ApplianceError) -> Value {
+        do {
+            return try queue.write { database in
+                try Clock.note(database)
+                return try body(database)
+            }
+        } catch { throw Self.explained(error, queue.path) }
+    }
+}
+
+/// The time by which tokens expire. It never steps back, not even with the machine's clock.
+enum Clock {
+    /// Seconds since 1970.
+    static func now(_ database: Database) throws -> Int {
+        let seen = try Int.fetchOne(database, sql: "SELECT value FROM settings WHERE name = 'clock'") ?? 0
+        return max(seen, wallClockSeconds())
+    }
+
+    /// Notes the time: none before it counts from now on.
+    static func note(_ database: Database) throws {
+        try database.execute(
+            sql: """
+                INSERT INTO settings (name, value) VALUES ('clock', ?)
+                ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)
+                """, arguments: [wallClockSeconds()])
+    }
+
+    /// RFC 3339.
+    static func text(_ seconds: Int) -> String {
+        Date(timeIntervalSince1970: TimeInterval(seconds)).formatted(.iso8601)
+    }
+}

@@ -1,0 +1,71 @@
+import ControlAPI
+import Plan
+import Testing
+
+@testable import Instructions
+
+@Suite struct BodyTests {
+    private static func mistakes(_ text: String) throws -> [String] {
+        var reader = BodyReader()
+        _ = reader.service(try BodyReader.json(Array(text.utf8)), tenant: "alice", name: "shop")
+        return reader.mistakes.map { "\($0.pointer ?? "-") \($0.detail)" }
+    }
+
+    @Test func aServiceIsReadStrictly() throws {
+        #expect(try Self.mistakes(#"{"addresses": ["203.0.113.80"], "sequence": ["web"]}"#) == [])
+        #expect(
+            try Self.mistakes(#"{"addresses": "203.0.113.80", "sequence": [7], "owner": "eve", "a/b~c": 1}"#) == [
+                "/owner there is no key owner here", "/a~1b~0c there is no key a/b~c here",
+                "/addresses it must be a list of texts, but is a text",
+                "/sequence/0 it must be a text, but is a number",
+            ])
+        #expect(try Self.mistakes("[]") == [" it must be an object, but is a list"])
+        #expect(try Self.mistakes("{}") == [" addresses is missing", " sequence is missing"])
+        #expect(
+            try Self.mistakes(#"{"addresses": [""], "sequence": [], "sequence": []}"#) == [
+                "/sequence the key sequence is given twice", "/addresses/0 a text has 1 to 256 octets",
+            ])
+        #expect(throws: Problem.self) { try Self.mistakes(String(repeating: "[", count: 100_000)) }
+    }
+
+    @Test func aNameIsPartOfAPath() throws {
+        var reader = BodyReader()
+        _ = reader.service(
+            try BodyReader.json(Array(#"{"addresses": ["x"], "sequence": ["y"]}"#.utf8)), tenant: "alice", name: "a/b")
+        #expect(reader.mistakes.map(\.pointer) == ["/name"])
+    }
+
+    @Test func aBatchNamesEachServiceOnce() throws {
+        func batch(_ text: String) throws -> [String] {
+            var reader = BodyReader()
+            _ = reader.batch(try BodyReader.json(Array(text.utf8)), tenant: "alice")
+            return reader.mistakes.map { "\($0.pointer ?? "-") \($0.detail)" }
+        }
+        #expect(try batch(#"{"remove": ["a"], "put": [{"name": "b", "addresses": ["x"], "sequence": ["y"]}]}"#) == [])
+        #expect(try batch(#"{"remove": ["a", "a"]}"#) == [" a service is named twice"])
+        #expect(try batch("{}") == [" it names no service"])
+        #expect(try batch(#"{"put": [{"addresses": ["x"], "sequence": ["y"]}]}"#) == ["/put/0 name is missing"])
+    }
+
+    /// A tenant sees nothing of the operator's file and of others.
+    @Test func whatIsAnothersLooksAsIfItDidNotExist() {
+        let refusal = InstructionRefusal(
+            stage: .conflict,
+            problems: [
+                InstructionProblem(
+                    record: "alice/shop", pointer: "/sequence/0",
+                    message: "service \"alice/shop\" and service \"bob/shop\"",
+                    related: ["t.yaml: service record \"bob/shop\": here"], relatedRecords: ["bob/shop"]),
+                InstructionProblem(record: "bob/shop", pointer: nil, message: "bob's"),
+                InstructionProblem(
+                    record: "alice/shop", pointer: "/addresses/0", message: "own", related: ["t.yaml:15:3: note"]),
+            ])
+        let shown = Problem(refusal, for: "alice") { _ in "/put/2" }
+        #expect(shown.status == 409)
+        #expect(shown.errors?.map(\.detail).contains { $0.contains("bob") } == false, "\(shown)")
+        #expect(shown.errors?.last == Problem.Mistake(pointer: "/put/2/addresses/0", detail: "own"))
+        let whole = Problem(refusal, for: nil) { _ in nil }
+        #expect(whole.errors?.first?.related == ["t.yaml: service record \"bob/shop\": here"])
+        #expect(whole.errors?.last?.pointer == "/addresses/0")
+    }
+}

@@ -1,0 +1,57 @@
+import Foundation
+import Testing
+
+/// Requests that break the protocol, or ask for too much. Python says them word for word.
+@Suite(.serialized) struct HostileTests {
+    private static let script = #"""
+        import socket, sys, time
+        place, rounds = sys.argv[1], 400
+        def open_one():
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(60)
+            s.connect(place)
+            return s
+        def talk(octets):
+            while True:
+                # More than a moment's backlog is refused by the kernel.
+                try: s = open_one()
+                except BlockingIOError: time.sleep(0.01)
+                else: break
+            try: s.sendall(octets)
+            except OSError: pass
+            answer = b""
+            try:
+                while part := s.recv(65536): answer += part
+            except OSError: pass
+            return answer.split(b" ")[1].decode() if answer else "closed"
+        end = b"Host: x\r\nConnection: close\r\n"
+        put = b"PUT /v1/services/a?tenant=alice HTTP/1.1\r\n" + end + b"Content-Type: application/json\r\n"
+        get = b"GET /v1/tenants HTTP/1.1\r\n"
+        print("large body", talk(put + b"Content-Length: 300000\r\n\r\n" + b"x" * 300000))
+        print("two lengths", talk(put + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get + b"\r\n"))
+        print("many fields", talk(get + b"A: b\r\n" * 30000 + b"\r\n"))
+        print("negative", talk(get + b"Content-Length: -1\r\n\r\n"))
+        print("no protocol", talk(b"GARBAGE\r\n\r\n"))
+        print("deep", talk(put + b"Content-Length: 100002\r\n\r\n" + b"[" * 50001 + b"]" * 50001))
+        print("zero", talk(b"GET /v1/services/%00 HTTP/1.1\r\n" + end + b"\r\n"))
+        print("upwards", talk(b"GET /v1/services/..%2f..%2ftenants?tenant=alice HTTP/1.1\r\n" + end + b"\r\n"))
+        print("two tokens", talk(get + end + b"Authorization: Bearer x\r\nAuthorization: Bearer y\r\n\r\n"))
+        print("never whole", talk(b"PUT /v1/services/a?tenant=alice HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"))
+        for _ in range(rounds):
+            try: open_one().close()
+            except BlockingIOError: pass
+        print("afterwards", talk(get + end + b"\r\n"))
+        """#
+
+    @Test func whatBreaksTheProtocolIsRefusedAndCostsNobodyElse() throws {
+        let lab = try RecordsLab()
+        let keeper = try lab.keeper()
+        let said = try lab.run(["python3", "-c", Self.script, "\(lab.state)/records.sock"])
+        #expect(
+            said.output.split(separator: "\n") == [
+                "large body 413", "two lengths 400", "many fields 400", "negative 400", "no protocol 400", "deep 400",
+                "zero 400", "upwards 404", "two tokens 400", "never whole closed", "afterwards 200",
+            ])
+        #expect(try lab.keeper() == keeper && lab.answers("203.0.113.80"))
+    }
+}
