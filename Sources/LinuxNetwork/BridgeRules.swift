@@ -10,14 +10,28 @@ public struct BridgeRules: Hashable, Sendable {
     /// True if frames with a multicast packet, or one to 255.255.255.255, leave with the group's MAC address.
     public var addressesGroups: Bool
     /// Further IPv4 addresses whose packets leave to ff:ff:ff:ff:ff:ff: the broadcast addresses of networks.
-    public var broadcasts: [IPAddress]
+    public var broadcasts: [Broadcast]
     /// The virtual MAC addresses of nodes.
     public var virtual: [VirtualMAC]
 
+    /// The broadcast address of a network, at one port. On other bridges it may be a host's.
+    public struct Broadcast: Hashable, Sendable {
+        /// The name of the bridge's port.
+        public var port: String
+        /// The IPv4 address.
+        public var address: IPAddress
+
+        /// Memberwise.
+        public init(port: String, address: IPAddress) {
+            self.port = port
+            self.address = address
+        }
+    }
+
     /// A MAC address that a node uses for some of its addresses, while another node may do the same elsewhere.
     ///
-    /// The bridge knows the node by its own MAC address alone. So nothing of a bridge has to be learnt, and nobody takes
-    /// a virtual MAC address from its node.
+    /// The bridge knows the node by its own MAC address alone. So the bridge learns nothing, and no other node can take
+    /// over a virtual MAC address.
     public struct VirtualMAC: Hashable, Sendable {
         /// The name of the bridge's port.
         public var port: String
@@ -38,7 +52,7 @@ public struct BridgeRules: Hashable, Sendable {
     }
 
     /// Memberwise.
-    public init(addressesGroups: Bool = false, broadcasts: [IPAddress] = [], virtual: [VirtualMAC] = []) {
+    public init(addressesGroups: Bool = false, broadcasts: [Broadcast] = [], virtual: [VirtualMAC] = []) {
         self.addressesGroups = addressesGroups
         self.broadcasts = broadcasts
         self.virtual = virtual
@@ -66,8 +80,10 @@ public struct BridgeRules: Hashable, Sendable {
             six.copy(from: 36, to: 2, mask: [0xFF, 0xFF, 0xFF, 0xFF])
             rules += [four, six]
         }
-        for address in (addressesGroups ? [IPAddress(ipv4: .max)] : []) + broadcasts {
+        let everyPort: [(port: String?, address: IPAddress)] = addressesGroups ? [(nil, IPAddress(ipv4: .max))] : []
+        for (port, address) in everyPort + broadcasts.map({ ($0.port, $0.address) }) {
             var rule = NetfilterRule()
+            if let port { rule.matchPort(port, leaving: true) }
             rule.matchProtocol(EtherType.ipv4)
             rule.match(.network, at: 16, address.octets)
             rule.write(at: 0, [UInt8](repeating: 0xFF, count: 6))

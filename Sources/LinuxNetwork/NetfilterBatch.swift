@@ -8,6 +8,8 @@ import CNetlink
 struct NetfilterBatch {
     private var octets: [UInt8] = []
     private var sequence: UInt32 = 0
+    /// Where the last message begins in `octets`.
+    private var lastMessage = 0
     private let family: UInt8
 
     /// An empty batch.
@@ -26,7 +28,7 @@ struct NetfilterBatch {
     ///   - body: Writes the attributes.
     mutating func add(_ type: nf_tables_msg_types, flags: Int32 = 0, _ body: (inout Attributes) -> Void) {
         let number = UInt16(NFNL_SUBSYS_NFTABLES) << 8 | UInt16(type.rawValue)
-        message(number, flags: UInt16(flags | NLM_F_ACK), family: family, resource: 0, body)
+        message(number, flags: UInt16(flags), family: family, resource: 0, body)
     }
 
     private mutating func message(
@@ -35,6 +37,7 @@ struct NetfilterBatch {
         var attributes = Attributes()
         body(&attributes)
         sequence += 1
+        lastMessage = octets.count
         let length = UInt32(MemoryLayout<nlmsghdr>.size + MemoryLayout<nfgenmsg>.size + attributes.octets.count)
         let header = nlmsghdr(
             nlmsg_len: length, nlmsg_type: type, nlmsg_flags: flags | UInt16(NLM_F_REQUEST), nlmsg_seq: sequence,
@@ -49,11 +52,23 @@ struct NetfilterBatch {
     /// - Throws: The kernel's refusal of the first change that it does not take. Nothing has changed then.
     consuming func commit(_ operation: String, _ object: String) throws(SystemError) {
         let last = sequence
+        // Refusals are answered in any case. An answer to each change would overrun the socket in a long batch.
+        let flags = lastMessage + MemoryLayout<nlmsghdr>.offset(of: \.nlmsg_flags)!
+        octets.withUnsafeMutableBytes {
+            let asked = $0.loadUnaligned(fromByteOffset: flags, as: UInt16.self) | UInt16(NLM_F_ACK)
+            $0.storeBytes(of: asked, toByteOffset: flags, as: UInt16.self)
+        }
         message(UInt16(NFNL_MSG_BATCH_END), flags: 0, family: 0, resource: UInt16(NFNL_SUBSYS_NFTABLES)) { _ in }
         let socket = OwnedDescriptor(
             owning: try SystemError.checkErrno(
                 CLinux.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), NETLINK_NETFILTER),
                 operation, object))
+        // The kernel takes a batch only if the socket may send that much at once. It lets the host's root have any size.
+        var room = Int32(clamping: octets.count + 4_096)
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        if setsockopt(socket.number, SOL_SOCKET, SO_SNDBUFFORCE, &room, size) != 0 {
+            _ = setsockopt(socket.number, SOL_SOCKET, SO_SNDBUF, &room, size)
+        }
         var sent: Int
         repeat { sent = send(socket.number, octets, octets.count, 0) } while sent < 0 && currentErrno() == EINTR
         guard sent == octets.count else { throw SystemError(operation, object, errno: currentErrno()) }
