@@ -12,6 +12,6 @@ extension EngineFleet {
     package func joined(_ joiners: Set<GroupJoiner>) -> Set<GroupJoiner> {
         guard !joiners.isEmpty else { return [] }
         let now = MonotonicTime.now.nanoseconds
-        return joiners.filter { memberships.until($0.mac, $0.group, on: $0.interface) > now }
+        return joiners.filter { memberships.isMember($0.mac, $0.group, on: $0.interface, now: now) }
     }
 }

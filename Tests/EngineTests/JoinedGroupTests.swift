@@ -1,8 +1,9 @@
-import Engine
 import EngineRig
 import Forwarding
 import Testing
 import Wire
+
+@testable import Engine
 
 /// Groups that nodes join: their packets go to the nodes that have reported them, and to no other.
 @Suite struct JoinedGroupTests {
@@ -106,6 +107,9 @@ import Wire
 
     @Test func packetsThatNobodyWantsAreCounted() throws {
         let pipeline = try Pipeline(Self.table)
+        // A member that the file names has got it.
+        #expect(receivers(pipeline) == [Self.named])
+        #expect(pipeline.drops(.noMember) == 0)
         #expect(receivers(pipeline, Self.sixth).isEmpty)
         #expect(pipeline.drops(.noMember) == 1)
         pipeline.send(Self.report(Self.members[0], 4, Self.sixth), on: 0)
@@ -135,6 +139,45 @@ import Wire
         // A group of no service is what every kernel reports by itself.
         pipeline.send(Self.report(Self.members[0], 4, F.address("224.0.0.251")), on: 0)
         #expect(pipeline.drops(.housekeeping) == 1)
+    }
+
+    /// The memory of the memberships: the time of the next query, and from the ninth word on a key and a time for each
+    /// place.
+    private func words(_ pipeline: Pipeline) -> UnsafeMutablePointer<UInt64> {
+        (pipeline.neighbours.base + NeighbourTable.size + DrainTable.size).assumingMemoryBound(to: UInt64.self)
+    }
+
+    /// An engine that was taken over may write any times: they are no times of members, places or queries.
+    @Test func timesThatNoReportCanGiveAreNotBelieved() throws {
+        let pipeline = try Pipeline(Self.table)
+        for member in Self.members { pipeline.send(Self.report(member, 4), on: 0) }
+        #expect(receivers(pipeline).isSuperset(of: Self.members))
+        let words = words(pipeline)
+        words[0] = .max
+        for slot in 0..<MembershipTable.slots { words[9 + 2 * slot] = .max }
+        #expect(receivers(pipeline) == [Self.named])
+        pipeline.send(Self.report(Self.members[0], 4), on: 0)
+        #expect(receivers(pipeline) == [Self.named, Self.members[0]])
+        // Every place is another's, for ever.
+        for slot in 0..<MembershipTable.slots { (words[8 + 2 * slot], words[9 + 2 * slot]) = (1, .max) }
+        #expect(receivers(pipeline) == [Self.named])
+        pipeline.send(Self.report(Self.members[1], 4), on: 0)
+        #expect(receivers(pipeline) == [Self.named, Self.members[1]])
+        pipeline.worker.askGroups()
+        #expect(!pipeline.worker.io.takeOutput().isEmpty)
+        pipeline.worker.askGroups()
+        #expect(pipeline.worker.io.takeOutput().isEmpty)
+    }
+
+    /// What a member that the file names says of itself is not looked up, so it needs no place.
+    @Test func namedMembersTakeNoPlace() throws {
+        let pipeline = try Pipeline(Self.table)
+        pipeline.send(Self.report(Self.named, 4), on: 0)
+        #expect(pipeline.allDrops.isEmpty)
+        let words = words(pipeline)
+        #expect((0..<MembershipTable.slots).allSatisfy { words[8 + 2 * $0] == 0 })
+        pipeline.send(Self.report(Self.members[0], 4), on: 0)
+        #expect((0..<MembershipTable.slots).count { words[8 + 2 * $0] != 0 } == 1)
     }
 
     /// A node that reports groups without end fills nothing: others still join.

@@ -11,7 +11,7 @@ extension Forwarder {
         var errorSent = false
         joined = (0, 0)
         copy(frame, entry, to: entry.targets, from: interface, sender, &errorSent, into: &writes)
-        if joined.skipped > 0, joined.taken == 0 { counters.countDrop(.noMember, packets) }
+        if joined.skipped > 0, joined.taken == 0, only == nil { counters.countDrop(.noMember, packets) }
     }
 
     /// Sends a copy for each of the hops.
@@ -71,6 +71,8 @@ extension Forwarder {
                 joined.skipped &+= 1
                 return
             }
+            joined.taken &+= 1
+        } else if target.system != .passiveApplication {
             joined.taken &+= 1
         }
         let hop = nextHop(target)

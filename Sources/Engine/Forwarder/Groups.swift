@@ -15,8 +15,8 @@ extension Forwarder {
 
     /// Notes which groups the sender of the frame at hand is in, or is no longer in.
     ///
-    /// A report is believed of its own sender only, who is known by the MAC address. So a leaving is true at once: no
-    /// other host is behind it that would have to be asked.
+    /// A report counts only for its sender's MAC address. So a leave takes effect at once: no other host shares that
+    /// address.
     mutating func noteGroups(_ frame: RawSpan, on interface: Int) -> GroupHearing {
         var message: GroupMessage
         do throws(MalformedReason) {
@@ -27,6 +27,11 @@ extension Forwarder {
         var (isOurs, isForeign) = (false, false)
         while let record = message.next(frame) {
             guard table.mayJoin(record.group, fields.sourceMAC, on: interface) else {
+                // It is no news that a named member is in the group.
+                if table.isNamed(record.group, fields.sourceMAC, on: interface) {
+                    isOurs = true
+                    continue
+                }
                 if record.joins != false, table.isJoinable(record.group, on: interface) { isForeign = true }
                 continue
             }

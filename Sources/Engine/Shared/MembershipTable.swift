@@ -12,6 +12,8 @@ public struct MembershipTable: @unchecked Sendable {
     static let slots = 4 * ForwardingTable.mostJoiners
     /// The places that are looked at for one pair.
     private static let reach = 64
+    /// The most nanoseconds that one worker's clock is ahead of another's: each reads it once in a turn.
+    private static let clockDifference: UInt64 = 1_000_000_000
     /// The size of its memory, in octets: the time of the next query, and two words for each place.
     public static let size = 64 + slots * 16
 
@@ -40,23 +42,23 @@ public struct MembershipTable: @unchecked Sendable {
     /// True if the node with `mac` on `interface` is in `group`.
     ///
     /// - Parameter now: The monotonic clock in nanoseconds.
-    func isMember(_ mac: MACAddress, _ group: IPAddress, on interface: Int, now: UInt64) -> Bool {
-        until(mac, group, on: interface) > now
-    }
-
-    /// The time in nanoseconds of the monotonic clock until which a node is in a group, unless it says so again; 0 if
-    /// it is not known.
-    public func until(_ mac: MACAddress, _ group: IPAddress, on interface: Int) -> UInt64 {
+    public func isMember(_ mac: MACAddress, _ group: IPAddress, on interface: Int, now: UInt64) -> Bool {
         let key = Self.key(mac, group, on: interface)
         var slot = Int(truncatingIfNeeded: key % UInt64(Self.slots))
-        var found: UInt64 = 0
         for _ in 0..<Self.reach {
             let held = word(64 &+ slot &* 16).pointee.load(ordering: .acquiring)
-            if held == 0 { break }
-            if held == key { found = max(found, word(72 &+ slot &* 16).pointee.load(ordering: .relaxed)) }
+            if held == 0 { return false }
+            if held == key, holds(slot, now: now) { return true }
             slot = slot &+ 1 == Self.slots ? 0 : slot &+ 1
         }
-        return found
+        return false
+    }
+
+    /// True if the time of a place is one that a report of before `now` can have given it. An engine may write any time
+    /// into this memory.
+    private func holds(_ slot: Int, now: UInt64) -> Bool {
+        let time = word(72 &+ slot &* 16).pointee.load(ordering: .relaxed)
+        return time > now && time &- now <= GroupQuery.membership + Self.clockDifference
     }
 
     /// Notes that a node is in a group until `time`.
@@ -72,11 +74,12 @@ public struct MembershipTable: @unchecked Sendable {
         for _ in 0..<Self.reach {
             let place = word(64 &+ slot &* 16)
             let held = place.pointee.load(ordering: .acquiring)
-            if held == 0 || word(72 &+ slot &* 16).pointee.load(ordering: .relaxed) <= now,
+            if held == 0 || !holds(slot, now: now),
                 place.pointee.compareExchange(expected: held, desired: key, ordering: .acquiringAndReleasing).exchanged
             {
-                word(72 &+ slot &* 16).pointee.store(time, ordering: .relaxed)
-                return true
+                word(72 &+ slot &* 16).pointee.store(time, ordering: .sequentiallyConsistent)
+                // Until it had a time, the place looked free: another worker may have given it to another pair.
+                if place.pointee.load(ordering: .sequentiallyConsistent) == key { return true }
             }
             slot = slot &+ 1 == Self.slots ? 0 : slot &+ 1
         }
@@ -110,7 +113,8 @@ public struct MembershipTable: @unchecked Sendable {
     /// True for one worker of all engines, if a query is due. It asks then.
     func takesQuery(now: UInt64) -> Bool {
         let due = word(0).pointee.load(ordering: .relaxed)
-        guard now >= due else { return false }
+        // A query that is further away than any worker puts it is due, too.
+        guard now >= due || due &- now > GroupQuery.interval + Self.clockDifference else { return false }
         // Two queries close together at the start (RFC 3376, section 8.6), then at the usual interval.
         let asked = word(8).pointee.load(ordering: .relaxed)
         let next = now &+ (asked < 2 ? 1_000_000_000 : GroupQuery.interval)

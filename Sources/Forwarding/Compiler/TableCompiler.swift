@@ -222,10 +222,11 @@ public enum TableCompiler {
                 Layout.holderAnnounces | (holder.moves ? Layout.holderMoves : 0))
             if holder.moves { hold(holder.interface, Layout.anyHolder, prefix, Layout.holderMoves) }
         }
+        let joining = joiners.isEmpty ? [] : table.joiners
         for (joiner, prefix) in zip(joiners, claimed.identifiers.suffix(joiners.count)) {
-            for bits in [joiner.mac.bits, Layout.anyHolder] {
-                hold(joiner.interface, bits, prefix, Layout.holderJoins)
-            }
+            let flag = joining.contains(joiner) ? Layout.holderJoins : Layout.holderReports
+            hold(joiner.interface, joiner.mac.bits, prefix, flag)
+            hold(joiner.interface, Layout.anyHolder, prefix, Layout.holderJoins)
         }
         image[.holders] = holders.words
     }

@@ -125,6 +125,8 @@ enum Layout {
     static let holderMoves: UInt64 = 1 << 32
     /// Of a holder's prefix, which is a group: the node may join it. Such a holder announces nothing.
     static let holderJoins: UInt64 = 1 << 33
+    /// Of a holder's prefix, which is a group: the node may report it, and is in it in any case.
+    static let holderReports: UInt64 = 1 << 35
     /// Of a holder's prefix: it may announce it.
     static let holderAnnounces: UInt64 = 1 << 34
     /// Stands for a MAC address: some holder on the interface has the prefix, and its announcements move the address.

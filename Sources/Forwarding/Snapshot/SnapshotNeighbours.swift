@@ -104,19 +104,24 @@ extension Snapshot {
 
     /// True if the node with `mac` on `interface` gets the packets of `group` while it is in it.
     public func mayJoin(_ group: IPAddress, _ mac: MACAddress, on interface: Int) -> Bool {
-        joins(group, Layout.macKey(interface: interface, bits: mac.bits))
+        joins(group, Layout.macKey(interface: interface, bits: mac.bits), Layout.holderJoins)
+    }
+
+    /// True if the node with `mac` on `interface` may report `group`, and is in it in any case.
+    public func isNamed(_ group: IPAddress, _ mac: MACAddress, on interface: Int) -> Bool {
+        joins(group, Layout.macKey(interface: interface, bits: mac.bits), Layout.holderReports)
     }
 
     /// True if some node on `interface` gets the packets of `group` while it is in it.
     public func isJoinable(_ group: IPAddress, on interface: Int) -> Bool {
-        joins(group, Layout.macKey(interface: interface, bits: Layout.anyHolder))
+        joins(group, Layout.macKey(interface: interface, bits: Layout.anyHolder), Layout.holderJoins)
     }
 
-    private func joins(_ group: IPAddress, _ key: UInt64) -> Bool {
+    private func joins(_ group: IPAddress, _ key: UInt64, _ flag: UInt64) -> Bool {
         var meter = NoMeter()
         // A group is a prefix of full length, the longest that there is.
         let prefix = longestPrefix(.claimed4, .claimed6, group, meter: &meter)
-        return prefix != 0 && isHolder(key, of: prefix, Layout.holderJoins)
+        return prefix != 0 && isHolder(key, of: prefix, flag)
     }
 
     /// True if nodes on `interface` may join groups of a family.
