@@ -122,8 +122,11 @@ final class EngineReplay {
             _ = newDrops()
         }
         _ = worker.io.takeOutput()
+        let unjoined = counters.drops(.noMember)
         let sent = take(octets, length: length, on: interface)
         if let reason = newDrops() { return .dropped(reason) }
+        // Who is in a group is not in the table, and the reports may have come before.
+        if counters.drops(.noMember) != unjoined { return .taken }
         return sent.isEmpty || sent.allSatisfy { Self.isQuestion($0.bytes) } ? .waits : .taken
     }
 
@@ -134,7 +137,7 @@ final class EngineReplay {
             let count = counters.drops(reason)
             guard count != counted[Int(reason.rawValue)] else { continue }
             counted[Int(reason.rawValue)] = count
-            if first == nil, !Self.ownFrames.contains(reason) { first = reason }
+            if first == nil, reason != .noMember, !Self.ownFrames.contains(reason) { first = reason }
         }
         return first
     }

@@ -33,6 +33,8 @@ final class Stage {
     private(set) var startFlow: FlowFields?
     /// Of an egress: why the kernel did not take a frame.
     var failure: DropReason?
+    /// Of an egress: true if the engine writes it only while the node is in the group.
+    var whileJoined = false
     /// Of a node: what it answered itself, and whether that is a guess, and an error or a reset.
     var answered: (what: String, isGuess: Bool, isRefusal: Bool)?
 
@@ -70,6 +72,9 @@ final class Stage {
 
     /// True if all that came has gone.
     var isOver: Bool { answered != nil || left.covers(entered) }
+
+    /// True if its node is not in the group, as far as can be seen: nothing was written.
+    var isUnjoined: Bool { whileJoined && left.isEmpty && failure == nil }
 
     /// True if it has no bearing on where the packet ends.
     var isPassive: Bool { system == .passiveApplication }

@@ -24,7 +24,8 @@ struct FrameShape: Hashable {
         }
     }
 
-    /// nil for a frame that is not plain (`FrameKind`).
+    /// nil for a frame that is not plain (`FrameKind`), and for one to a group: what becomes of it depends on who is in
+    /// the group.
     ///
     /// - Parameters:
     ///   - octets: The `virtio_net_hdr` and the first octets of the frame.
@@ -34,7 +35,9 @@ struct FrameShape: Hashable {
         guard octets.count <= length else { return nil }
         var copied = InlineOctets()
         let isPlain = octets.withUnsafeBytes { octets -> Bool in
-            guard let base = octets.baseAddress else { return false }
+            guard let base = octets.baseAddress, octets.count > VirtioNetHeader.length,
+                octets[VirtioNetHeader.length] & 1 == 0
+            else { return false }
             let kind = FrameKind(base, octets.count)
             guard kind != .other else { return false }
             let transport = start + kind.networkLength

@@ -42,7 +42,9 @@ extension PacketTracer {
                 sentence: "\(name) answered it itself: \(answered.what).", isGuess: answered.isGuess,
                 isRefusal: answered.isRefusal ? true : nil)
         }
-        if let stage = flight.stages.first(where: { !$0.isOver && !$0.isPassive }) { return stuck(stage, flight) }
+        if let stage = flight.stages.first(where: { !$0.isOver && !$0.isPassive && !$0.isUnjoined }) {
+            return stuck(stage, flight)
+        }
         for stage in flight.stages where !stage.isOver && stage.isPassive { flight.notes.append(note(stage, flight)) }
         if flight.isForEngine {
             return TraceEnd(
@@ -66,7 +68,11 @@ extension PacketTracer {
             return TraceEnd(
                 kind: .incomplete, sentence: "Not all of its fragments came within \(seconds).", isGuess: false)
         }
-        if let hop = flight.states.indices.last(where: { flight.hops[$0].copies.isEmpty }) {
+        if let hop = flight.states.indices.last(where: { flight.states[$0].stages.allSatisfy(\.isUnjoined) }) {
+            if let stage = flight.states[hop].stages.first {
+                if lost.overlap(stage.enteredLast, stage.enteredLast + stay) { return lostRecords }
+                return dropped(.noMember, flight, hop, at: stage.enteredLast, isGuess: true)
+            }
             if let reason = reason(flight, hop) { return dropped(reason, flight, hop, at: nil, isGuess: false) }
             return TraceEnd(kind: .copied, sentence: "The table sends it nowhere else.", isGuess: false)
         }
@@ -179,11 +185,12 @@ extension PacketTracer {
     private func trace(of flight: Flight, _ end: TraceEnd) -> PacketTrace {
         var text = TracedPacketText(flight.packet)
         text.fragments = flight.fragments
-        let hops = flight.hops.map { hop in
+        let hops = zip(flight.hops, flight.states).map { hop, state in
             var hop = hop
             hop.at = flight.offset(hop.at)
-            hop.copies = hop.copies.map { copy in
-                var copy = copy
+            let unjoined = Set(state.stages.filter(\.isUnjoined).map(\.copy))
+            hop.copies = hop.copies.indices.filter { !unjoined.contains($0) }.map { index in
+                var copy = hop.copies[index]
                 copy.at = copy.at.map { flight.offset($0) }
                 return copy
             }

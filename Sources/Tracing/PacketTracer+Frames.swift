@@ -214,6 +214,7 @@ extension PacketTracer {
                 flight, at: copy.places.map { .egress(interface: $0.interface, mac: $0.mac) }, seen, hop: hop,
                 copy: index, copy.system, number: nextStage, time: time)
             nextStage += 1
+            stage.whileJoined = copy.whileJoined
             stage.entered.add(range)
             flight.appendCopy(
                 stage, copy, hop, from: packet, interface: network.interfaceName(copy.places[0].interface))

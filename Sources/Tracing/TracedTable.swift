@@ -12,6 +12,8 @@ final class TracedTable {
         /// The packet's own flow in the copy.
         var flow: FlowFields
         var system: DestinationSystemType
+        /// True if the engine writes it only while the node is in the packet's group. The table does not tell that.
+        var whileJoined = false
     }
 
     /// What happens to a packet.
@@ -153,7 +155,8 @@ final class TracedTable {
             }
             let place = (interface: target.interface, mac: mac)
             if target == targets.first || own != flow {
-                copies.append(Copy(places: [place], flow: own, system: target.system))
+                copies.append(
+                    Copy(places: [place], flow: own, system: target.system, whileJoined: target.whileJoined))
             } else {
                 copies[copies.count - 1].places.append(place)
             }

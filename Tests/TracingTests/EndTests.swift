@@ -51,6 +51,23 @@ import Wire
         #expect(cases[3].1.beginning == .stranger)
     }
 
+    /// Who is in a group is not in the table: a trace may have begun after the reports.
+    @Test func copiesForThoseWhoJoinedAreExpectedOfNobody() throws {
+        let lab = try Lab(Lab.group)
+        lab.report("bob")
+        lab.records = []
+        #expect(lab.sendToGroup("alice").map(\.destination) == [lab.mac("bob", "lan").octets])
+        let trace = try #require(lab.trace().traces.first)
+        #expect(trace.end.kind == .delivered && trace.end.node == "bob" && !trace.end.isGuess)
+        #expect(trace.hops.map { $0.copies.map(\.to) } == [["bob"]])
+
+        let quiet = try Lab(Lab.group)
+        #expect(quiet.sendToGroup("alice").isEmpty)
+        let lost = try #require(quiet.trace().traces.first)
+        #expect(lost.end.kind == .dropped && lost.end.reason == "no-member" && lost.end.isGuess)
+        #expect(lost.hops.map(\.copies) == [[]])
+    }
+
     @Test func aSpoofedPacketTakesNothingOfTheGenuineOne() throws {
         let lab = try Lab("four-interface")
         let echo = F.icmp("192.0.2.10", "203.0.113.80", type: 8)

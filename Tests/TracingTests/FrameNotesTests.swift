@@ -54,6 +54,17 @@ import Wire
         return packet
     }
 
+    /// The reports of members may have come before the capture began.
+    @Test func aPacketToAGroupIsNotSaidToBeDropped() throws {
+        let lab = try Lab(Lab.group)
+        lab.report("bob")
+        lab.records = []
+        #expect(lab.sendToGroup("alice").count == 1)
+        let said = try notes(lab)
+        #expect(said.count == 2 && said.allSatisfy { $0.notes.drop == nil })
+        #expect(said.last?.notes.node == "bob" && said.first?.notes.identifier == said.last?.notes.identifier)
+    }
+
     @Test func whatIsDroppedBeforeTheLookupIsTold() throws {
         let good = F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80)
         let zero = F.icmp("192.0.2.10", "203.0.113.80", type: 8, hopLimit: 0)

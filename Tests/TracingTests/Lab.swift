@@ -123,6 +123,40 @@ final class Lab {
         var packet: [UInt8] { Array(bytes[24...]) }
     }
 
+    /// A group that nodes join.
+    static let group = """
+        name: group
+        interfaces:
+          lan: { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
+        customers:
+          alice: { interface: lan }
+          bob: { interface: lan }
+          carol: { interface: lan }
+        services:
+          music: { between: [alice, bob, carol], address: "ff15::1:2", ports: udp/5004, members: joined }
+
+        """
+
+    /// A node reports that it is in the group of `group`.
+    func report(_ node: String) {
+        let record = [4, 0, 0, 0] + IPAddress("ff15::1:2")!.octets
+        let packet = TestFrame.icmp(
+            "fe80::b", "ff02::16", type: 143, word: [0, 0, 0, 1], data: record, hopLimit: 1)
+        take(node, packet, to: IPAddress("ff02::16")!)
+    }
+
+    /// A node sends a packet to the group of `group`.
+    func sendToGroup(_ node: String) -> [Out] {
+        let group = IPAddress("ff15::1:2")!
+        return take(node, TestFrame.udp("fe80::a", 4_000, group.description, 5_004), to: group)
+    }
+
+    @discardableResult
+    private func take(_ node: String, _ packet: [UInt8], to group: IPAddress) -> [Out] {
+        let frame = TestFrame.frame(packet, from: mac(node, "lan"), to: .ipv6Multicast(for: group))
+        return take([[UInt8](repeating: 0, count: 10) + frame], interface("lan"))
+    }
+
     /// What is for a node.
     func frames(_ out: [Out], for node: String, _ interface: String) -> [Out] {
         out.filter { $0.interface == interface && $0.destination == mac(node, interface).octets }
