@@ -165,6 +165,32 @@ import Wire
         #expect(try targets("joined", to: "255.255.255.255") == ["r1: r2, r3", "r2: r1, r3", "r3: r1, r2"])
     }
 
+    /// Only pairs of a group and a node that may join it have a limit: named members need not join, and broadcasts have
+    /// no members.
+    @Test func pairsThatNobodyHasToReportDoNotCount() {
+        func problems(members: String, groups: Int) -> [String] {
+            let addresses = ["255.255.255.255"] + (1...groups).map { "239.1.2.\($0)" }
+            let text = """
+                name: pairs
+                interfaces: { lan: { address: 198.18.2.1/24 } }
+                applications:
+                  feed: { attach: lan, instances: 12 }
+                  desk: { attach: lan, instances: 4 }
+                services:
+                  news:
+                    between: [feed, desk]
+                    address: [\(addresses.joined(separator: ", "))]
+                    ports: udp/5000
+                    members: \(members)
+                """
+            return TopologyTests.problems(text).map(\.message)
+        }
+        #expect(problems(members: "joined", groups: 64) == [])
+        #expect(problems(members: "[desk, joined]", groups: 85) == [])
+        let refused = "12 nodes may join 86 groups: 1032 pairs, and there may be 1024"
+        #expect(problems(members: "[desk, joined]", groups: 86) == [refused])
+    }
+
     @Test func aVirtualMACAddressGoesWithItsAddresses() throws {
         let plan = try plan(
             """

@@ -121,11 +121,13 @@ extension ServiceResolver {
                 address.origin, "no node reports that it is in \(address.value): every host is",
                 hint: "move it to a service without `members: joined`")
         }
-        let pairs = found.groups.count * found.members.count
+        let groups = found.groups.count(where: \.isMulticast)
+        let others = found.members.count - found.named.count
+        let pairs = groups * others
         if found.joins, pairs > ForwardingTable.mostJoiners {
             diagnostics.error(
                 first.origin,
-                "\(found.members.count) nodes may join \(found.groups.count) groups: \(pairs) pairs, and there may be "
+                "\(others) nodes may join \(groups) groups: \(pairs) pairs, and there may be "
                     + "\(ForwardingTable.mostJoiners)",
                 hint: "name the members, or fewer groups")
         }
