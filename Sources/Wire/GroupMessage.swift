@@ -23,7 +23,7 @@ public struct GroupMessage: Sendable, Equatable {
         public var joins: Bool?
     }
 
-    /// The most records that one message may hold: a report of the largest frame has fewer of real hosts.
+    /// The most records that one message may hold. Reports of real hosts have fewer, even in the largest frame.
     public static let mostRecords = 512
 
     private static let queryIGMP: UInt8 = 0x11
