@@ -94,7 +94,7 @@ final class EngineReplay {
 
     /// What the engine does with a frame that it read from an interface. From neighbour messages the replay learns.
     ///
-    /// Frames of which everything is alike that the engine decides by are asked about once, if it takes them.
+    /// If the engine took a frame, later frames with the same shape are not replayed.
     ///
     /// - Parameters:
     ///   - octets: The captured octets, the `virtio_net_hdr` among them.

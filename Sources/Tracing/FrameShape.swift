@@ -1,7 +1,7 @@
 import Wire
 
-/// All that the engine decides by of a plain frame whose checksums are right: its `virtio_net_hdr` and headers, without the
-/// identification, numbers and checksums, which differ between the packets of a flow.
+/// The parts of a plain frame that decide what the engine does with it, if its checksums are right: its `virtio_net_hdr` and
+/// headers, without the identification, numbers and checksums, which differ between the packets of a flow.
 struct FrameShape: Hashable {
     private let interface: Int
     private let length: Int

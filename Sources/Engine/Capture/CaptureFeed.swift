@@ -5,7 +5,7 @@ public final class CaptureFeed {
     private let readers: UnsafeMutableBufferPointer<CaptureReader>
     private let number: Int
     private var waiting: [CapturedFrame] = []
-    /// The most that the last call of `frames` took out of one ring, as a share of the ring: from 0 to 1.
+    /// The most that the last call of `frames` took out of one ring, as a share of the ring; 1 where it left frames there.
     public private(set) var fullness = 0.0
     /// The most frames that are taken out of one ring at once.
     private static let mostAtOnce = 4_096
@@ -56,6 +56,7 @@ public final class CaptureFeed {
         let bit = UInt32(1) << UInt32(number)
         var isSorted = true
         var most: UInt64 = 0
+        var isBehind = false
         for index in readers.indices {
             var taken = 0
             let before = readers[index].position
@@ -65,10 +66,11 @@ public final class CaptureFeed {
                 if let last = waiting.last, frame.time < last.time { isSorted = false }
                 waiting.append(frame)
             }
+            if taken == Self.mostAtOnce { isBehind = true }
             // A ring that is not believed may set the reader back.
             most = max(most, readers[index].position - min(before, readers[index].position))
         }
-        fullness = min(1, Double(most) / Double(CaptureRing.capacity))
+        fullness = isBehind ? 1 : min(1, Double(most) / Double(CaptureRing.capacity))
         // Frames of the same time stay in their ring's order.
         if !isSorted { waiting.sort { ($0.time, $0.worker, $0.sequence) < ($1.time, $1.worker, $1.sequence) } }
         let end = waiting.firstIndex { $0.time >= time } ?? waiting.count
