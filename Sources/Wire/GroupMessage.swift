@@ -180,40 +180,53 @@ public enum GroupQuery {
         let length = frameLength(source.family)
         guard frame.byteCount >= length else { return 0 }
         // S, QRV 2, QQIC 125 s (RFC 3376, 4.1.7).
-        let tail: [UInt8] = [0x02, 125, 0, 0]
-        var octets: [UInt8]
+        let tail: UInt32 = 0x027D_0000
+        for place in 0..<length { put(UInt8(0), place, &frame) }
+        put(UInt32(truncatingIfNeeded: mac.bits &>> 16), 6, &frame)
+        put(UInt16(truncatingIfNeeded: mac.bits), 10, &frame)
         switch source.family {
         case .ipv4:
-            octets = [0x01, 0x00, 0x5E, 0, 0, 1] + mac.octets + [0x08, 0x00]
-            // Precedence "internetwork control", TTL 1, IGMP, the Router Alert option behind the addresses.
-            var header: [UInt8] = [0x46, 0xC0, 0, 36, 0, 0, 0, 0, 1, IPProtocol.igmp, 0, 0]
-            header += source.octets + [224, 0, 0, 1] + [0x94, 4, 0, 0]
-            fill(&header, 10, checksum(header))
-            var message: [UInt8] = [0x11, 100, 0, 0] + [0, 0, 0, 0] + tail
-            fill(&message, 2, checksum(message))
-            octets += header + message
+            put(UInt32(0x0100_5E00), 0, &frame)
+            put(UInt16(1), 4, &frame)
+            put(EtherType.ipv4, 12, &frame)
+            // Precedence "internetwork control", 36 octets, TTL 1, IGMP, the Router Alert option behind the addresses.
+            put(UInt32(0x46C0_0024), 14, &frame)
+            put(UInt32(0x0102_0000), 22, &frame)
+            put(UInt32(truncatingIfNeeded: source.low), 26, &frame)
+            put(UInt32(0xE000_0001), 30, &frame)
+            put(UInt32(0x9404_0000), 34, &frame)
+            put(~InternetChecksum.sum(frame.bytes, 14..<38), 24, &frame)
+            put(UInt32(0x1164_0000), 38, &frame)
+            put(tail, 46, &frame)
+            put(~InternetChecksum.sum(frame.bytes, 38..<50), 40, &frame)
         case .ipv6:
-            octets = [0x33, 0x33, 0, 0, 0, 1] + mac.octets + [0x86, 0xDD]
+            put(UInt32(0x3333_0000), 0, &frame)
+            put(UInt16(1), 4, &frame)
+            put(EtherType.ipv6, 12, &frame)
             let all = IPAddress(ipv6High: 0xFF02 << 48, low: 1)
-            octets += [0x60, 0, 0, 0, 0, 36, 0, 1] + source.octets + all.octets
-            // Hop-by-hop options: Router Alert for MLD, PadN.
-            octets += [IPProtocol.icmpv6, 0, 5, 2, 0, 0, 1, 0]
-            var message: [UInt8] = [130, 0, 0, 0, 0x27, 0x10, 0, 0] + [UInt8](repeating: 0, count: 16) + tail
+            put(UInt32(0x6000_0000), 14, &frame)
+            // 36 octets, hop-by-hop options, hop limit 1.
+            put(UInt32(0x0024_0001), 18, &frame)
+            put(source.high, 22, &frame)
+            put(source.low, 30, &frame)
+            put(all.high, 38, &frame)
+            put(all.low, 46, &frame)
+            // ICMPv6 follows; Router Alert for MLD, PadN.
+            put(UInt64(0x3A00_0502_0000_0100), 54, &frame)
+            put(UInt64(0x8200_0000_2710_0000), 62, &frame)
+            put(tail, 86, &frame)
             let pseudo = InternetChecksum.pseudoHeader(
-                source: source, destination: all, protocolNumber: IPProtocol.icmpv6, length: message.count)
-            fill(&message, 2, checksum(message, adding: pseudo))
-            octets += message
+                source: source, destination: all, protocolNumber: IPProtocol.icmpv6, length: 28)
+            put(~InternetChecksum.sum(frame.bytes, 62..<90, adding: pseudo), 64, &frame)
         }
-        for (place, octet) in octets.enumerated() { frame.storeBytes(of: octet, toByteOffset: place, as: UInt8.self) }
         return length
     }
 
-    private static func checksum(_ octets: [UInt8], adding pseudo: UInt64 = 0) -> UInt16 {
-        octets.withUnsafeBytes { ~InternetChecksum.sum($0.bytes, 0..<octets.count, adding: pseudo) }
-    }
-
-    private static func fill(_ octets: inout [UInt8], _ place: Int, _ value: UInt16) {
-        octets[place] = UInt8(value >> 8)
-        octets[place + 1] = UInt8(value & 0xFF)
+    /// Stores an integer, big-endian.
+    @inline(__always)
+    private static func put<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ value: Value, _ place: Int, _ frame: inout MutableRawSpan
+    ) {
+        frame.storeBytes(of: value.bigEndian, toByteOffset: place, as: Value.self)
     }
 }

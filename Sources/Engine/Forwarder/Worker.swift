@@ -34,7 +34,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// How long a turn may wait, in milliseconds. It is short while frames wait.
     @inline(__always)
     private var patience: WaitLimit {
-        hasWaitingFrames ? .short : forwarder.table.asksGroups ? WaitLimit(.seconds(1)) : .unlimited
+        hasWaitingFrames ? .short : forwarder.table.asksGroups ? .asking : .unlimited
     }
 
     /// Waits for frames and forwards one batch of every interface that has some.

@@ -168,6 +168,8 @@ public struct WaitLimit: Sendable, Hashable {
     public static let zero = WaitLimit(microseconds: 0)
     /// A worker's turn while frames wait for a neighbour.
     static let short = WaitLimit(microseconds: 10_000)
+    /// A worker's turn while nodes are to be asked which groups they are in.
+    static let asking = WaitLimit(microseconds: 1_000_000)
 
     private init(microseconds: Int64) { self.microseconds = microseconds }
 
