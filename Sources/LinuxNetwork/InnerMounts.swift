@@ -14,23 +14,39 @@ struct InnerMounts {
     private static let remote: Set<String> = ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "glusterfs", "sshfs"]
     private static let odd: Set<String> = ["autofs", "nsfs", "proc", "sysfs", "cgroup", "cgroup2", "binfmt_misc"]
 
-    /// The mounts strictly below `folders`, each before those below it; at most `CLINUX_MOST_INNER_MOUNTS`.
-    static func below(_ folders: [String], in text: String) -> [Mount] {
+    /// Where Docker, Podman and CRI-O mount the root folders of running containers: there are many, and no node uses them.
+    private static let containers = ["/docker/overlay2/", "/containers/storage/overlay/"]
+
+    /// Each before those below it; at most `CLINUX_MOST_INNER_MOUNTS`.
+    let mounts: [Mount]
+    /// How many more there are.
+    let leftOut: Int
+
+    /// The mounts strictly below `folders`. Those of containers' root folders, and what is mounted in them, do not count.
+    init(below folders: [String], in text: String) {
         var found: [String: Mount] = [:]
+        var roots: [String] = []
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard fields.count > 6, let dash = fields.firstIndex(of: "-"), fields.indices.contains(dash + 1) else {
                 continue
             }
-            let path = unescaped(fields[4])
+            let path = Self.unescaped(fields[4])
             let type = String(fields[dash + 1])
-            guard !odd.contains(type), folders.contains(where: { path.hasPrefix($0 + "/") }) else { continue }
+            guard !Self.odd.contains(type), folders.contains(where: { path.hasPrefix($0 + "/") }) else { continue }
+            if type == "overlay", Self.containers.contains(where: { path.contains($0) }) {
+                found[path] = nil
+                roots.append(path + "/")
+                continue
+            }
             // The last one at a path is the one that is seen.
-            let isRemote = remote.contains(type) || type.hasPrefix("fuse")
+            let isRemote = Self.remote.contains(type) || type.hasPrefix("fuse")
             found[path] = Mount(path: path, isLayered: !isRemote)
         }
-        let sorted = found.values.sorted { $0.path < $1.path }
-        return Array(sorted.prefix(Int(CLINUX_MOST_INNER_MOUNTS)))
+        let sorted = found.values.filter { mount in !roots.contains { mount.path.hasPrefix($0) } }
+            .sorted { $0.path < $1.path }
+        mounts = Array(sorted.prefix(Int(CLINUX_MOST_INNER_MOUNTS)))
+        leftOut = sorted.count - mounts.count
     }
 
     /// Blanks, tabs, line feeds and backslashes are written in octal digits.

@@ -118,10 +118,13 @@ public enum ProcessLauncher {
     /// Killing it kills the node's processes. It ends only when they are reaped. This process must reap the programs
     /// that it spawned: wait for them first, or on other threads.
     ///
-    /// - Parameter refused: Takes the folders over which the kernel refused a layer: they stay read-only.
+    /// - Parameters:
+    ///   - refused: Takes the folders over which the kernel refused a layer: they stay read-only.
+    ///   - unseen: Takes the number of file systems below layers that are not seen, if they are too many.
     /// - Throws: The kernel's refusal, with the step that failed.
     public static func startInit(
-        in namespace: NetworkNamespace, view: NodeView = NodeView(), refused: ([String]) -> Void = { _ in }
+        in namespace: NetworkNamespace, view: NodeView = NodeView(), refused: ([String]) -> Void = { _ in },
+        unseen: (Int) -> Void = { _ in }
     ) throws(SystemError) -> Pidfd {
         let strings = CStrings()
         func pointer(_ text: String?) -> UnsafePointer<CChar>? { text.map { UnsafePointer(strings.pointer($0)) } }
@@ -143,9 +146,9 @@ public enum ProcessLauncher {
         let covers = !view.keepsMachine && view.root == nil
         let inner =
             covers
-            ? InnerMounts.below(NodeView.layered + view.privates, in: (try? File.read("/proc/self/mountinfo")) ?? "")
-            : []
-        let innerMounts = inner.map {
+            ? InnerMounts(
+                below: NodeView.layered + view.privates, in: (try? File.read("/proc/self/mountinfo")) ?? "") : nil
+        let innerMounts = (inner?.mounts ?? []).map {
             clinux_inner_mount(path: strings.pointer($0.path), is_layered: $0.isLayered ? 1 : 0)
         }
         let (process, refusals) = try PermanentThread.shared.run { () throws(SystemError) in
@@ -173,6 +176,7 @@ public enum ProcessLauncher {
         }
         let folders = NodeView.layered.enumerated().filter { refusals & 1 << UInt32($0.offset) != 0 }.map(\.element)
         if !folders.isEmpty { refused(folders) }
+        if let inner, inner.leftOut > 0 { unseen(inner.leftOut) }
         return process
     }
 

@@ -109,10 +109,17 @@ extension NodeRuntime {
         }
     }
 
-    /// Says in its log which folders it sees read-only. On the loop's thread.
-    func tell(refused folders: [String]) {
-        let names = folders.joined(separator: ", ")
-        log?.note("\(plan.name): the kernel refuses private layers over \(names): they are read-only")
+    /// Says in its log which folders it sees read-only, and how many file systems it does not see. On the loop's thread.
+    func tell(refused folders: [String], unseen: Int) {
+        // Its first process has not been started, so the log may not be there yet.
+        guard !folders.isEmpty || unseen > 0, let log = try? openLog() else { return }
+        if !folders.isEmpty {
+            let names = folders.joined(separator: ", ")
+            log.note("\(plan.name): the kernel refuses private layers over \(names): they are read-only")
+        }
+        if unseen > 0 {
+            log.note("\(plan.name): too many file systems are mounted below its layers: \(unseen) of them are not seen")
+        }
     }
 
     /// What can be done about a view that the kernel does not make.

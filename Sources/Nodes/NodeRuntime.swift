@@ -161,8 +161,10 @@ package final class NodeRuntime: @unchecked Sendable {
         try putFiles()
         do throws(SystemError) {
             var refused: [String] = []
-            let started = try ProcessLauncher.startInit(in: namespace, view: view) { refused = $0 }
-            if !refused.isEmpty { tell(refused: refused) }
+            var unseen = 0
+            let started = try ProcessLauncher.startInit(
+                in: namespace, view: view, refused: { refused = $0 }, unseen: { unseen = $0 })
+            tell(refused: refused, unseen: unseen)
             initProcess = started
             if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
             return started

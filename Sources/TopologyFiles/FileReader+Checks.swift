@@ -8,7 +8,7 @@ extension FileReader {
     func check(_ node: Node) -> RawCheck? {
         let fields = nodes.fields(node, "a check", Grammar.check)
         guard fields.isMapping else { return nil }
-        if let unread = UnreadPart(node) {
+        if let unread = unread(node) {
             let name = fields["name"]?.scalar?.string ?? ""
             return RawCheck(name: name, origin: node.origin, steps: [], listsSteps: false, unread: unread)
         }

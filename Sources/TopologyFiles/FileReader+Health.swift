@@ -16,7 +16,7 @@ extension FileReader {
                 hint: "write { heartbeat: true }, { tcp: 80 } or { run: command }, for example")
             return nil
         }
-        let unread = UnreadPart(node).map { RawHealthCheck.Probe.unread($0) }
+        let unread = unread(node).map { RawHealthCheck.Probe.unread($0) }
         guard let probe = unread ?? probe(kind, fields) else { return nil }
         return timed(probe, Timing.usual(kind), fields)
     }

@@ -7,11 +7,17 @@ import Yams
 struct FileReader {
     let nodes: NodeReader
     let sources = SourceFiles()
+    /// True if values are in the places of expressions already: `{{` is text then.
+    let isResolved: Bool
     var diagnostics: Diagnostics { nodes.diagnostics }
 
-    init(diagnostics: Diagnostics) {
+    init(diagnostics: Diagnostics, isResolved: Bool = false) {
         nodes = NodeReader(diagnostics: diagnostics)
+        self.isResolved = isResolved
     }
+
+    /// The part if it has expressions without values.
+    func unread(_ node: Node) -> UnreadPart? { isResolved ? nil : UnreadPart(node) }
 
     /// The raw form; nil if the content cannot be read at all.
     func read(_ text: String, path: String, settings: FileSettings) -> TopologyFile? {

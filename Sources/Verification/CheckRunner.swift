@@ -105,10 +105,14 @@ package struct CheckRunner {
         self.sources = sources
     }
 
-    /// Runs one check: its steps in order, until one does not hold.
+    /// Runs one check: its steps in order, until one does not hold. A check without steps proves nothing, so it fails.
     ///
     /// - Throws: `ApplianceError`: the reason of a cancellation, and nothing else.
     package func run(_ check: CheckPlan) throws(ApplianceError) -> CheckReport {
+        guard !check.steps.isEmpty else {
+            return CheckReport(
+                name: check.name, origin: check.origin, passed: false, time: .zero, expected: "a step", came: ["none"])
+        }
         let started = monotonicTime()
         let session = CheckSession(sources)
         var failure: (step: StepPlan, finding: StepOutcome)?

@@ -144,6 +144,23 @@ struct NodeFilesystemTests {
         #expect(try topology.remains() == nil)
     }
 
+    @Test("more mounts than there are places for are told in the node's log")
+    func manyInnerMounts() throws {
+        let folder = "/var/tmp/m" + String(UInt32.random(in: .min ... .max), radix: 36)
+        defer {
+            _ = try? CommandLineRun.shell("for i in \(folder)/*; do umount $i; rmdir $i; done; rmdir \(folder)")
+        }
+        let made = try CommandLineRun.shell(
+            "set -e; for i in $(seq 140); do mkdir -p \(folder)/$i; mount -t tmpfs tapline-test \(folder)/$i; done")
+        #expect(made.status == 0, "\(made)")
+        let topology = try Self.topology("run: exec sleep 1000")
+        try Self.up(topology)
+        let log = try CommandLineRun.run("logs", topology.name, "web")
+        #expect(log.output.contains("tapline: web: too many file systems are mounted below its layers"), "\(log)")
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        #expect(try topology.remains() == nil)
+    }
+
     @Test("one line gives the machine's files back, for all nodes or for folders")
     func shared() throws {
         let mark = "x" + String(UInt32.random(in: .min ... .max), radix: 36)

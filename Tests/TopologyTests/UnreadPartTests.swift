@@ -144,6 +144,41 @@ import Wire
             ])
     }
 
+    /// A value that has `{{` is no expression again: the check has its step, and the probe is asked.
+    @Test func valuesWithBracesAreTexts() throws {
+        for (written, text) in [("{{ '{{' }}", "{{"), ("a {{ '{{ x }}' }}", "a {{ x }}")] {
+            let planned = try plan(
+                Self.file(
+                    ", health: { http: 80, body: \"\(written)\" }",
+                    checks: [
+                        "{ name: a, on: alice, run: x, expect: \"\(written)\" }",
+                        "{ name: b, steps: { on: alice, run: x, expect: \"\(written)\" } }",
+                    ]))
+            #expect(planned.checks.map(\.steps.count) == [1, 1])
+            for step in planned.checks.flatMap(\.steps) {
+                guard case .command(_, let expected) = step.action else {
+                    Issue.record("\(step)")
+                    return
+                }
+                #expect(expected.output.contains == [text])
+            }
+            guard planned.applications[0].health.count == 1,
+                case .http(_, _, _, _, _, let body) = planned.applications[0].health[0].probe
+            else {
+                Issue.record("\(planned.applications[0].health)")
+                return
+            }
+            #expect(body == text)
+        }
+    }
+
+    /// The value of a variable of the environment too.
+    @Test func theEnvironmentMayHaveBraces() throws {
+        let text = Self.file(checks: ["{ name: a, on: alice, run: x, expect: '{{ environment.BRACES }}' }"])
+            .replacing("DIGITS: \"[0-9]\"", with: "BRACES: \"{{ '{{' }}\"")
+        #expect(try plan(text).checks.map(\.steps.count) == [1])
+    }
+
     @Test(
         arguments: [
             (

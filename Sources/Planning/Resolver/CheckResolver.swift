@@ -15,10 +15,18 @@ struct CheckResolver: EntryStage, Diagnosing {
     func checks() -> [CheckPlan] {
         let entryNames = Array(Set(entries.map(\.name))).sorted()
         return file.checks.compactMap { written in
-            guard let check = read(written) else { return nil }
-            return CheckPlan(
-                name: check.name, origin: check.origin,
-                steps: steps(check.steps, entryNames), listsSteps: check.listsSteps)
+            let found = read(written)
+            let steps = found.map { self.steps($0.steps, entryNames) } ?? []
+            guard let check = found, check.unread == nil, !steps.isEmpty else {
+                // A check without steps would hold whatever happens. Its mistake has been reported, but for a fault here.
+                if diagnostics.isEmpty {
+                    diagnostics.error(
+                        written.origin, "the check \(quoted(written.name)) has no step that could be read",
+                        hint: "write its expressions as plain values")
+                }
+                return nil
+            }
+            return CheckPlan(name: check.name, origin: check.origin, steps: steps, listsSteps: check.listsSteps)
         }
     }
 

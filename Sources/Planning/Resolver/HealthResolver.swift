@@ -29,7 +29,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
                     plans.append(plan)
                 }
             }
-            checkContradictions(application, Array(zip(plans, origins)))
+            checkContradictions(Array(zip(plans, origins)))
             return plans
         }
     }
@@ -246,22 +246,17 @@ struct HealthResolver: ServiceStage, Diagnosing {
     }
 
     /// The same packet cannot have to come out and have to stay in.
-    private func checkContradictions(_ application: ResolvedApplication, _ plans: [(HealthCheckPlan, SourceOrigin)]) {
+    private func checkContradictions(_ plans: [(HealthCheckPlan, SourceOrigin)]) {
         let heartbeats = plans.compactMap { plan, origin -> (origin: SourceOrigin, packet: HeartbeatPlan)? in
             if case .heartbeat(let packet) = plan.probe { return (origin, packet) }
             return nil
         }
-        for (_, packet) in heartbeats where packet.isNegative {
+        for (origin, packet) in heartbeats where packet.isNegative {
             var positive = packet
             positive.isNegative = false
-            guard let other = heartbeats.first(where: { $0.packet == positive }),
-                let raw = application.raw.health.first(where: {
-                    if case .heartbeat(let raw) = $0.probe { return raw.isNegative }
-                    return false
-                })
-            else { continue }
+            guard let other = heartbeats.first(where: { $0.packet == positive }) else { continue }
             diagnostics.error(
-                raw.origin,
+                origin,
                 "the packet of this negative heartbeat is that of the heartbeat \(other.origin.place): it cannot both "
                     + "pass and not pass",
                 hint: "give it another protocol, port or address that the application blocks")

@@ -21,7 +21,7 @@ package struct UnreadPart: @unchecked Sendable {
         package var isPattern = false
     }
 
-    /// nil if nothing in the part has expressions but its commands, which have them in any case.
+    /// nil if only its commands have expressions: those are resolved elsewhere.
     init?(_ node: Node) {
         guard node.hasExpressions else { return nil }
         self.node = node
@@ -65,7 +65,7 @@ package struct UnreadPart: @unchecked Sendable {
     ) -> Part? {
         var hasAll = true
         let own = diagnostics.blank()
-        let part = body(FileReader(diagnostics: own)) { text in
+        let part = body(FileReader(diagnostics: own, isResolved: true)) { text in
             if let value = value(text) { return value }
             hasAll = false
             return text.written
