@@ -176,7 +176,11 @@ extension InstructionProblem {
         var rest = Substring(sentence)
         while let space = rest.firstIndex(of: " ") {
             if rest.hasPrefix("line "), rest.dropFirst(5).first?.isNumber == true { return true }
-            if rest.hasPrefix("record "), !rest.dropFirst(7).hasPrefix("\(tenant)/") { return true }
+            if rest.hasPrefix("record ") {
+                // An id stands in quotes if it has other characters than letters and digits.
+                let id = rest.dropFirst("record ".count).drop { $0 == "\"" }
+                if !id.hasPrefix("\(tenant)/") { return true }
+            }
             rest = rest[rest.index(after: space)...]
         }
         return false

@@ -65,13 +65,13 @@ import Testing
                     record: "alice/shop", pointer: nil, message: "service \"secret\" on line 15 ends at \"web\""),
                 InstructionProblem(
                     record: "alice/shop", pointer: nil, message: "passes a node",
-                    hint: "as service \"mail\" in service record bob/mail does"),
+                    hint: "as service \"mail\" in service record \"bob/mail\" does"),
                 InstructionProblem(
                     record: "alice/shop", pointer: nil, message: "lost",
                     example: "from secret (192.0.2.9) on interface customers"),
                 InstructionProblem(
                     record: "alice/shop", pointer: "/addresses/0",
-                    message: "the same as service \"alice/old\" in service record alice/old",
+                    message: "the same as service \"alice/old\" in service record \"alice/old\"",
                     example: "from alice (192.0.2.2) on interface customers",
                     related: ["t.yaml: service record alice/old: here"], relatedRecords: ["alice/old"]),
             ])
@@ -86,7 +86,7 @@ import Testing
             shown.errors?.last
                 == Problem.Mistake(
                     pointer: "/put/2/addresses/0",
-                    detail: "the same as service \"alice/old\" in service record alice/old",
+                    detail: "the same as service \"alice/old\" in service record \"alice/old\"",
                     example: "from alice (192.0.2.2) on interface customers"))
         let whole = Problem(refusal, for: nil, customers: []) { _ in nil }
         #expect(whole.errors?.first?.related == ["t.yaml: service record \"bob/shop\": here"])
