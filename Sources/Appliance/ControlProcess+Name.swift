@@ -37,11 +37,18 @@ extension ControlProcess {
     func healLeftovers() throws(ApplianceError) {
         let leftover = directory.readState()
         try Teardown(directory: directory).takeAway(leftover)
-        for name in namesInFolder(directory.path) { removeTree("\(directory.path)/\(name)") }
+        // The records of tenants go with the topology, and it was not taken away.
+        keepsRecords = directory.removeAllButRecords() && plan.records != nil && plan.records?.database == nil
+        if !keepsRecords { for name in namesInFolder(directory.path) { removeTree("\(directory.path)/\(name)") } }
         try directory.create()
         if let leftover {
             progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left behind"))
         }
+    }
+
+    /// Takes the folder away, but leaves the records that it had before this run: the next `up` finds them.
+    func removeFolderAfterFailure() {
+        guard keepsRecords, directory.removeAllButRecords() else { return directory.remove() }
     }
 
     /// Renames a namespace if another topology has, or is about to make, one of that name.

@@ -82,6 +82,8 @@ public final class ControlProcess: @unchecked Sendable {
     private(set) var server: ControlServer?
     /// Keeps the records of tenants; nil if the file has none. On the run's thread.
     private var recordKeeper: RecordKeeper?
+    /// Whether the folder had records that a failure must leave there. On the run's thread.
+    var keepsRecords = false
     /// What is captured for commands. On the loop's thread.
     private(set) lazy var captures = CaptureSessions(
         loop: loop,
@@ -210,6 +212,7 @@ public final class ControlProcess: @unchecked Sendable {
         let started = monotonicTime()
         try Machine.check()
         let enginePath = try Machine.enginePath()
+        if plan.records != nil { _ = try Machine.recordsPath() }
         let lock = try takeLock()
         var outcome: Result<Bool, ApplianceError>
         do throws(ApplianceError) {
@@ -220,7 +223,7 @@ public final class ControlProcess: @unchecked Sendable {
                 try StateDirectory.refuseForeignNames(record.current.namespaces)
             } catch {
                 // Nothing but the folder has been made.
-                directory.remove()
+                removeFolderAfterFailure()
                 throw error
             }
             // From here on there may be something to take away.
@@ -245,7 +248,7 @@ public final class ControlProcess: @unchecked Sendable {
             lock.release()
             throw error
         }
-        directory.remove()
+        if case .failure = outcome { removeFolderAfterFailure() } else { directory.remove() }
         lock.release()
         return try outcome.get()
     }

@@ -226,6 +226,17 @@ public struct StateDirectory: Sendable, Hashable {
         rmdir(Self.root)
     }
 
+    /// Takes all in the folder away but the database of tenants' records. Nothing may run there any more.
+    ///
+    /// - Returns: True if there is such a database.
+    package func removeAllButRecords() -> Bool {
+        let kept = Set(["", "-wal", "-shm", "-journal"].map { recordsPath + $0 })
+        for path in namesInFolder(path).map({ "\(self.path)/\($0)" }) where !kept.contains(path) { removeTree(path) }
+        if access(recordsPath, F_OK) == 0 { return true }
+        for path in kept { removeTree(path) }
+        return false
+    }
+
     /// The state as it was last written; nil if there is none, or where it is cut off, garbage, or of another version.
     /// Then only the marks tell what the topology has made.
     ///

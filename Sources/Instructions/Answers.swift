@@ -11,12 +11,12 @@ package struct ServiceView: Codable, Sendable, Equatable {
     package var sequence: [String]
     /// The version that last changed it; in quotes, its ETag.
     package var version: Int
-    /// `in-force` or `set-aside`.
+    /// `in-force`, `set-aside`, or `pending`: it is written, and the engines do not decide by it yet.
     package var state: String
     /// Why it is set aside.
     package var reasons: [String]?
 
-    package init(_ service: RecordedService, version: Int, setAside reasons: [String]?) {
+    package init(_ service: RecordedService, version: Int, setAside reasons: [String]?, isPending: Bool = false) {
         tenant = service.tenant
         name = service.name
         addresses = service.addresses
@@ -25,8 +25,8 @@ package struct ServiceView: Codable, Sendable, Equatable {
         distribute = service.distribute
         sequence = service.sequence
         self.version = version
-        state = reasons == nil ? "in-force" : "set-aside"
-        self.reasons = reasons
+        state = isPending ? "pending" : reasons == nil ? "in-force" : "set-aside"
+        self.reasons = isPending ? nil : reasons
     }
 }
 
@@ -89,7 +89,8 @@ package struct AuditEntry: Codable, Sendable, Equatable {
     package var instruction: String
     /// The service or token.
     package var subject: String
-    /// `written`, `in-force`, `failed`.
+    /// `written`, `in-force` or `failed`; of what was under way when a process ended, `in-force-after-restart` or
+    /// `set-aside-after-restart`; of tokens, `done`.
     package var outcome: String
     /// The version that it made.
     package var version: Int?

@@ -180,7 +180,7 @@ package enum OpenAPIDocument {
         ]
         let view: [(String, JSONValue)] =
             [("tenant", words), ("name", words)] + body.map { ($0.0, many(words)) } + [
-                ("version", whole), ("state", object(("enum", list(["in-force", "set-aside"])))),
+                ("version", whole), ("state", object(("enum", list(["in-force", "pending", "set-aside"])))),
                 ("reasons", many(words)),
             ]
         let token: [(String, JSONValue)] = [

@@ -113,22 +113,26 @@ extension Problem {
     ///
     /// - Parameters:
     ///   - tenant: Who asks; nil: the operator. A tenant sees no line of the file, and nothing of others.
+    ///   - customers: The tenant's customers: a packet that one of them sends may be shown.
     ///   - place: The pointer to a record in the body.
-    package init(_ refusal: InstructionRefusal, for tenant: String?, place: (String) -> String?) {
+    package init(
+        _ refusal: InstructionRefusal, for tenant: String?, customers: [String], place: (String) -> String?
+    ) {
         let mistakes = refusal.problems.map { problem -> Mistake in
-            let own = tenant.map { "\($0)/" }
-            let isForeign = own.map { own in
-                !(problem.record?.hasPrefix(own) ?? true) || problem.relatedRecords.contains { !$0.hasPrefix(own) }
-            }
-            if isForeign == true {
-                return Mistake(
-                    detail: "it contradicts something that is not yours",
-                    hint: "use other addresses, ports or applications, or ask the operator")
-            }
             let pointer = problem.record.flatMap(place).map { $0 + (problem.pointer ?? "") } ?? problem.pointer
+            guard let tenant else {
+                return Mistake(
+                    pointer: pointer, detail: problem.message, hint: problem.hint, example: problem.example,
+                    related: problem.related.isEmpty ? nil : problem.related)
+            }
+            let isOwn = problem.record?.hasPrefix("\(tenant)/") == true
+            guard isOwn, !problem.isAboutMore(than: tenant) else {
+                return Mistake(pointer: isOwn ? pointer : nil, detail: Self.foreign, hint: Self.foreignHint)
+            }
+            let isOwnPacket = customers.contains { problem.example?.hasPrefix("from \($0) (") == true }
             return Mistake(
-                pointer: pointer, detail: problem.message, hint: problem.hint, example: problem.example,
-                related: tenant == nil && !problem.related.isEmpty ? problem.related : nil)
+                pointer: pointer, detail: problem.message, hint: problem.hint,
+                example: isOwnPacket ? problem.example : nil)
         }
         let kind: Kind =
             switch refusal.stage {
@@ -137,5 +141,48 @@ extension Problem {
             case .conflict: .conflict
             }
         self.init(kind, mistakes.first?.detail ?? "it cannot be done", hint: mistakes.first?.hint, errors: mistakes)
+    }
+
+    private static let foreign = "it does not fit beside what is not yours"
+    private static let foreignHint =
+        "use other addresses, ports or applications, or another order of them, or ask the operator"
+
+    /// A sentence about a tenant's record, as the tenant may see it.
+    ///
+    /// - Parameter tenant: nil: the operator.
+    package static func shown(_ sentence: String, to tenant: String?) -> String {
+        guard let tenant, InstructionProblem.names(sentence, moreThan: tenant) else { return sentence }
+        return foreign
+    }
+
+    /// The same for a tenant: why the database or the control process fails is the operator's to know.
+    package var withoutDetails: Problem {
+        guard status == Kind.failed.status || status == Kind.unavailable.status else { return self }
+        let kind: Kind = status == Kind.failed.status ? .failed : .unavailable
+        return Problem(
+            kind, "it cannot be done now", hint: "try again; if it stays so, ask the operator", retryAfter: retryAfter)
+    }
+}
+
+extension InstructionProblem {
+    /// True if it has to do with lines of the file, or with records of others.
+    func isAboutMore(than tenant: String) -> Bool {
+        related.count > relatedRecords.count || relatedRecords.contains { !$0.hasPrefix("\(tenant)/") }
+            || Self.names(message, moreThan: tenant) || Self.names(hint ?? "", moreThan: tenant)
+    }
+
+    /// True if a sentence names a line of the file, or a record of others (`SourceOrigin.place`).
+    static func names(_ sentence: String, moreThan tenant: String) -> Bool {
+        var rest = Substring(sentence)
+        while let space = rest.firstIndex(of: " ") {
+            if rest.hasPrefix("line "), rest.dropFirst(5).first?.isNumber == true { return true }
+            if rest.hasPrefix("record ") {
+                // An id stands in quotes if it has other characters than letters and digits.
+                let id = rest.dropFirst("record ".count).drop { $0 == "\"" }
+                if !id.hasPrefix("\(tenant)/") { return true }
+            }
+            rest = rest[rest.index(after: space)...]
+        }
+        return false
     }
 }

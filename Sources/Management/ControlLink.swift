@@ -49,20 +49,32 @@ final class ControlLink: Sendable {
         turn.withLock { _ in _ = channel.write(line) }
     }
 
-    /// What the file says of tenants, and what is in force, at most half a second old.
+    /// What the file says of tenants, and what is in force, at most half a second old. While an instruction has the way to the
+    /// control process, it is what was known last: who only looks does not wait for others' instructions.
     func description() throws(ApplianceError) -> TenantsDescription {
         let recent = known.withLock { known in
             monotonicTime() - known.at < Self.freshness ? known.description : nil
         }
         if let recent { return recent }
+        if let line = try? JSONLine.encode(InstructionRequest.describe), let last = known.withLock({ $0.description }) {
+            let asked = turn.withLockIfAvailable { _ in channel.write(line) ? channel.read() : nil }
+            guard let asked else { return last }
+            guard let answer = asked,
+                case .description(let fresh)? = try? JSONLine.decode(InstructionAnswer.self, answer)
+            else {
+                throw Self.gone
+            }
+            keep(fresh)
+            return fresh
+        }
         guard case .description(let fresh) = try ask(.describe) else {
             throw ApplianceError(.failed, "the control process says something unexpected")
         }
         return fresh
     }
 
-    /// What was known is no longer true.
-    func forget() { known.withLock { $0.description = nil } }
+    /// What was known is no longer true: it is asked for again as soon as the way is free.
+    func forget() { known.withLock { $0.at = MonotonicTime(nanoseconds: 0) } }
 
     private func keep(_ description: TenantsDescription) {
         known.withLock { known in

@@ -1,5 +1,6 @@
 import ControlAPI
 import EventLoop
+import Glibc
 import Instructions
 import Plan
 import Records
@@ -85,7 +86,9 @@ final class InstructionDesk: Sendable {
     // MARK: - On its thread
 
     private func answer(_ work: Work) -> APIAnswer {
-        do throws(Problem) { return try perform(work) } catch { return TenantService.answer(error) }
+        do throws(Problem) { return try perform(work) } catch {
+            return TenantService.answer(work.caller.role == .operator ? error : error.withoutDetails)
+        }
     }
 
     /// What an instruction wants.
@@ -96,7 +99,22 @@ final class InstructionDesk: Sendable {
         var places: [String: String] = [:]
     }
 
+    private static let ended = Problem(
+        .unauthorised, "the token is not valid any more", hint: "it has expired, or was revoked: ask the operator")
+
+    /// What happened is in the engines or in the database, and not in both: the next process brings them together.
+    private func endProcess(_ error: ApplianceError) -> Never {
+        let line = Array("tapline-records: the database and the engines may differ, so it starts anew: \(error)\n".utf8)
+        _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+        // Nothing is closed in order: the database is whole at every moment.
+        _exit(2)
+    }
+
     private func perform(_ work: Work) throws(Problem) -> APIAnswer {
+        // It may have been revoked while the instruction waited.
+        guard try TenantService.store({ () throws(ApplianceError) in try store.isValid(work.caller.who) }) else {
+            throw Self.ended
+        }
         let request = SHA256.hash(
             Array("\(work.request.method) \(work.request.target)\n".utf8) + work.request.body)
         if let key = work.key, !work.isTrial, let known = try repeated(key, of: work.tenant) {
@@ -122,11 +140,12 @@ final class InstructionDesk: Sendable {
                 String(decoding: try TenantService.encoded(outcome(version, nil)), as: UTF8.self)
             }
         }
+        guard let version else { throw Self.ended }
         let generation = try publish(prepared.number, version, work, wish)
         let body = try TenantService.encoded(outcome(version, generation))
-        try TenantService.store { () throws(ApplianceError) in
+        do throws(ApplianceError) {
             try store.confirm(version, generation: generation, answer: String(decoding: body, as: UTF8.self))
-        }
+        } catch { endProcess(error) }
         var answer = APIAnswer(status: 200, body: body)
         if work.route.name == .putService { answer.headers.append(("ETag", "\"\(version)\"")) }
         return answer
@@ -238,7 +257,7 @@ final class InstructionDesk: Sendable {
         }
         control.forget()
         if case .committed(let committed) = answer { return committed.generation }
-        try TenantService.store { () throws(ApplianceError) in try store.undo(version) }
+        do throws(ApplianceError) { try store.undo(version) } catch { endProcess(error) }
         switch answer {
         case .refused(let refusal): throw problem(refusal, work, wish)
         case .error(let error): throw Problem(.unavailable, error.message, hint: error.hint, retryAfter: 1)
@@ -247,6 +266,9 @@ final class InstructionDesk: Sendable {
     }
 
     private func problem(_ refusal: InstructionRefusal, _ work: Work, _ wish: Wish) -> Problem {
-        Problem(refusal, for: work.caller.role == .operator ? nil : work.tenant) { wish.places[$0] }
+        let customers = (try? control.description())?.tenants.first { $0.name == work.tenant }?.customers ?? []
+        return Problem(
+            refusal, for: work.caller.role == .operator ? nil : work.tenant, customers: customers
+        ) { wish.places[$0] }
     }
 }

@@ -80,8 +80,10 @@ public enum RecordsServer {
         guard case .description(let description) = answer else {
             throw ApplianceError(.failed, "the control process says something unexpected")
         }
+        let aside = Set(description.setAside.map(\.id))
         for version in try store.unconfirmed() {
-            try store.confirm(version, generation: description.generation, outcome: "in-force-after-restart")
+            try store.confirm(
+                version, generation: description.generation, outcome: "in-force-after-restart", aside: aside)
         }
     }
 

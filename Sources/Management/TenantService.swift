@@ -37,6 +37,8 @@ final class TenantService: Sendable {
 
     /// Answers one request, on any thread, now or later.
     func answer(_ request: APIRequest, _ done: @escaping @Sendable (APIAnswer) -> Void) {
+        // What fails inside is the operator's to know.
+        let isOperators = request.isOperators && (try? request.field("authorization")) == nil
         do throws(Problem) {
             let target = try RequestTarget(request.target)
             let found = Route.find(request.method, target.steps)
@@ -55,7 +57,8 @@ final class TenantService: Sendable {
                 try take(from: caller)
                 let instruction = try InstructionDesk.Work(
                     request: request, route: route, values: values, target: target, caller: caller, done: done)
-                guard desk.add(instruction, of: caller.tenant ?? "") else {
+                // The operator has turns of their own: a tenant's flood does not keep them waiting.
+                guard desk.add(instruction, of: caller.role == .operator ? "" : caller.tenant ?? "") else {
                     throw Problem(
                         .tooMany, "\(InstructionDesk.mostWaiting) instructions wait already", hint: "try again later",
                         retryAfter: 1)
@@ -64,7 +67,7 @@ final class TenantService: Sendable {
             }
             done(try look(request, route, values, target, caller))
         } catch {
-            done(Self.answer(error))
+            done(Self.answer(isOperators ? error : error.withoutDetails))
         }
     }
 
@@ -168,7 +171,7 @@ final class TenantService: Sendable {
             guard let name = values["service"], let tenant = caller.tenant,
                 let kept = try Self.store({ () throws(ApplianceError) in try store.service(name, of: tenant) })
             else { throw Self.noService(values["service"]) }
-            var answer = try Self.answer(200, try view([kept])[0])
+            var answer = try Self.answer(200, try view([kept], for: caller)[0])
             answer.headers.append(("ETag", "\"\(kept.version)\""))
             return answer
         case .listAudit: return try listAudit(target, caller)
@@ -194,10 +197,16 @@ final class TenantService: Sendable {
     }
 
     /// Services as they are answered, with their state.
-    func view(_ kept: [KeptService]) throws(Problem) -> [ServiceView] {
+    func view(_ kept: [KeptService], for caller: Caller) throws(Problem) -> [ServiceView] {
         let description = try Self.store { () throws(ApplianceError) in try control.description() }
+        let isOperator = caller.role == .operator
         let reasons = Dictionary(description.setAside.map { ($0.id, $0.reasons) }) { first, _ in first }
-        return kept.map { ServiceView($0.service, version: $0.version, setAside: reasons[$0.service.id]) }
+        return kept.map { kept in
+            let tenant = isOperator ? nil : kept.service.tenant
+            return ServiceView(
+                kept.service, version: kept.version,
+                setAside: reasons[kept.service.id]?.map { Problem.shown($0, to: tenant) }, isPending: kept.isPending)
+        }
     }
 
     private static func limit(_ target: RequestTarget) throws(Problem) -> Int {
@@ -236,7 +245,7 @@ final class TenantService: Sendable {
         let page = Array(kept.prefix(limit))
         return try Self.answer(
             200,
-            ServiceList(services: try view(page), next: kept.count > limit ? page.last?.service.id : nil))
+            ServiceList(services: try view(page, for: caller), next: kept.count > limit ? page.last?.service.id : nil))
     }
 
     private func listAudit(_ target: RequestTarget, _ caller: Caller) throws(Problem) -> APIAnswer {

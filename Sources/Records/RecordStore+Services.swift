@@ -9,6 +9,8 @@ package struct KeptService: Sendable, Equatable {
     package var service: RecordedService
     /// The version that last changed it.
     package var version: Int
+    /// True if nobody has said yet that the engines decide by it.
+    package var isPending = false
 }
 
 /// Who gives an instruction, and how.
@@ -56,7 +58,8 @@ extension RecordStore {
             try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT * FROM services WHERE (:tenant IS NULL OR tenant = :tenant)
+                    SELECT services.*, state FROM services JOIN versions ON number = version
+                    WHERE (:tenant IS NULL OR tenant = :tenant)
                     AND (:after IS NULL OR tenant || '/' || name > :after)
                     ORDER BY tenant || '/' || name LIMIT :limit
                     """, arguments: ["tenant": tenant, "after": after, "limit": limit]
@@ -71,14 +74,18 @@ extension RecordStore {
 
     private static func service(_ name: String, of tenant: String, _ database: Database) throws -> KeptService? {
         try Row.fetchOne(
-            database, sql: "SELECT * FROM services WHERE tenant = ? AND name = ?", arguments: [tenant, name]
+            database,
+            sql: """
+                SELECT services.*, state FROM services JOIN versions ON number = version WHERE tenant = ? AND name = ?
+                """, arguments: [tenant, name]
         ).map(kept)
     }
 
     private static func kept(_ row: Row) throws -> KeptService {
         let body: String = row["body"]
         return KeptService(
-            service: try JSONDecoder().decode(RecordedService.self, from: Data(body.utf8)), version: row["version"])
+            service: try JSONDecoder().decode(RecordedService.self, from: Data(body.utf8)), version: row["version"],
+            isPending: row["state"] as String? == "written")
     }
 
     static func text(_ service: RecordedService) throws -> String {
@@ -92,12 +99,14 @@ extension RecordStore {
     /// Writes what an instruction wants, with its line of the audit for each service. It is not in force yet.
     ///
     /// - Parameter answer: The answer to repeats of the request, made of the version.
-    /// - Returns: The version.
+    /// - Returns: The version; nil if the token that gives the instruction was revoked or has expired: nothing is written.
     package func write(
         _ instruction: Instruction, put: [RecordedService], remove: [String], answer: (Int) throws -> String
-    ) throws(ApplianceError) -> Int {
+    ) throws(ApplianceError) -> Int? {
         try write { database in
-            let now = try Clock.now(database)
+            let now = clock.now()
+            guard try Self.isValid(instruction.who, database, now) else { return nil }
+            try database.execute(sql: "DELETE FROM repeats WHERE at < ?", arguments: [now - Self.lifeOfKeys])
             try Self.know(instruction.tenant, database, now)
             try database.execute(sql: "INSERT INTO versions (made, state) VALUES (?, 'written')", arguments: [now])
             let version = Int(database.lastInsertedRowID)
@@ -135,18 +144,24 @@ extension RecordStore {
         }
     }
 
+    /// How long the key of a request is known, in seconds: a day.
+    static let lifeOfKeys = 86_400
+
     /// Notes that every engine decides by a version.
     ///
-    /// - Parameter answer: The answer to repeats of the request.
+    /// - Parameters:
+    ///   - aside: The ids of services that are set aside. Their lines of the audit say so.
+    ///   - answer: The answer to repeats of the request.
     package func confirm(
-        _ version: Int, generation: UInt64, outcome: String = "in-force", answer: String? = nil
+        _ version: Int, generation: UInt64, outcome: String = "in-force", aside: Set<String> = [],
+        answer: String? = nil
     ) throws(ApplianceError) {
         try write { database in
             let generation = Int(clamping: generation)
+            let lines = try copyLines(of: version, outcome: outcome, aside: aside, generation: generation, database)
             try database.execute(
-                sql: "UPDATE versions SET state = 'in-force', generation = ? WHERE number = ?",
-                arguments: [generation, version])
-            try Self.copyLines(of: version, outcome: outcome, generation: generation, database)
+                sql: "UPDATE versions SET state = ?, generation = ? WHERE number = ?",
+                arguments: [lines.isDisjoint(with: aside) ? "in-force" : "set-aside", generation, version])
             if let answer {
                 try database.execute(
                     sql: "UPDATE repeats SET answer = ? WHERE version = ?", arguments: [answer, version])
@@ -184,7 +199,7 @@ extension RecordStore {
             }
             try database.execute(sql: "DELETE FROM repeats WHERE version = ?", arguments: [version])
             try database.execute(sql: "UPDATE versions SET state = 'failed' WHERE number = ?", arguments: [version])
-            try Self.copyLines(of: version, outcome: "failed", generation: nil, database)
+            _ = try copyLines(of: version, outcome: "failed", aside: [], generation: nil, database)
         }
     }
 
@@ -199,16 +214,33 @@ extension RecordStore {
         try read { try Int.fetchOne($0, sql: "SELECT max(number) FROM versions") ?? 0 }
     }
 
-    private static func copyLines(of version: Int, outcome: String, generation: Int?, _ database: Database) throws {
-        try database.execute(
-            sql: """
-                INSERT INTO audit (tenant, who, origin, at, instruction, subject, outcome, version, generation)
-                SELECT tenant, who, origin, :now, instruction, subject, :outcome, version, :generation
-                FROM audit WHERE version = :version AND outcome = 'written' ORDER BY id
-                """,
-            arguments: [
-                "now": try Clock.now(database), "outcome": outcome, "generation": generation, "version": version,
-            ])
+    /// Adds the outcome of a version's lines to the audit.
+    ///
+    /// - Returns: The ids of its services.
+    private func copyLines(
+        of version: Int, outcome: String, aside: Set<String>, generation: Int?, _ database: Database
+    ) throws -> Set<String> {
+        let lines = try Row.fetchAll(
+            database,
+            sql: "SELECT id, tenant, subject FROM audit WHERE version = ? AND outcome = 'written' ORDER BY id",
+            arguments: [version])
+        var ids: Set<String> = []
+        for line in lines {
+            let (number, tenant, subject): (Int, String, String) = (line["id"], line["tenant"], line["subject"])
+            let id = "\(tenant)/\(subject)"
+            ids.insert(id)
+            try database.execute(
+                sql: """
+                    INSERT INTO audit (tenant, who, origin, at, instruction, subject, outcome, version, generation)
+                    SELECT tenant, who, origin, :now, instruction, subject, :outcome, version, :generation
+                    FROM audit WHERE id = :id
+                    """,
+                arguments: [
+                    "now": clock.now(), "outcome": aside.contains(id) ? "set-aside-after-restart" : outcome,
+                    "generation": generation, "id": number,
+                ])
+        }
+        return ids
     }
 
     static func note(
@@ -235,15 +267,18 @@ extension RecordStore {
 
     // MARK: - Repeats
 
-    /// The answer to a request that was done; nil if it was not.
+    /// The answer to a request that was done and came into force, within the last day; nil if it was not.
     ///
     /// - Throws: `ApplianceError` if the database cannot be read.
     package func answer(to key: String, of tenant: String) throws(ApplianceError) -> (request: [UInt8], answer: String)?
     {
         try read { database in
             try Row.fetchOne(
-                database, sql: "SELECT request, answer FROM repeats WHERE tenant = ? AND key = ?",
-                arguments: [tenant, key]
+                database,
+                sql: """
+                    SELECT request, answer FROM repeats JOIN versions ON number = version
+                    WHERE tenant = ? AND key = ? AND state = 'in-force' AND at >= ?
+                    """, arguments: [tenant, key, clock.now() - Self.lifeOfKeys]
             ).map { row in
                 let request: Data = row["request"]
                 return (Array(request), row["answer"])

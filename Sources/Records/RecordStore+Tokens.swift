@@ -24,7 +24,7 @@ extension RecordStore {
         let salt = AccessToken.newSalt()
         let hash = token.hash(salt: salt)
         return try write { database in
-            let now = try Clock.now(database)
+            let now = clock.now()
             try Self.know(instruction.tenant, database, now)
             let expires = life.map { now + $0 }
             try database.execute(
@@ -42,7 +42,7 @@ extension RecordStore {
     package func admission(of token: AccessToken) throws(ApplianceError) -> Admission? {
         let found = try read { database -> (row: Row, now: Int)? in
             try Row.fetchOne(database, sql: "SELECT * FROM tokens WHERE id = ?", arguments: [token.id]).map {
-                ($0, try Clock.now(database))
+                ($0, clock.now())
             }
         }
         // An id that is not there costs as much as one that is.
@@ -56,10 +56,23 @@ extension RecordStore {
         return Admission(token: token.id, tenant: row["tenant"], isReadOnly: row["read_only"])
     }
 
+    /// True if who gives an instruction may still do so: the operator, or a token that is neither revoked nor expired.
+    package func isValid(_ who: String) throws(ApplianceError) -> Bool {
+        try read { try Self.isValid(who, $0, clock.now()) }
+    }
+
+    static func isValid(_ who: String, _ database: Database, _ now: Int) throws -> Bool {
+        if who == "operator" { return true }
+        let sql = """
+            SELECT count(*) FROM tokens WHERE id = ? AND revoked IS NULL AND (expires IS NULL OR expires > ?)
+            """
+        return try Int.fetchOne(database, sql: sql, arguments: [who, now]) == 1
+    }
+
     /// The tokens of a tenant, the oldest first.
     package func tokens(of tenant: String) throws(ApplianceError) -> [TokenView] {
         try read { database in
-            let now = try Clock.now(database)
+            let now = clock.now()
             let sql = "SELECT * FROM tokens WHERE tenant = ? ORDER BY created, id"
             return try Row.fetchAll(database, sql: sql, arguments: [tenant]).map { Self.view($0, now) }
         }
@@ -78,7 +91,7 @@ extension RecordStore {
     /// - Returns: False if the tenant has no such token, or it was revoked before.
     package func revoke(_ id: String, _ instruction: Instruction) throws(ApplianceError) -> Bool {
         try write { database in
-            let now = try Clock.now(database)
+            let now = clock.now()
             try database.execute(
                 sql: "UPDATE tokens SET revoked = ? WHERE id = ? AND tenant = ? AND revoked IS NULL",
                 arguments: [now, id, instruction.tenant])
@@ -91,7 +104,7 @@ extension RecordStore {
     /// How many services and valid tokens each tenant has that has any.
     package func counts() throws(ApplianceError) -> [String: (services: Int, tokens: Int)] {
         try read { database in
-            let now = try Clock.now(database)
+            let now = clock.now()
             let sql = """
                 SELECT name, (SELECT count(*) FROM services WHERE tenant = tenants.name) AS services,
                 (SELECT count(*) FROM tokens WHERE tenant = tenants.name AND revoked IS NULL

@@ -10,11 +10,16 @@ import Reporting
 /// it counts as done (WAL, `synchronous=FULL`).
 package final class RecordStore: Sendable {
     let queue: DatabaseQueue
+    let clock: Clock
 
     /// Opens the database, makes it where it is not there, and brings it to this release's form.
     ///
     /// - Throws: `ApplianceError` that says what is wrong with the file, and what to do.
-    package init(path: String) throws(ApplianceError) {
+    package convenience init(path: String) throws(ApplianceError) { try self.init(path: path, clock: Clock()) }
+
+    /// The same, with a clock of the caller's.
+    init(path: String, clock: Clock) throws(ApplianceError) {
+        self.clock = clock
         do {
             var configuration = Configuration()
             configuration.label = "records"
@@ -42,7 +47,10 @@ package final class RecordStore: Sendable {
             }
             try migrator.migrate(queue)
             // Its first write opens the log: no file is opened later.
-            try queue.write { try Clock.note($0) }
+            try queue.write { database in
+                try clock.begin(database)
+                try clock.note(database)
+            }
         } catch {
             throw Self.explained(error, path)
         }
@@ -96,32 +104,9 @@ package final class RecordStore: Sendable {
     func write<Value>(_ body: (Database) throws -> Value) throws(ApplianceError) -> Value {
         do {
             return try queue.write { database in
-                try Clock.note(database)
+                try clock.note(database)
                 return try body(database)
             }
         } catch { throw Self.explained(error, queue.path) }
-    }
-}
-
-/// The time by which tokens expire. It never steps back, not even with the machine's clock.
-enum Clock {
-    /// Seconds since 1970.
-    static func now(_ database: Database) throws -> Int {
-        let seen = try Int.fetchOne(database, sql: "SELECT value FROM settings WHERE name = 'clock'") ?? 0
-        return max(seen, wallClockSeconds())
-    }
-
-    /// Notes the time: none before it counts from now on.
-    static func note(_ database: Database) throws {
-        try database.execute(
-            sql: """
-                INSERT INTO settings (name, value) VALUES ('clock', ?)
-                ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)
-                """, arguments: [wallClockSeconds()])
-    }
-
-    /// RFC 3339.
-    static func text(_ seconds: Int) -> String {
-        Date(timeIntervalSince1970: TimeInterval(seconds)).formatted(.iso8601)
     }
 }

@@ -38,6 +38,8 @@ package struct RecordReader {
 
     /// The most values of one list.
     static let mostValues = 64
+    /// How many combinations of an address, a service port and customers a tenant may have, for each service that it may have.
+    static let matchesOfService = 64
 
     private func service(_ record: ServiceRecord) -> RawService {
         var service = RawService(name: Located(record.id, record.origin()))
@@ -112,6 +114,7 @@ package struct RecordReader {
 
     private func checkRights(_ records: [ServiceRecord], _ services: [RawService]) {
         var counts: [String: Int] = [:]
+        var matches: [String: Int] = [:]
         for (record, service) in zip(records, services) {
             guard let tenant = file.tenants.first(where: { $0.name.value == record.tenant }) else {
                 diagnostics.error(
@@ -127,6 +130,18 @@ package struct RecordReader {
                         ? "there is room for 1 service, and this is one more"
                         : "there is room for \(tenant.services) services, and this is one more",
                     hint: "remove one first, or ask the operator for more")
+            }
+            // Each needs entries of its own for every application of the chain.
+            let most = Self.matchesOfService * tenant.services
+            let before = matches[record.tenant, default: 0]
+            let after = before + record.addresses.count * max(1, record.ports.count) * max(1, record.from.count)
+            matches[record.tenant] = after
+            if before <= most, after > most {
+                diagnostics.error(
+                    record.origin(),
+                    "there is room for \(most) combinations of an address, a service port and customers, "
+                        + "and this makes \(after)",
+                    hint: "use prefixes and ranges of ports, or remove other services")
             }
             if let own = file.services.first(where: { $0.name.value == record.id }) {
                 diagnostics.error(

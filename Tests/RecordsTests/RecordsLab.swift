@@ -8,7 +8,7 @@ struct Finished {
 }
 
 /// A topology of its own name with two tenants, up while a test runs. Its database is in a folder of the test's.
-final class RecordsLab {
+final class RecordsLab: Sendable {
     let name = "t" + String(UInt32.random(in: .min ... .max), radix: 36)
     let folder: URL
 

@@ -3,6 +3,7 @@ import Foundation
 import GRDB
 import Instructions
 import Reporting
+import Synchronization
 import Testing
 
 @testable import Records
@@ -27,7 +28,7 @@ import Testing
     private static func write(
         _ store: RecordStore, put: [RecordedService] = [], remove: [String] = []
     ) throws -> Int {
-        try store.write(instruction, put: put, remove: remove) { "version \($0)" }
+        try #require(try store.write(instruction, put: put, remove: remove) { "version \($0)" })
     }
 
     @Test func everyTransactionIsOnTheDiskAndOnlyThisConnectionIsThere() throws {
@@ -100,7 +101,8 @@ import Testing
         let folder = try Folder()
         var texts: [String] = []
         do {
-            let store = try RecordStore(path: folder.path)
+            let time = Time()
+            let store = try RecordStore(path: folder.path, clock: time.clock)
             func make(_ life: Int?, readOnly: Bool = false) throws -> AccessToken {
                 let view = try store.makeToken(Self.instruction, readOnly: readOnly, life: life)
                 texts.append(view.token ?? "")
@@ -114,8 +116,7 @@ import Testing
             var other = always
             other.secret = short.secret
             #expect(try store.admission(of: other) == nil)
-            // A clock that was ahead: what has expired stays so when the machine's clock is set back.
-            try store.queue.write { try $0.execute(sql: "UPDATE settings SET value = value + 61 WHERE name = 'clock'") }
+            time.wall.add(61, ordering: .relaxed)
             #expect(try store.admission(of: short) == nil)
             #expect(try store.revoke(always.id, Self.instruction))
             #expect(try !store.revoke(always.id, Self.instruction))
@@ -132,21 +133,109 @@ import Testing
         }
     }
 
-    @Test func aRequestIsKnownByItsKeyOnce() throws {
+    /// The machine's clocks.
+    private final class Time: Sendable {
+        let wall = Atomic(1_800_000_000)
+        let running = Atomic(1000)
+        var clock: Clock {
+            Clock(
+                wall: { self.wall.load(ordering: .relaxed) }, running: { self.running.load(ordering: .relaxed) })
+        }
+        func pass(_ seconds: Int) {
+            wall.add(seconds, ordering: .relaxed)
+            running.add(seconds, ordering: .relaxed)
+        }
+    }
+
+    @Test func aClockThatIsCorrectedRevivesNothingAndStopsNothing() throws {
+        let folder = try Folder()
+        let time = Time()
+        var expired: AccessToken?
+        var later: AccessToken?
+        do {
+            let store = try RecordStore(path: folder.path, clock: time.clock)
+            func make(_ life: Int) throws -> AccessToken {
+                let view = try store.makeToken(Self.instruction, readOnly: false, life: life)
+                return try #require(AccessToken(view.token ?? ""))
+            }
+            let first = try make(600)
+            time.wall.add(1_000_000, ordering: .relaxed)
+            #expect(try store.admission(of: first) == nil)
+            let second = try make(600)
+            time.wall.subtract(1_000_000, ordering: .relaxed)
+            #expect(try store.admission(of: first) == nil)
+            #expect(try store.admission(of: second) != nil)
+            time.pass(599)
+            #expect(try store.admission(of: second) != nil)
+            time.pass(1)
+            #expect(try store.admission(of: second) == nil)
+            (expired, later) = (second, try make(600))
+        }
+        // Another start of the machine: its second clock begins anew.
+        time.running.store(1, ordering: .relaxed)
+        let store = try RecordStore(path: folder.path, clock: time.clock)
+        #expect(try store.admission(of: try #require(expired)) == nil)
+        #expect(try store.admission(of: try #require(later)) != nil)
+        time.pass(600)
+        #expect(try store.admission(of: try #require(later)) == nil)
+    }
+
+    @Test func aTokenThatWasRevokedWritesNothing() throws {
+        let folder = try Folder()
+        let store = try RecordStore(path: folder.path)
+        let id = try store.makeToken(Self.instruction, readOnly: false, life: nil).id
+        var instruction = Self.instruction
+        instruction.who = id
+        #expect(try store.write(instruction, put: [Self.service("shop")], remove: []) { "\($0)" } != nil)
+        #expect(try store.isValid(id))
+        #expect(try store.revoke(id, Self.instruction))
+        #expect(try !store.isValid(id))
+        #expect(try store.write(instruction, put: [Self.service("other")], remove: []) { "\($0)" } == nil)
+        #expect(try store.service("other", of: "alice") == nil)
+    }
+
+    @Test func aServiceIsPendingUntilItIsInForceOrSetAside() throws {
         let folder = try Folder()
         let store = try RecordStore(path: folder.path)
         var instruction = Self.instruction
+        instruction.repeating = ("k", [1])
+        let version = try #require(
+            try store.write(instruction, put: [Self.service("a"), Self.service("b")], remove: []) { "\($0)" })
+        #expect(try store.services(of: "alice", after: nil, limit: 9).map(\.isPending) == [true, true])
+        #expect(try store.service("a", of: "alice")?.isPending == true)
+        try store.confirm(version, generation: 3, outcome: "in-force-after-restart", aside: ["alice/b", "bob/a"])
+        #expect(try store.service("b", of: "alice")?.isPending == false)
+        #expect(
+            try store.audit(of: "alice", before: nil, limit: 2).map { "\($0.subject) \($0.outcome)" }
+                == ["b set-aside-after-restart", "a in-force-after-restart"])
+        #expect(try store.unconfirmed() == [])
+        // It did not come into force as it was answered.
+        #expect(try store.answer(to: "k", of: "alice") == nil)
+    }
+
+    @Test func aRequestIsKnownByItsKeyOnce() throws {
+        let folder = try Folder()
+        let time = Time()
+        let store = try RecordStore(path: folder.path, clock: time.clock)
+        var instruction = Self.instruction
         instruction.repeating = ("k1", [1, 2, 3])
-        let version = try store.write(instruction, put: [Self.service("shop")], remove: []) { "written \($0)" }
-        #expect(try store.answer(to: "k1", of: "alice")?.answer == "written \(version)")
+        let version = try #require(
+            try store.write(instruction, put: [Self.service("shop")], remove: []) { "written \($0)" })
+        // Nobody knows yet whether it is in force.
+        #expect(try store.answer(to: "k1", of: "alice") == nil)
         try store.confirm(version, generation: 3, answer: "done")
         #expect(
             try store.answer(to: "k1", of: "alice").map { $0.request + Array($0.answer.utf8) } == [1, 2, 3]
                 + Array("done".utf8))
         #expect(try store.answer(to: "k1", of: "bob") == nil)
         instruction.repeating = ("k2", [4])
-        try store.undo(try store.write(instruction, put: [Self.service("shop")], remove: []) { "\($0)" })
+        try store.undo(
+            try #require(try store.write(instruction, put: [Self.service("shop")], remove: []) { "\($0)" }))
         #expect(try store.answer(to: "k2", of: "alice") == nil)
+        time.pass(86_401)
+        #expect(try store.answer(to: "k1", of: "alice") == nil)
+        _ = try Self.write(store, put: [Self.service("shop")])
+        #expect(try store.queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM repeats") } == 0)
     }
 
     @Test func aFileThatIsNoGoodDatabaseIsToldInASentence() throws {

@@ -71,6 +71,70 @@ import Testing
         #expect(open.output == "0\n")
     }
 
+    @Test func aDatabaseInTheFolderSurvivesTheControlProcess() throws {
+        let lab = try RecordsLab(RecordsLab.usual.replacing("{ database: lab.db }", with: "{}"))
+        let alice = try lab.token("alice")
+        #expect(try lab.ask("PUT", "/v1/services/shop", token: alice, RecordsLab.service()).status == 200)
+        func killControl() throws {
+            kill(try lab.control(), SIGKILL)
+            try lab.eventually("all that it started is gone") { (try? lab.keeper()) == nil }
+        }
+        try killControl()
+        try lab.up()
+        #expect(try lab.answers("203.0.113.97"))
+        #expect(try lab.ask("GET", "/v1/services/shop", token: alice).json["state"] as? String == "in-force")
+        // One that does not come up leaves it, too.
+        try killControl()
+        try lab.write(
+            RecordsLab.usual.replacing("{ database: lab.db }", with: "{}").replacing(
+                "type: web-server, attach: servers", with: "type: web-server, attach: servers, setup: \"false\""))
+        let failed = try lab.tapline("up", lab.file, "-d")
+        #expect(failed.status != 0, "\(failed.output)")
+        #expect(FileManager.default.fileExists(atPath: "\(lab.state)/records.db"))
+        try lab.write(RecordsLab.usual.replacing("{ database: lab.db }", with: "{}"))
+        try lab.up()
+        #expect(try lab.answers("203.0.113.97"))
+        try lab.down()
+        #expect(!FileManager.default.fileExists(atPath: lab.state))
+        try lab.up()
+        #expect(try lab.ask("GET", "/v1/services").json["services"] as? [String] == [])
+    }
+
+    @Test func whoOnlyLooksDoesNotWaitForAnInstruction() throws {
+        let lab = try RecordsLab()
+        let alice = try lab.token("alice")
+        let share = lab.folder.appendingPathComponent("go").path
+        // A change that goes on until the test lets it: instructions wait for it.
+        try lab.write(
+            RecordsLab.usual.replacing(
+                "type: web-server, attach: servers",
+                with: "type: web-server, attach: servers, setup: \"while [ ! -e \(share) ]; do sleep 0.1; done\""))
+        var threads: [Thread] = []
+        let ended = DispatchSemaphore(value: 0)
+        threads.append(
+            Thread {
+                _ = try? lab.tapline("apply", lab.name)
+                ended.signal()
+            })
+        threads[0].start()
+        try lab.eventually("the change is under way") {
+            try lab.run(["pgrep", "-f", "while . ! -e \(share)"]).status == 0
+        }
+        threads.append(
+            Thread {
+                _ = try? lab.ask("PUT", "/v1/services/shop", token: alice, RecordsLab.service())
+                ended.signal()
+            })
+        threads[1].start()
+        // Every description that is kept is too old by now, again and again.
+        for _ in 0..<5 {
+            usleep(300_000)
+            #expect(try lab.ask("GET", "/v1/services", token: alice).status == 200)
+        }
+        FileManager.default.createFile(atPath: share, contents: nil)
+        for _ in threads { ended.wait() }
+    }
+
     @Test func theFileGoesFirst() throws {
         let lab = try RecordsLab()
         let alice = try lab.token("alice")

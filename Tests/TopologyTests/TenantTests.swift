@@ -104,6 +104,12 @@ import Wire
             ),
             (record(from: ["bob"]), "forbidden", "/from/0", "there is no interface, and no customer of yours, \"bob\""),
             (record(tenant: "eve"), "forbidden", nil, "the file has no tenant \"eve\""),
+            (
+                record(
+                    addresses: ["203.0.113.97", "203.0.113.98", "203.0.113.99"], ports: (1...64).map { "tcp/\($0)" }),
+                "forbidden", nil,
+                "there is room for 128 combinations of an address, a service port and customers, and this makes 192"
+            ),
             (record(sequence: ["fw", "fw"]), "conflict", "/sequence/1", nil),
         ] as [(ServiceRecord, String, String?, String?)])
     func whatIsWrongIsToldWithItsPlace(_ record: ServiceRecord, _ stage: String, _ pointer: String?, _ message: String?)

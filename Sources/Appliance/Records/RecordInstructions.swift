@@ -11,7 +11,7 @@ import TopologyFiles
 final class RecordInstructions {
     private let control: ControlProcess
     /// What was prepared last, and the plan that it was prepared for.
-    private var prepared: (number: Int, basis: Int, records: [ServiceRecord], planned: PlannedFile)?
+    private var prepared: (number: Int, basis: Int, put: [RecordedService], remove: [String], planned: PlannedFile)?
     private var nextNumber = 1
 
     init(_ control: ControlProcess) { self.control = control }
@@ -28,7 +28,9 @@ final class RecordInstructions {
             case .failed: return nil
             case .describe: return .description(description())
             case .prepare(let put, let remove):
-                return try inGate(isStarting) { _ throws(ApplianceError) in try prepare(put, remove) }
+                return try inGate(isStarting) { cancellation throws(ApplianceError) in
+                    try prepare(put, remove, cancellation)
+                }
             case .commit(let number):
                 return try inGate(isStarting) { cancellation throws(ApplianceError) in try commit(number, cancellation)
                 }
@@ -68,7 +70,11 @@ final class RecordInstructions {
 
     // MARK: - Instructions
 
-    private func prepare(_ put: [RecordedService], _ remove: [String]) throws(ApplianceError) -> InstructionAnswer {
+    private func prepare(
+        _ put: [RecordedService], _ remove: [String], _ cancellation: Cancellation
+    ) throws(ApplianceError) -> InstructionAnswer {
+        // A plan cannot be interrupted: an instruction that is taken back begins none, and none that was made counts.
+        try cancellation.check()
         let (current, basis, source) = control.loop.sync {
             (self.control.plan, self.control.topology.version, self.control.topology.source)
         }
@@ -85,14 +91,16 @@ final class RecordInstructions {
             }
         }
         let touched = gone.union(put.map(\.id))
-        switch plan(records, touched, source, current) {
+        let outcome = plan(records, touched, source, current)
+        try cancellation.check()
+        switch outcome {
         case .refused(let refusal): return .refused(refusal)
         case .proved(let planned):
             let difference = PlanDifference(from: current, to: planned.plan.adopting(current))
             if let refusal = refusal(of: difference, put.first?.id ?? remove.first) { return .refused(refusal) }
             let number = nextNumber
             nextNumber += 1
-            prepared = (number, basis, records, planned)
+            prepared = (number, basis, put, remove, planned)
             return .prepared(PreparedInstruction(number: number, changes: difference.lines(planned.plan)))
         }
     }
@@ -147,21 +155,19 @@ final class RecordInstructions {
     }
 
     private func commit(_ number: Int, _ cancellation: Cancellation) throws(ApplianceError) -> InstructionAnswer {
-        guard let prepared, prepared.number == number else {
+        guard var prepared, prepared.number == number else {
             throw ApplianceError(.failed, "instruction \(number) is not the one that was prepared last")
         }
         self.prepared = nil
         let current = try control.running()
-        let (basis, source) = control.loop.sync { (self.control.topology.version, self.control.topology.source) }
-        var planned = prepared.planned
-        if basis != prepared.basis {
-            // Another change came between: what was proved no longer runs.
-            switch plan(prepared.records, Set(prepared.records.map(\.id)), source, current) {
-            case .refused(let refusal): return .refused(refusal)
-            case .proved(let fresh): planned = fresh
-            }
+        if control.loop.sync({ self.control.topology.version }) != prepared.basis {
+            // Another change came between: what was proved no longer runs. The instruction is prepared again beside what runs now.
+            let answer = try prepare(prepared.put, prepared.remove, cancellation)
+            guard let fresh = self.prepared else { return answer }
+            self.prepared = nil
+            prepared = fresh
         }
-        _ = try control.change(current, to: planned, isTrial: false, drain: .zero, cancellation) { _ in }
+        _ = try control.change(current, to: prepared.planned, isTrial: false, drain: .zero, cancellation) { _ in }
         return .committed(CommittedInstruction(generation: generation))
     }
 

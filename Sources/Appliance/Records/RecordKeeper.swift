@@ -71,6 +71,20 @@ final class RecordKeeper: @unchecked Sendable {
     func start() throws(ApplianceError) {
         let began = RaisedFlag()
         let outcome = Box<Result<Void, ApplianceError>>(.success(()))
+        do throws(ApplianceError) { try run(began, outcome) } catch {
+            // There is no thread that `stop` could wait for.
+            left.raise()
+            throw error
+        }
+        while !began.wait(atMost: .milliseconds(100)) {
+            // It reads no more from a process that opens its database, or waits for a lock.
+            if control.cancellation.isRaised { hearNoMore() }
+        }
+        try control.cancellation.check()
+        try outcome.value.get()
+    }
+
+    private func run(_ began: RaisedFlag, _ outcome: Box<Result<Void, ApplianceError>>) throws(ApplianceError) {
         try startThread { [self] in
             let instructions = RecordInstructions(control)
             do throws(ApplianceError) {
@@ -83,16 +97,19 @@ final class RecordKeeper: @unchecked Sendable {
             }
             left.raise()
         }
-        began.wait()
-        try outcome.value.get()
     }
 
-    /// Ends the process, and waits for that. An instruction under way has left by then.
-    func stop() {
+    /// From now on no process is started, and the one that runs is heard no more.
+    private func hearNoMore() {
         state.withLock { state in
             state.isClosed = true
             state.channel?.shutDown()
         }
+    }
+
+    /// Ends the process, and waits for that. An instruction under way has left by then.
+    func stop() {
+        hearNoMore()
         left.wait()
         unlink(control.directory.recordsSocketPath)
     }
@@ -177,7 +194,7 @@ final class RecordKeeper: @unchecked Sendable {
             control.logger.error("the process of records ended, and is started again")
             var pause = backoff.ended(now: monotonicTime(), started: running.started)
             while true {
-                control.cancellation.sleep(pause)
+                pauseUntilClosed(pause)
                 guard !isClosed else { return }
                 do throws(ApplianceError) {
                     running = try begin(instructions, whileStarting: false)
@@ -189,6 +206,12 @@ final class RecordKeeper: @unchecked Sendable {
                 }
             }
         }
+    }
+
+    /// Waits a time, or less where the records are to end meanwhile.
+    private func pauseUntilClosed(_ pause: Duration) {
+        let end = monotonicTime() + pause
+        while !isClosed, monotonicTime() < end { control.cancellation.sleep(min(pause, .milliseconds(100))) }
     }
 
     private var isClosed: Bool { state.withLock(\.isClosed) || control.cancellation.isRaised }
