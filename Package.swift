@@ -313,6 +313,7 @@ if Context.environment["TAPLINE_PORTAL"] != nil || Context.environment["TAPLINE_
 // What customers keep themselves, for Scripts/install and Scripts/test: whoever builds `tapline` alone needs no database.
 if Context.environment["TAPLINE_RECORDS"] != nil {
     package.dependencies.append(.package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"))
+    package.dependencies.append(.package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"))
     package.products.append(.executable(name: "tapline-records", targets: ["tapline-records"]))
     package.targets += [
         // The database of tenants' records.
@@ -328,6 +329,7 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: settings),
         .executableTarget(

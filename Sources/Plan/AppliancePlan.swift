@@ -39,6 +39,8 @@ public struct AppliancePlan: Sendable {
     public var recordsSetAside: [RecordSetAside] = []
     /// The records that tenants want in force: those that are, and those that are set aside.
     public var wantedRecords: [ServiceRecord] { serviceRecords + recordsSetAside.map(\.record) }
+    /// The applications whose packets tenants' access lists judge, in the order of the file.
+    public var access: [AccessPlan] = []
     /// Remarks on parts of the file that are valid but hardly intended, in the order of the text.
     public var remarks: [TopologyProblem] = []
 

@@ -1,0 +1,46 @@
+import Forwarding
+
+/// An application whose packets tenants' access lists judge.
+public struct AccessPlan: Sendable, Hashable {
+    /// The application.
+    public var application: String
+    /// True: the engine judges a packet before it sends it to the application (`access: engine`).
+    public var isByEngine: Bool
+    /// How the application itself judges (`access: application`); nil: not at all.
+    public var byApplication: Enforcement?
+    /// The lists in force, in the order of the file's tenants; at most one of a tenant.
+    public var lists: [AccessList]
+
+    /// How an application's own firewall gets the lists.
+    public enum Enforcement: Sendable, Hashable {
+        /// As a table of nftables in every instance's namespace, replaced in one transaction.
+        case nftables
+        /// As a file, and a command that makes the program read it.
+        case template(AccessTemplate)
+    }
+
+    /// Memberwise.
+    public init(application: String, isByEngine: Bool, byApplication: Enforcement? = nil, lists: [AccessList] = []) {
+        self.application = application
+        self.isByEngine = isByEngine
+        self.byApplication = byApplication
+        self.lists = lists
+    }
+}
+
+/// A program's own form of the lists: a template that is filled with them, and the command that loads it.
+public struct AccessTemplate: Sendable, Hashable {
+    /// The path of the file in the node: absolute, or in the node's own folder.
+    public var path: String
+    /// The template's text.
+    public var template: String
+    /// The command that makes the program read the file.
+    public var reload: String
+
+    /// Memberwise.
+    public init(path: String, template: String, reload: String) {
+        self.path = path
+        self.template = template
+        self.reload = reload
+    }
+}
