@@ -199,7 +199,9 @@ final class CapturingEngine {
         let compiled = allocate(bytes.count)
         UnsafeMutableRawBufferPointer(start: compiled, count: bytes.count).copyBytes(from: bytes)
         let snapshot = try Snapshot(validating: UnsafeRawBufferPointer(start: compiled, count: bytes.count))
-        let layout = CounterLayout(workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount)
+        let layout = CounterLayout(
+            workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount,
+            rules: snapshot.ruleCounterCount)
         let counters = allocate(layout.size)
         layout.initialize(counters)
         let known = allocate(NeighbourTable.memorySize)

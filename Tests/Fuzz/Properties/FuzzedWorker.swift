@@ -47,7 +47,9 @@ final class FuzzedWorker {
             table = try Planner.plan(TopologyFile.parse(Self.topology, path: "fuzz.yaml")).table
             memory = ExactOctets(try TableCompiler.compile(table, generation: 1))
             snapshot = try Snapshot(validating: UnsafeRawBufferPointer(memory.bytes))
-            layout = CounterLayout(workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount)
+            layout = CounterLayout(
+                workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount,
+                rules: snapshot.ruleCounterCount)
             counters = ExactOctets(count: layout.size)
             guard let base = counters.bytes.baseAddress, let known = neighbourMemory.bytes.baseAddress else {
                 preconditionFailure("no memory")
