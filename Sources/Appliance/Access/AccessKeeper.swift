@@ -111,7 +111,9 @@ final class AccessKeeper: @unchecked Sendable {
         try placed(node) { () throws(ApplianceError) in
             switch (held?.access.byApplication, wanted?.byApplication) {
             case (_, .template(let template)?): try fill(template, node, wanted?.lists ?? [], held)
-            case (.nftables?, nil): try remove(node, name)
+            case (.nftables?, nil):
+                try remove(node, name)
+                forget(name)
             case (_, .nftables?) where wanted?.lists.isEmpty == true: if held?.listing != nil { try remove(node, name) }
             case (_, .nftables?):
                 guard let wanted else { return }
@@ -161,6 +163,8 @@ final class AccessKeeper: @unchecked Sendable {
             try node.write(Array(text.filled(lists).utf8), to: template.path)
             try node.runReload(template.reload, cancellation)
         }
+        // A node in which nothing runs has no folder before.
+        _ = try node.enter()
         do throws(ApplianceError) { try write(lists) } catch {
             // The program goes on with what it had.
             try? write(held?.access.lists ?? [])
