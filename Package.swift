@@ -97,7 +97,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Nodes",
-            dependencies: ["Fabric", "ControlAPI", "EventLoop", "Plan", "LinuxNetwork", "Wire", "Reporting"],
+            dependencies: [
+                "Fabric", "ControlAPI", "EventLoop", "Plan", "LinuxNetwork", "Wire", "CLinux", "Reporting",
+            ],
             swiftSettings: settings),
         .target(
             name: "EngineControl",

@@ -98,7 +98,8 @@ final class TenantService: Sendable {
         let asked = target.query[Route.Parameter.tenant.rawValue] ?? values["tenant"]
         if caller.role == .operator {
             caller.tenant = asked
-            let isNeeded = route.right == .instructing || route.name == .readService || route.name == .readCatalogue
+            let isNeeded =
+                route.right == .instructing || [.readService, .readAccess, .readCatalogue].contains(route.name)
             guard asked != nil || !isNeeded else {
                 throw Problem(.notAsExpected, "whose services are meant?", hint: "add ?tenant=NAME")
             }
@@ -174,6 +175,8 @@ final class TenantService: Sendable {
             var answer = try Self.answer(200, try view([kept], for: caller)[0])
             answer.headers.append(("ETag", "\"\(kept.version)\""))
             return answer
+        case .listAccess: return try listAccess(target, caller)
+        case .readAccess: return try readAccess(values, caller)
         case .listAudit: return try listAudit(target, caller)
         case .readCatalogue: return try Self.answer(200, Catalogue(try tenant(caller.tenant ?? "", caller)))
         case .listTenants: return try listTenants()
@@ -191,7 +194,7 @@ final class TenantService: Sendable {
                 throw Problem(.notFound, "there is no valid token \(ControlText.shown(id, most: 64)) of this tenant")
             }
             return APIAnswer(status: 204)
-        case .putService, .deleteService, .changeServices, .restoreServices:
+        case .putService, .deleteService, .changeServices, .restoreServices, .putAccess, .deleteAccess:
             throw Problem(.failed, "this route changes something")
         }
     }
@@ -209,7 +212,7 @@ final class TenantService: Sendable {
         }
     }
 
-    private static func limit(_ target: RequestTarget) throws(Problem) -> Int {
+    static func limit(_ target: RequestTarget) throws(Problem) -> Int {
         guard let text = target.query[Route.Parameter.limit.rawValue] else { return Paging.usual }
         guard let limit = Int(text), (1...Paging.most).contains(limit) else {
             throw Problem(.notAsExpected, "limit is 1 to \(Paging.most)")

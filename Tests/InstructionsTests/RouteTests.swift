@@ -6,7 +6,9 @@ import Testing
 @Suite struct RouteTests {
     /// Every route × role, from the rights that the table gives.
     @Test func everyRoleHasTheRightsOfItsKind() {
-        let changing: Set<Route.Name> = [.putService, .deleteService, .changeServices, .restoreServices]
+        let changing: Set<Route.Name> = [
+            .putService, .deleteService, .changeServices, .restoreServices, .putAccess, .deleteAccess,
+        ]
         let operators: Set<Route.Name> = [.listTenants, .makeToken, .listTokens, .revokeToken]
         for route in Route.all {
             let isOpen = route.name == .readDocument

@@ -39,10 +39,15 @@ final class RecordsLab: Sendable {
         """
 
     /// Writes the file, and brings the topology up.
-    init(_ text: String = RecordsLab.usual) throws {
+    ///
+    /// - Parameter files: The texts of files beside it.
+    init(_ text: String = RecordsLab.usual, files: [String: String] = [:]) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent(name)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try write(text)
+        for (name, text) in files {
+            try text.write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
+        }
         try up()
     }
 
