@@ -199,18 +199,6 @@ extension AccessRule.Matter {
     }
 }
 
-extension AccessRule {
-    /// The types that a rule of a type matches: that of the answer to a query belongs to it.
-    static func types(_ type: UInt8, _ family: AddressFamily) -> [UInt8] {
-        switch (family, type) {
-        case (.ipv4, 8): [8, 0]
-        case (.ipv4, 13): [13, 14]
-        case (.ipv6, 128): [128, 129]
-        default: [type]
-        }
-    }
-}
-
 extension AccessList {
     /// The indices of its counters.
     public var counters: [Int] { rules.map(\.counter) + [counter] }

@@ -69,6 +69,31 @@ import Testing
         #expect(try lab.answers("203.0.113.97") && Self.connects(lab, "203.0.113.97").status != 0)
     }
 
+    /// The engine judges, and the application as well: both say the same, and count.
+    @Test func engineAndApplicationAgree() throws {
+        let lab = try RecordsLab(Self.file.replacing("access: application", with: "access: [engine, application]"))
+        let alice = try lab.token("alice")
+        let service = RecordsLab.service(ports: #"["icmp", "tcp/443"]"#)
+        #expect(try lab.ask("PUT", "/v1/services/shop", token: alice, service).status == 200)
+        #expect(try Self.connects(lab, "203.0.113.97").status == 0)
+        let reset = Self.list(Self.ping, otherwise: #"{"action": "deny", "answer": "reset"}"#)
+        let put = try lab.ask("PUT", "/v1/access/firewall", token: alice, reset)
+        #expect(put.status == 200, "\(put.text)")
+        #expect(try lab.answers("203.0.113.97"))
+        #expect(try Self.connects(lab, "203.0.113.97").output.contains("ConnectionRefusedError"))
+        let read = try lab.ask("GET", "/v1/access/firewall", token: alice)
+        func packets(_ part: Any?, _ judge: String) -> Int? {
+            (((part as? [String: Any])?["hits"] as? [String: Any])?[judge] as? [String: Any])?["packets"] as? Int
+        }
+        let rule = (read.json["rules"] as? [Any])?.first
+        #expect(packets(rule, "engine") == 2 && packets(rule, "application") == 2, "\(read.text)")
+        // What the engine stops, the application never sees.
+        #expect((packets(read.json["default"], "engine") ?? 0) > 0, "\(read.text)")
+        #expect(packets(read.json["default"], "application") == 0, "\(read.text)")
+        #expect(try lab.ask("DELETE", "/v1/access/firewall", token: alice).status == 200)
+        #expect(try Self.connects(lab, "203.0.113.97").status == 0)
+    }
+
     @Test func instancesHaveThemWhateverHappensThere() throws {
         let lab = try RecordsLab(Self.file)
         let alice = try lab.token("alice")

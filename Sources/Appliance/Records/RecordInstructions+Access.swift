@@ -1,4 +1,5 @@
 import ControlAPI
+import EngineControl
 import EventLoop
 import Forwarding
 import Nodes
@@ -62,7 +63,9 @@ extension RecordInstructions {
 
     /// How lists do that are in force.
     func accessStates(_ ids: [String]) -> [AccessState] {
-        let (plan, nodes) = control.loop.sync { (self.control.plan, self.control.nodes) }
+        let (plan, nodes, engines) = control.loop.sync {
+            (self.control.plan, self.control.nodes, self.control.fleet?.ruleCounts ?? [])
+        }
         let wanted = Set(ids)
         var counts: [String: [Int: PacketCount]] = [:]
         return plan.accessLists.filter { wanted.contains($0.record.id) }.map { list in
@@ -71,10 +74,16 @@ extension RecordInstructions {
                 counts[access.application] = applicationCounts(access, nodes)
             }
             let known = counts[list.record.application] ?? [:]
+            func sum(_ counters: [Int], _ count: (Int) -> PacketCount?) -> PacketCount {
+                counters.reduce(PacketCount()) { $0 + (count($1) ?? PacketCount()) }
+            }
             func hits(_ counters: [Int]) -> RuleHits {
                 RuleHits(
-                    application: access?.byApplication == .nftables
-                        ? counters.reduce(PacketCount()) { $0 + (known[$1] ?? PacketCount()) } : nil)
+                    engine: access?.isByEngine == true
+                        ? sum(counters) {
+                            engines.indices.contains($0)
+                                ? PacketCount(packets: engines[$0].packets, octets: engines[$0].bytes) : nil
+                        } : nil, application: access?.byApplication == .nftables ? sum(counters) { known[$0] } : nil)
             }
             return AccessState(
                 id: list.record.id,

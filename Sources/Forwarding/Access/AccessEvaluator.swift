@@ -85,7 +85,7 @@ extension AccessRule {
     }
 
     /// The ICMP types that a rule for a type matches: a query's type stands for its answer's, too.
-    static func types(_ type: UInt8, _ family: AddressFamily) -> [UInt8] {
+    public static func types(_ type: UInt8, _ family: AddressFamily) -> [UInt8] {
         switch (family, type) {
         case (.ipv4, 8): [8, 0]
         case (.ipv4, 13): [13, 14]
