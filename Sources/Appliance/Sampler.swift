@@ -97,10 +97,13 @@ extension Sampler.Reading {
         }
     }
 
+    /// The counters of entries, by name and by service.
+    var sums: EntrySums { EntrySums(table, counts, services: services) }
+
     /// All of it.
     func sample(_ meter: ProcessMeter) -> Sample {
         let uses = meter.read(processes)
-        let sums = EntrySums(table, counts, services: services)
+        let sums = sums
         let status = wholeStatus
         return Sample(
             time: time, clock: clock, status: status, tableVersion: tableVersion, entries: sums.entries,

@@ -8,13 +8,13 @@ package enum OpenAPIDocument {
     /// The same for the operator's socket, where no token is needed.
     package static let operatorsText: String = document(isOperators: true).description + "\n"
 
-    private static func object(_ members: (String, JSONValue)...) -> JSONValue {
+    static func object(_ members: (String, JSONValue)...) -> JSONValue {
         .object(members.map { JSONValue.Member($0.0, $0.1) })
     }
 
-    private static func list(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
-    private static func number(_ value: Int) -> JSONValue { .number(Double(value), written: "\(value)") }
-    private static func reference(_ schema: String) -> JSONValue {
+    static func list(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
+    static func number(_ value: Int) -> JSONValue { .number(Double(value), written: "\(value)") }
+    static func reference(_ schema: String) -> JSONValue {
         object(("$ref", .string("#/components/schemas/\(schema)")))
     }
 
@@ -46,7 +46,7 @@ package enum OpenAPIDocument {
                     (
                         "securitySchemes",
                         object(("token", object(("type", .string("http")), ("scheme", .string("bearer")))))
-                    ), ("schemas", .object(schemas)))
+                    ), ("schemas", .object(schemas + observed)))
             ))
     }
 
@@ -147,7 +147,7 @@ package enum OpenAPIDocument {
 
     // MARK: - Schemas
 
-    private static func schema(
+    static func schema(
         _ properties: [(String, JSONValue)], required: [String], isOpen: Bool = false
     ) -> JSONValue {
         var members: [JSONValue.Member] = [
@@ -159,12 +159,12 @@ package enum OpenAPIDocument {
         return .object(members)
     }
 
-    private static let words = object(("type", .string("string")))
+    static let words = object(("type", .string("string")))
     private static let value = object(
         ("type", .string("string")), ("minLength", number(1)), ("maxLength", number(BodyReader.longestText)))
-    private static let whole = object(("type", .string("integer")))
-    private static let flag = object(("type", .string("boolean")))
-    private static func many(_ item: JSONValue, least: Int = 0, most: Int? = nil) -> JSONValue {
+    static let whole = object(("type", .string("integer")))
+    static let flag = object(("type", .string("boolean")))
+    static func many(_ item: JSONValue, least: Int = 0, most: Int? = nil) -> JSONValue {
         var members: [JSONValue.Member] = [.init("type", .string("array")), .init("items", item)]
         if least > 0 { members.append(.init("minItems", number(least))) }
         if let most { members.append(.init("maxItems", number(most))) }

@@ -99,7 +99,7 @@ final class InstructionDesk: Sendable {
         var places: [String: String] = [:]
     }
 
-    private static let ended = Problem(
+    static let ended = Problem(
         .unauthorised, "the token is not valid any more", hint: "it has expired, or was revoked: ask the operator")
 
     /// What happened is in the engines or in the database, and not in both: the next process brings them together.
@@ -244,7 +244,7 @@ final class InstructionDesk: Sendable {
         case .prepared(let prepared): return prepared
         case .refused(let refusal): throw problem(refusal, work, wish)
         case .error(let error): throw Problem(.unavailable, error.message, hint: error.hint, retryAfter: 1)
-        case .description, .committed: throw Problem(.failed, "the control process says something unexpected")
+        default: throw Problem(.failed, "the control process says something unexpected")
         }
     }
 

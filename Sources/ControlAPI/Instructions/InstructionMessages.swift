@@ -12,12 +12,16 @@ package enum InstructionRequest: Codable, Sendable {
     case commit(number: Int)
     /// What the file says of tenants, and what is in force.
     case describe
+    /// What the services of one tenant count, and how its applications are. The answer is at most half a second old.
+    case observe(tenant: String)
 }
 
 /// What the control process answers: a line of JSON each.
 package enum InstructionAnswer: Codable, Sendable {
     /// To `begin` and `describe`.
     case description(TenantsDescription)
+    /// To `observe`.
+    case observation(TenantObservation)
     /// To `prepare`: it can be done.
     case prepared(PreparedInstruction)
     /// To `commit`: every engine decides by it.
