@@ -13,6 +13,7 @@ import Testing
         #expect(mistake["of"] as? String == "h-addresses e-addresses" && mistake["invalid"] as? String == "true")
         #expect((mistake["said"] as? String)?.contains("203.0.113.4 is none of your addresses") == true)
         #expect(mistake["kept"] as? String == "firewall, web")
+        #expect(mistake["lines"] as? String == "203.0.113.97\n203.0.113.4")
         if way == "script" { #expect(mistake["focus"] as? String == "problem") }
         #expect((found["checked"] as? String)?.contains("It can be done") == true)
         #expect(found["made"] as? String == "shop is in force: version 1.")

@@ -69,12 +69,6 @@ def login(browser, url, token):
     return submit(browser, "main form button", "document.body.textContent.trim()")
 
 
-def make(browser, url, name, address, **fields):
-    browser.open(url + "/new-service")
-    fill(browser, name=name, addresses=address, ports="icmp", sequence="firewall, web", **fields)
-    return submit(browser, ".fields button", "document.querySelector('main').textContent")
-
-
 WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 CONTRAST = r"""(() => {
   const parts = (text) => (text.match(/[\d.]+/g) || []).map(Number);
@@ -108,19 +102,19 @@ def work(path, token, folder, script):
         browser.events = []
         browser.open(url + "/new-service")
         fill(browser, name="shop", addresses="203.0.113.97\n203.0.113.4", ports="icmp", sequence="firewall, web")
-        submit(browser, ".fields button", "document.querySelector('#problem') !== null")
+        submit(browser, ".fields .buttons button", "document.querySelector('#problem') !== null")
         result["mistake"] = browser.run(
             "({title: document.title, of: document.querySelector('#f-addresses').getAttribute('aria-describedby'), "
             "invalid: document.querySelector('#f-addresses').getAttribute('aria-invalid'), "
-            "said: document.querySelector('#e-addresses').textContent, kept: document.querySelector('#f-sequence').value, "
+            "said: document.querySelector('#e-addresses').textContent, kept: document.querySelector('#f-sequence').value, lines: document.querySelector('#f-addresses').value, "
             "focus: document.activeElement.id})")
         browser.picture(os.path.join(folder, "mistake-%s.png" % script))
         fill(browser, addresses="203.0.113.97")
         result["checked"] = submit(browser, ".fields button[value=check]", "document.querySelector('#trial').textContent")
-        result["made"] = submit(browser, ".fields button", "document.querySelector('.notice').textContent")
+        result["made"] = submit(browser, ".fields .buttons button", "document.querySelector('.notice').textContent")
         result["place"] = browser.run(PLACE)
         fill(browser, addresses="203.0.113.98")
-        result["changed"] = submit(browser, ".fields button", "document.querySelector('.notice').textContent")
+        result["changed"] = submit(browser, ".fields .buttons button", "document.querySelector('.notice').textContent")
         browser.run("document.querySelector('details').open = true")
         result["removed"] = submit(browser, "button.danger", "document.querySelector('.notice').textContent")
         browser.open(url + "/history")
@@ -178,6 +172,7 @@ def keyboard(path, token):
     with Browser() as browser:
         browser.open(url + "/")
         # The field for the token has the focus.
+        browser.until("document.activeElement.name === 'token'")
         browser.call("Input.insertText", text=token)
         browser.enter()
         browser.until("location.pathname === '/' && document.querySelector('nav') !== null")

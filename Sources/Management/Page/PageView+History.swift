@@ -75,11 +75,11 @@ extension PageView {
 
     /// HTML.
     private static func deed(_ change: Change) -> String {
-        let way = change.last.instruction == Route.Name.restoreServices.rawValue ? "Restored: " : ""
+        let way = change.last.instruction == Route.Name.restoreServices.rawValue ? " (restored)" : ""
         switch (change.before, change.after) {
-        case (nil, .some): return way + "made"
-        case (.some, .some): return way + "changed"
-        case (.some, nil): return way + "removed"
+        case (nil, .some): return "made" + way
+        case (.some, .some): return "changed" + way
+        case (.some, nil): return "removed" + way
         case (nil, nil): break
         }
         return switch Route.Name(rawValue: change.last.instruction) {

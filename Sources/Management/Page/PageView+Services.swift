@@ -34,7 +34,8 @@ struct ServiceForm {
     /// - Parameter name: The name in the path; nil: it is a new service, and the form has it.
     init(_ fields: FormFields, name: String?) {
         self.name = name ?? (fields["name"] ?? "").filter { !$0.isWhitespace }
-        addresses = fields["addresses"] ?? ""
+        // Browsers end lines in forms by both.
+        addresses = (fields["addresses"] ?? "").replacing("\r\n", with: "\n")
         ports = fields["ports"] ?? ""
         from = fields["from"] ?? ""
         distribute = fields["distribute"] ?? ""
@@ -170,7 +171,7 @@ extension PageView {
         let drops = counters.drops.map { "<li>\(escaped(Self.sentence($0.sentence, nil)))</li>" }.joined()
         return """
             <section aria-labelledby="h-counters"><h2 id="h-counters">Counters</h2>
-            <div class="scroll" tabindex="0" role="region" aria-labelledby="h-counters"><table>
+            <div class="scroll" tabindex="0" role="region" aria-labelledby="h-counters"><table aria-labelledby="h-counters">
             <thead><tr><th scope="col">Entry</th><th scope="col" class="number">Packets</th>\
             <th scope="col" class="number">Octets</th></tr></thead>
             <tbody>\(rows)</tbody></table></div>
