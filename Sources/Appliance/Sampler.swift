@@ -102,10 +102,13 @@ extension Sampler.Reading {
             name: status.name, table: table, joined: joined, counts: reader(counts), rules: reader(ruleCounts))
     }
 
+    /// The counters of entries, by name and by service.
+    var sums: EntrySums { EntrySums(table, counts, services: services) }
+
     /// All of it.
     func sample(_ meter: ProcessMeter) -> Sample {
         let uses = meter.read(processes)
-        let sums = EntrySums(table, counts, services: services)
+        let sums = sums
         let status = wholeStatus
         var sample = Sample(
             time: time, clock: clock, status: status, tableVersion: tableVersion, entries: sums.entries,

@@ -46,7 +46,7 @@ package enum OpenAPIDocument {
                     (
                         "securitySchemes",
                         object(("token", object(("type", .string("http")), ("scheme", .string("bearer")))))
-                    ), ("schemas", .object(schemas + accessSchemas)))
+                    ), ("schemas", .object(schemas + observed + accessSchemas)))
             ))
     }
 

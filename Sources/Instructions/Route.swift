@@ -40,7 +40,7 @@ package struct Route: Sendable {
     package enum Name: String, Sendable, CaseIterable {
         case readDocument, listServices, readService, putService, deleteService, changeServices, restoreServices
         case listAccess, readAccess, putAccess, deleteAccess
-        case listAudit, readCatalogue, listTenants, makeToken, listTokens, revokeToken
+        case readCounters, readHealth, listAudit, readCatalogue, listTenants, makeToken, listTokens, revokeToken
     }
 
     /// The methods of HTTP that routes use.
@@ -87,6 +87,14 @@ package struct Route: Sendable {
         }
     }
 
+    /// True if it is about one tenant's: the operator says which.
+    package var needsTenant: Bool {
+        switch name {
+        case .readService, .readAccess, .readCounters, .readHealth, .readCatalogue: true
+        default: right == .instructing
+        }
+    }
+
     /// The parts of the path.
     package var steps: [Substring] { path.split(separator: "/") }
     /// The names in the path.
@@ -110,6 +118,14 @@ extension Route {
         Route(
             name: .readService, method: .get, path: "/v1/services/{service}", right: .reading,
             summary: "One service.", query: [.tenant], success: (200, "Service"), problems: [404]),
+        Route(
+            name: .readCounters, method: .get, path: "/v1/services/{service}/counters", right: .reading,
+            summary: "What a service counts, at most half a second old.", query: [.tenant],
+            success: (200, "ServiceCounters"), problems: [404]),
+        Route(
+            name: .readHealth, method: .get, path: "/v1/services/{service}/health", right: .reading,
+            summary: "How the applications in a service's chain are.", query: [.tenant],
+            success: (200, "ServiceHealth"), problems: [404]),
         Route(
             name: .putService, method: .put, path: "/v1/services/{service}", right: .instructing,
             summary: "Make or replace a service. The answer means that every engine decides by it.",

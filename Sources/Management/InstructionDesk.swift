@@ -109,7 +109,7 @@ final class InstructionDesk: Sendable {
         }
     }
 
-    private static let ended = Problem(
+    static let ended = Problem(
         .unauthorised, "the token is not valid any more", hint: "it has expired, or was revoked: ask the operator")
 
     /// What happened is in the engines or in the database, and not in both: the next process brings them together.

@@ -10,6 +10,7 @@ import Reporting
 /// What all connections share. On the event loop.
 final class Desk {
     let service: TenantService
+    let page: PageService
     /// For what reads the database, so that the event loop never waits.
     let helpers: NIOThreadPool
     /// How many connections are open.
@@ -21,6 +22,7 @@ final class Desk {
 
     init(_ service: TenantService, _ helpers: NIOThreadPool) {
         self.service = service
+        page = PageService(service)
         self.helpers = helpers
     }
 }

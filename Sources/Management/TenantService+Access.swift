@@ -36,11 +36,8 @@ extension TenantService {
     /// Access lists as they are answered, with how often their rules matched.
     private func views(_ kept: [KeptAccess], for caller: Caller) throws(Problem) -> [AccessView] {
         guard !kept.isEmpty else { return [] }
-        let (description, answer) = try Self.store { () throws(ApplianceError) in
-            (try control.description(), try control.ask(.access(kept.map(\.list.id))))
-        }
-        guard case .access(let states) = answer else {
-            throw Problem(.unavailable, "how often rules matched is not known now", retryAfter: 1)
+        let (description, states) = try Self.store { () throws(ApplianceError) in
+            (try control.description(), try control.accessStates(of: caller.tenant))
         }
         let aside = Dictionary(description.setAside.map { ($0.id, $0.reasons) }) { first, _ in first }
         let known = Dictionary(states.map { ($0.id, $0) }) { first, _ in first }

@@ -22,6 +22,13 @@ import Testing
         #expect(Set(Route.all.map(\.name)) == Set(Route.Name.allCases) && Route.all.count == Route.Name.allCases.count)
     }
 
+    @Test func theOperatorSaysWhoseIsMeantWhereOneTenantsIs() {
+        let all: Set<Route.Name> = [
+            .readDocument, .listServices, .listAudit, .listTenants, .makeToken, .listTokens, .revokeToken,
+        ]
+        #expect(Set(Route.all.filter { !$0.needsTenant }.map(\.name)) == all)
+    }
+
     @Test func aPathIsFoundByMethodAndParts() {
         guard case .route(let route, let values) = Route.find("PUT", ["v1", "services", "shop"]) else {
             Issue.record("not found")

@@ -124,11 +124,13 @@ final class RecordsLab: Sendable {
 
     /// Asks by curl.
     func ask(
-        _ method: String, _ target: String, token: String? = nil, _ body: String? = nil, headers: [String] = []
+        _ method: String, _ target: String, token: String? = nil, _ body: String? = nil, headers: [String] = [],
+        form: String? = nil
     ) throws -> Answer {
         var words = ["curl", "-sS", "-i", "--max-time", "60", "--unix-socket", "\(state)/records.sock", "-X", method]
         if let token { words += ["-H", "Authorization: Bearer \(token)"] }
         if let body { words += ["-H", "Content-Type: application/json", "--data-binary", body] }
+        if let form { words += ["--data-binary", form] }
         for header in headers { words += ["-H", header] }
         if method == "HEAD" { words += ["--head"] }
         let finished = try run(words + ["http://tapline\(target)"])

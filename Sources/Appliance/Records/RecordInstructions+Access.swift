@@ -62,13 +62,14 @@ extension RecordInstructions {
     }
 
     /// How lists do that are in force.
-    func accessStates(_ ids: [String]) -> [AccessState] {
+    ///
+    /// - Parameter tenant: nil: all tenants.
+    func accessStates(of tenant: String?) -> [AccessState] {
         let (plan, nodes, engines) = control.loop.sync {
             (self.control.plan, self.control.nodes, self.control.fleet?.ruleCounts ?? [])
         }
-        let wanted = Set(ids)
         var counts: [String: [Int: PacketCount]] = [:]
-        return plan.accessLists.filter { wanted.contains($0.record.id) }.map { list in
+        return plan.accessLists.filter { tenant == nil || $0.record.tenant == tenant }.map { list in
             let access = plan.access.first { $0.application == list.record.application }
             if let access, counts[access.application] == nil {
                 counts[access.application] = applicationCounts(access, nodes)

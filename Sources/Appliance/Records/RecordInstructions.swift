@@ -13,8 +13,12 @@ final class RecordInstructions {
     /// What was prepared last, and the plan that it was prepared for.
     private var prepared: (number: Int, basis: Int, wanted: RecordChange, planned: PlannedFile)?
     private var nextNumber = 1
+    private let observation: RecordObservation
 
-    init(_ control: ControlProcess) { self.control = control }
+    init(_ control: ControlProcess) {
+        self.control = control
+        observation = RecordObservation(control)
+    }
 
     /// The answer to one message of the records' process; nil if there is none.
     ///
@@ -29,7 +33,8 @@ final class RecordInstructions {
                 return .description(description())
             case .failed: return nil
             case .describe: return .description(description())
-            case .access(let ids): return .access(accessStates(ids))
+            case .observe(let tenant): return .observation(observation.answer(of: tenant))
+            case .access(let tenant): return .access(accessStates(of: tenant))
             case .prepare(let wanted):
                 return try inGate(isStarting) { cancellation throws(ApplianceError) in
                     try prepare(wanted, cancellation)

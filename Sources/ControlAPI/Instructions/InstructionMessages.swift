@@ -12,8 +12,10 @@ package enum InstructionRequest: Codable, Sendable {
     case commit(number: Int)
     /// What the file says of tenants, and what is in force.
     case describe
-    /// How these access lists do, by their ids.
-    case access([String])
+    /// What the services of one tenant count, and how its applications are. The answer is at most half a second old.
+    case observe(tenant: String)
+    /// How the access lists of one tenant do, or of all.
+    case access(tenant: String?)
 }
 
 /// What an instruction wants of records.
@@ -47,6 +49,8 @@ package enum InstructionAnswer: Codable, Sendable {
     case description(TenantsDescription)
     /// To `access`: those that are in force.
     case access([AccessState])
+    /// To `observe`.
+    case observation(TenantObservation)
     /// To `prepare`: it can be done.
     case prepared(PreparedInstruction)
     /// To `commit`: every engine decides by it.
