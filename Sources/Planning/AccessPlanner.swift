@@ -21,6 +21,7 @@ extension Planner {
         plan.accessLists = counting(lists, after: kept?.accessLists ?? [])
         plan.accessSetAside = []
         plan.access = points(in: plan, of: file)
+        plan.judgeByEngine()
         giveFiles(to: &plan, of: file)
     }
 
@@ -67,7 +68,11 @@ extension Planner {
             let name = node.application ?? node.name.value
             guard let access = node.access, seen.insert(name).inserted else { return nil }
             let instances = plan.applications.first { $0.name == name }?.instances.map(\.node)
-            let lists = plan.accessLists.filter { $0.record.application == name }.map(\.list)
+            let lists = plan.accessLists.filter { $0.record.application == name }.map { planned in
+                var list = planned.list
+                list.numbers = planned.sources.map { $0 + 1 }
+                return list
+            }
             return AccessPlan(
                 application: name, nodes: instances ?? [name], isTransparent: node.transparent,
                 isByEngine: access.isByEngine, byApplication: access.byApplication,

@@ -1,4 +1,5 @@
 import ControlAPI
+import EngineControl
 import EventLoop
 import Forwarding
 import Nodes
@@ -62,7 +63,9 @@ extension RecordInstructions {
 
     /// How lists do that are in force.
     func accessStates(_ ids: [String]) -> [AccessState] {
-        let (plan, nodes) = control.loop.sync { (self.control.plan, self.control.nodes) }
+        let (plan, nodes, judged) = control.loop.sync {
+            (self.control.plan, self.control.nodes, self.control.fleet?.ruleCounts ?? [])
+        }
         let wanted = Set(ids)
         var counts: [String: [Int: PacketCount]] = [:]
         return plan.accessLists.filter { wanted.contains($0.record.id) }.map { list in
@@ -73,6 +76,10 @@ extension RecordInstructions {
             let known = counts[list.record.application] ?? [:]
             func hits(_ counters: [Int]) -> RuleHits {
                 RuleHits(
+                    engine: access?.isByEngine == true
+                        ? counters.filter(judged.indices.contains).reduce(PacketCount()) {
+                            $0 + PacketCount(packets: judged[$1].packets, octets: judged[$1].bytes)
+                        } : nil,
                     application: access?.byApplication == .nftables
                         ? counters.reduce(PacketCount()) { $0 + (known[$1] ?? PacketCount()) } : nil)
             }
