@@ -1,4 +1,5 @@
 import EngineRig
+import Forwarding
 import Plan
 import Testing
 import Wire
