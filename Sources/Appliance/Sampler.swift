@@ -136,12 +136,13 @@ extension Sampler.Reading {
                 var rules: [Sample.AccessRule] = []
                 let counters = list.rules.enumerated().map { (list.number(of: $0), $1.counter) } + [(nil, list.counter)]
                 for (number, counter) in counters {
-                    let place = rules.firstIndex { $0.rule == number } ?? rules.count
-                    if place == rules.count {
+                    // The parts of a rule follow one another.
+                    if rules.isEmpty || rules[rules.count - 1].rule != number {
                         rules.append(
                             Sample.AccessRule(application: point.application, tenant: list.tenant, rule: number))
                     }
                     guard ruleCounts.indices.contains(counter) else { continue }
+                    let place = rules.count - 1
                     rules[place].traffic.packets &+= ruleCounts[counter].packets
                     rules[place].traffic.bytes &+= ruleCounts[counter].bytes
                 }

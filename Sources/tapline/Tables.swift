@@ -57,11 +57,11 @@ struct Tables: ParsableCommand {
             for row in rows { add(row, to: &table) }
             return "\(title) entries of \(listing.name)\n"
                 + (rows.isEmpty ? "(none)" : table.lines.joined(separator: "\n"))
-        }.joined(separator: "\n\n") + access(listing)
+        }.joined(separator: "\n\n") + accessLists(listing)
     }
 
     /// The rules of access lists, if there are some.
-    private func access(_ listing: TableListing) -> String {
+    private func accessLists(_ listing: TableListing) -> String {
         guard !listing.access.isEmpty else { return "" }
         var table = TextTable(
             [

@@ -5,6 +5,7 @@ import Wire
 public struct AccessUniverse<Generator: RandomNumberGenerator> {
     private var random: Generator
 
+    /// The world that `random` makes.
     public init(_ random: Generator) {
         self.random = random
     }
@@ -13,6 +14,7 @@ public struct AccessUniverse<Generator: RandomNumberGenerator> {
         [IPAddress("203.0.113.64")!, IPAddress("2001:db8:cb:1::")!]
     }
 
+    /// One of the values.
     public mutating func pick<T>(_ values: [T]) -> T { values[Int.random(in: values.indices, using: &random)] }
 
     private mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
