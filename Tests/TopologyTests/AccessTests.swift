@@ -200,6 +200,26 @@ import Wire
             ])
     }
 
+    @Test func aListThatStopsAHealthCheckIsTold() throws {
+        let text = Self.tenants.replacing(
+            "access: [engine, application] }",
+            with: "access: engine, health: { heartbeat: { source: 192.0.2.66, destination: 203.0.113.97 } } }")
+        let file = try TopologyFile.parse(text, path: "t.yaml")
+        func remarks(_ list: AccessRecord) throws -> [AccessRemark] {
+            var plan = try Planner.plan(file)
+            try Planner.judge(by: [list], in: &plan, of: file, keeping: nil)
+            return plan.remarks(on: plan.accessLists[0])
+        }
+        let end = " stops a health check of \"fw\", from 192.0.2.66 to 203.0.113.97: its instances would count as down"
+        #expect(try remarks(Self.list()) == [AccessRemark("/default", "the default" + end)])
+        #expect(
+            try remarks(Self.list(Self.rule("deny", "icmp"), default: "allow")) == [
+                AccessRemark("/rules/0", "rule 1" + end)
+            ])
+        #expect(try remarks(Self.list(Self.rule("allow", "icmp", types: ["echo-request"]))) == [])
+        #expect(try remarks(Self.list(Self.rule("deny", own: "203.0.113.98"), default: "allow")) == [])
+    }
+
     @Test func aDifferenceNamesTheLists() throws {
         let (none, one) = (try Self.plan([]), try Self.plan([Self.list(Self.rule())]))
         #expect(
