@@ -97,7 +97,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Nodes",
-            dependencies: ["Fabric", "ControlAPI", "EventLoop", "Plan", "LinuxNetwork", "Wire", "Reporting"],
+            dependencies: [
+                "Fabric", "ControlAPI", "EventLoop", "Plan", "LinuxNetwork", "Wire", "CLinux", "Reporting",
+            ],
             swiftSettings: settings),
         .target(
             name: "EngineControl",
@@ -275,6 +277,11 @@ if Context.environment["TAPLINE_DOCUMENTATION"] != nil {
     package.dependencies.append(.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"))
 }
 
+// What pages have in common, for both web servers.
+if Context.environment["TAPLINE_PORTAL"] != nil || Context.environment["TAPLINE_RECORDS"] != nil {
+    package.targets.append(.target(name: "WebPages", swiftSettings: settings))
+}
+
 // The live page, for Scripts/install and Scripts/test: whoever builds `tapline` alone fetches and compiles no HTTP server.
 if Context.environment["TAPLINE_PORTAL"] != nil {
     package.products.append(.executable(name: "tapline-portal", targets: ["tapline-portal"]))
@@ -283,7 +290,7 @@ if Context.environment["TAPLINE_PORTAL"] != nil {
             name: "Portal",
             dependencies: [
                 "ApplianceClient", "Observation", "Tracing", "PacketCapture", "Metrics", "ControlAPI", "EventLoop",
-                "Wire", "CLinux", "Reporting",
+                "WebPages", "Wire", "CLinux", "Reporting",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -325,7 +332,7 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
         .target(
             name: "Management",
             dependencies: [
-                "Records", "Instructions", "ControlAPI", "EventLoop", "Plan", "CLinux", "Wire", "Reporting",
+                "Records", "Instructions", "ControlAPI", "EventLoop", "Plan", "WebPages", "CLinux", "Wire", "Reporting",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -342,7 +349,7 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
                 "tapline", "tapline-engine", "tapline-records", "Records", "Instructions", "ControlAPI", "Reporting",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
-            swiftSettings: unoptimised),
+            exclude: ["browse-services.py"], swiftSettings: unoptimised),
     ]
 }
 

@@ -61,6 +61,7 @@ extension ControlProcess {
             tell(.outOfMemory, of: node, what)
         }
         made.changed = { [unowned self] node in watch.heed(node) }
+        made.admits = { [access] node throws(ApplianceError) in try access.load([node], anew: true) }
         made.groups = groups
         return made
     }
@@ -70,6 +71,14 @@ extension ControlProcess {
         let name = node.plan.name
         let application = plan.applications.first { $0.instances.contains { $0.node == name } }?.name ?? name
         happened(ApplianceEvent(kind, application: application, instance: name, reason: reason))
+    }
+
+    /// Tells that access lists were put in force again in a node, or why they cannot be. From any thread.
+    func tellRestored(_ node: NodeRuntime, _ why: String) {
+        loop.submit { [self] in
+            logger.warning("access lists in \(node.plan.name): \(why)")
+            tell(.accessRestored, of: node, why)
+        }
     }
 
     /// Starts the engines with the table as it is, and waits until they forward.

@@ -103,6 +103,10 @@ public final class ControlProcess: @unchecked Sendable {
     private(set) lazy var drawings = Drawings(topology, loop: loop)
     /// Reads all counters. On the loop's thread.
     private(set) lazy var sampler = Sampler(self)
+    /// Has applications judge by tenants' access lists.
+    private(set) lazy var access = AccessKeeper(loop, cancellation) { [weak self] node, why in
+        self?.tellRestored(node, why)
+    }
     /// Tells which nodes join groups. On the loop's thread.
     private(set) lazy var groupWatch = GroupWatch(self)
 
@@ -367,6 +371,7 @@ public final class ControlProcess: @unchecked Sendable {
             for node in nodes { node.close() }
             fleet?.stop()
             for node in nodes { node.finish() }
+            access.keep(only: [])
             fleet = nil
             topology.clear()
         }

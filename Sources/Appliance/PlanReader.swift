@@ -44,6 +44,7 @@ public enum PlanReader {
             try Planner.plan(
                 file, fitting: kept?.wantedRecords ?? [], name: name, keeping: kept, changes: changes)
         }
+        Planner.judge(fitting: kept?.wantedAccess ?? [], in: &plan, of: file, keeping: kept)
         makePathsAbsolute(&plan)
         return PlannedFile(source: file, plan: plan)
     }
@@ -61,6 +62,7 @@ public enum PlanReader {
         _ file: TopologyFile, records: [ServiceRecord], name: String?, keeping kept: AppliancePlan
     ) throws(RecordRefusal) -> PlannedFile {
         var plan = try Planner.plan(file, records: records, name: name, keeping: kept, changes: kept.changes)
+        Planner.judge(fitting: kept.wantedAccess, in: &plan, of: file, keeping: kept)
         makePathsAbsolute(&plan)
         return PlannedFile(source: file, plan: plan)
     }

@@ -31,6 +31,8 @@ final class Sampler {
         var tableVersion: UInt64
         /// By the entries' counters; empty if they were not asked for.
         var counts: [CounterReading.EntryCount] = []
+        /// By the counters of access lists' rules; empty if they were not asked for.
+        var ruleCounts: [CounterReading.EntryCount] = []
         /// The members of groups that nodes join.
         var joined: Set<GroupJoiner> = []
         var services: [String]
@@ -71,7 +73,8 @@ final class Sampler {
         return Reading(
             status: control.status(interfaces: interfaces, drops: drops), states: control.applications?.states,
             health: control.watch.health(of: nodes), table: table, tableVersion: fleet?.newestGeneration ?? 0,
-            counts: withEntries ? fleet?.entryCounts ?? [] : [], joined: fleet?.joined(table.joiners) ?? [],
+            counts: withEntries ? fleet?.entryCounts ?? [] : [],
+            ruleCounts: withEntries ? fleet?.ruleCounts ?? [] : [], joined: fleet?.joined(table.joiners) ?? [],
             services: plan.services.map(\.name),
             interfaces: interfaces, drops: drops, work: fleet?.work ?? [], times: control.applicationTimes.counts,
             timesSince: control.applicationTimes.began,
@@ -92,17 +95,22 @@ extension Sampler.Reading {
 
     /// The listing of the table, with counters if they were read.
     var tables: TableListing {
-        TableListing(name: status.name, table: table, joined: joined) { counter in
-            counts.indices.contains(counter) ? (counts[counter].packets, counts[counter].bytes) : (0, 0)
+        func reader(_ counts: [CounterReading.EntryCount]) -> (Int) -> (packets: UInt64, bytes: UInt64) {
+            { counts.indices.contains($0) ? (counts[$0].packets, counts[$0].bytes) : (0, 0) }
         }
+        return TableListing(
+            name: status.name, table: table, joined: joined, counts: reader(counts), rules: reader(ruleCounts))
     }
+
+    /// The counters of entries, by name and by service.
+    var sums: EntrySums { EntrySums(table, counts, services: services) }
 
     /// All of it.
     func sample(_ meter: ProcessMeter) -> Sample {
         let uses = meter.read(processes)
-        let sums = EntrySums(table, counts, services: services)
+        let sums = sums
         let status = wholeStatus
-        return Sample(
+        var sample = Sample(
             time: time, clock: clock, status: status, tableVersion: tableVersion, entries: sums.entries,
             services: sums.services,
             interfaces: interfaces.map { Sample.InterfaceDrops(received: $0.receivedDrops, sent: $0.sentDrops) },
@@ -117,6 +125,30 @@ extension Sampler.Reading {
             control: uses.control,
             nodes: status.nodes.map { Sample.Node(name: $0.name, use: uses.nodes[$0.name] ?? Sample.ProcessUse()) },
             timesInApplications: timesInApplications(status))
+        sample.accessRules = accessRules
+        return sample
+    }
+
+    /// What the rules of access lists have counted, by the tenants' own rules.
+    private var accessRules: [Sample.AccessRule] {
+        table.access.flatMap { point in
+            point.lists.flatMap { list -> [Sample.AccessRule] in
+                var rules: [Sample.AccessRule] = []
+                let counters = list.rules.enumerated().map { (list.number(of: $0), $1.counter) } + [(nil, list.counter)]
+                for (number, counter) in counters {
+                    // The parts of a rule follow one another.
+                    if rules.isEmpty || rules[rules.count - 1].rule != number {
+                        rules.append(
+                            Sample.AccessRule(application: point.application, tenant: list.tenant, rule: number))
+                    }
+                    guard ruleCounts.indices.contains(counter) else { continue }
+                    let place = rules.count - 1
+                    rules[place].traffic.packets &+= ruleCounts[counter].packets
+                    rules[place].traffic.bytes &+= ruleCounts[counter].bytes
+                }
+                return rules
+            }
+        }
     }
 
     private func timesInApplications(_ status: StatusReport) -> [Sample.TimeInApplication] {

@@ -7,9 +7,11 @@ extension TableListing {
     /// - Parameters:
     ///   - joined: The nodes that are in groups which they join; nil if no engine hears them.
     ///   - counts: Packets and bytes by counter index; nil if no engine counts.
+    ///   - rules: The same of the rules of access lists.
     public init(
         name: String, table: ForwardingTable, joined: Set<GroupJoiner>? = nil,
-        counts: ((Int) -> (packets: UInt64, bytes: UInt64))? = nil
+        counts: ((Int) -> (packets: UInt64, bytes: UInt64))? = nil,
+        rules: ((Int) -> (packets: UInt64, bytes: UInt64))? = nil
     ) {
         let nodes = NodeNames(table)
         let row = { (entry: Entry) in
@@ -17,7 +19,8 @@ extension TableListing {
         }
         self.init(
             name: name, distribution: table.entries.filter { $0.kind == .distribution }.map(row),
-            sequencing: table.entries.filter { $0.kind == .sequencing }.map(row))
+            sequencing: table.entries.filter { $0.kind == .sequencing }.map(row),
+            access: table.access.flatMap { AccessRow.rows(of: $0, counts: rules) })
     }
 }
 

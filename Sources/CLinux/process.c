@@ -445,6 +445,7 @@ pid_t clinux_spawn(const struct clinux_spawn *spawn, enum clinux_stage *stage) {
             if (write(spawn->control_groups[i], "0", 1) != 1) fail(ends[1], CLINUX_STAGE_CONTROL_GROUP);
         }
         if (spawn->node >= 0) run_in_node(spawn, ends[1]);
+        if (spawn->network >= 0 && setns(spawn->network, CLONE_NEWNET) < 0) fail(ends[1], CLINUX_STAGE_ENTER_NETWORK);
         // From a namespace of its own it does not see who started it.
         run_program(spawn, ends[1], apart ? 0 : parent);
     }

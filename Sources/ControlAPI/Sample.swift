@@ -76,6 +76,26 @@ public struct Sample: Codable, Sendable {
         }
     }
 
+    /// A rule of a tenant's access list, or a list's default.
+    public struct AccessRule: Codable, Sendable, Hashable {
+        /// The application whose packets it judges.
+        public var application: String
+        /// The tenant.
+        public var tenant: String
+        /// The tenant's number of the rule, from 1; nil for packets that match no rule.
+        public var rule: Int?
+        /// The packets that it decided about.
+        public var traffic: Traffic
+
+        /// Memberwise.
+        public init(application: String, tenant: String, rule: Int?, traffic: Traffic = Traffic()) {
+            self.application = application
+            self.tenant = tenant
+            self.rule = rule
+            self.traffic = traffic
+        }
+    }
+
     /// The drops of an interface; its traffic is in `status`, in the same order.
     public struct InterfaceDrops: Codable, Sendable, Hashable {
         /// Packets received that were dropped.
@@ -207,6 +227,8 @@ public struct Sample: Codable, Sendable {
     public var nodes: [Node]
     /// In the order of the plan. Empty if nobody has asked for these times.
     public var timesInApplications: [TimeInApplication] = []
+    /// By application, tenant and order. Empty if the engines judge by no list.
+    public var accessRules: [AccessRule] = []
 
     /// Memberwise.
     public init(

@@ -88,6 +88,50 @@ public struct TableListing: Codable, Sendable {
             self.bytes = bytes
         }
     }
+    /// A rule of a tenant's access list that the engine judges by, or what happens to packets that match none.
+    public struct AccessRow: Codable, Sendable {
+        /// The application whose packets are judged.
+        public var application: String
+        /// The tenant.
+        public var tenant: String
+        /// The tenant's number of the rule, from 1. A rule may have several rows. nil for packets that match no rule.
+        public var rule: Int?
+        /// `allow`, `deny`, `deny, icmp` or `deny, reset`.
+        public var action: String
+        /// `tcp`, `icmp`, a protocol's number, or `any`.
+        public var `protocol`: String
+        /// A prefix; nil for all of the tenant's addresses.
+        public var own: String?
+        /// Ports, or the ICMP type; nil for any.
+        public var ownPorts: String?
+        /// A prefix, or nil for any.
+        public var remote: String?
+        /// nil for any.
+        public var remotePorts: String?
+        /// Packets that it decided about; nil if no engine counts.
+        public var packets: UInt64?
+        /// Octets of their frames; nil if no engine counts.
+        public var bytes: UInt64?
+
+        /// Memberwise.
+        package init(
+            application: String, tenant: String, rule: Int?, action: String, protocol: String, own: String? = nil,
+            ownPorts: String? = nil, remote: String? = nil, remotePorts: String? = nil, packets: UInt64? = nil,
+            bytes: UInt64? = nil
+        ) {
+            self.application = application
+            self.tenant = tenant
+            self.rule = rule
+            self.action = action
+            self.protocol = `protocol`
+            self.own = own
+            self.ownPorts = ownPorts
+            self.remote = remote
+            self.remotePorts = remotePorts
+            self.packets = packets
+            self.bytes = bytes
+        }
+    }
     /// The version of this format.
     public var version = 1
     /// Its name.
@@ -96,11 +140,14 @@ public struct TableListing: Codable, Sendable {
     public var distribution: [Row]
     /// The entries for packets from applications and routers.
     public var sequencing: [Row]
+    /// The rules of tenants' access lists that the engine judges by: by application, tenant and order.
+    public var access: [AccessRow]
 
     /// Memberwise.
-    public init(name: String, distribution: [Row], sequencing: [Row]) {
+    public init(name: String, distribution: [Row], sequencing: [Row], access: [AccessRow] = []) {
         self.name = name
         self.distribution = distribution
         self.sequencing = sequencing
+        self.access = access
     }
 }

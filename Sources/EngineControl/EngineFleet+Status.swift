@@ -91,6 +91,14 @@ extension EngineFleet {
         }
     }
 
+    /// Packets and bytes that each rule of access lists, and each list's default, decided about, by their counters.
+    package var ruleCounts: [CounterReading.EntryCount] {
+        (0..<compiled.ruleCounterCount).map { counter in
+            let count = reader.rule(counter)
+            return CounterReading.EntryCount(packets: count.packets, bytes: count.bytes)
+        }
+    }
+
     /// The blocks of the counters that a process writes to.
     func blocks(of process: EngineProcess) -> Range<Int> {
         process.lane * plan.workers..<(process.lane + 1) * plan.workers

@@ -87,7 +87,7 @@ extension EngineFleet {
         }
         let generation = newestGeneration + 1
         do throws(EngineError) {
-            if fresh.counterCount > resources.counterLayout.entries { try growCounters(fresh.counterCount) }
+            try growCounters(for: fresh)
             var table = published
             if groupsOnly {
                 table.groups = try SealedMemory(
@@ -124,9 +124,14 @@ extension EngineFleet {
         process.publish(table, counters: isBehind ? (resources.counters, resources.counterLayout) : nil)
     }
 
-    private func growCounters(_ entries: Int) throws(EngineError) {
+    private func growCounters(for fresh: CompiledTable) throws(EngineError) {
         let before = resources.counterLayout
-        let layout = CounterLayout(workers: before.workers, interfaces: before.interfaces, entries: entries * 2)
+        let (entries, rules) = (fresh.counterCount, fresh.ruleCounterCount)
+        guard entries > before.entries || rules > before.rules else { return }
+        let layout = CounterLayout(
+            workers: before.workers, interfaces: before.interfaces,
+            entries: entries > before.entries ? entries * 2 : before.entries,
+            rules: rules > before.rules ? rules * 2 : before.rules)
         let descriptor = try SharedMapping.makeCounters(layout)
         reader.add(memory: try Self.map(descriptor, layout), layout: layout)
         close(resources.counters)

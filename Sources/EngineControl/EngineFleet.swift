@@ -107,7 +107,7 @@ package final class EngineFleet: @unchecked Sendable {
             // So may the spare.
             let layout = CounterLayout(
                 workers: (plan.count * 2 + 2) * plan.workers, interfaces: table.interfaces.count,
-                entries: compiled.counterCount)
+                entries: compiled.counterCount, rules: compiled.ruleCounterCount)
             resources = EngineResources(
                 queues: queues, queueSets: plan.queueSets(interfaces: queues.count), workers: plan.workers,
                 counters: try SharedMapping.makeCounters(layout), counterLayout: layout,

@@ -35,7 +35,21 @@ extension TracedNetwork {
             interfaces: plan.interfaces.map(\.name), nodes: nodes, entries: entries,
             services: origins.filter(\.isService).map {
                 Service(name: $0.name, addresses: $0.addresses, applications: applications[$0.name] ?? [])
-            })
+            }, rules: Self.rules(plan.table.access))
+    }
+
+    private static func rules(_ points: [AccessPoint]) -> [Int: String] {
+        var rules: [Int: String] = [:]
+        for point in points {
+            for list in point.lists {
+                let place = "\(list.tenant)'s access list at \(point.application)"
+                rules[list.counter] = "the default of \(place)"
+                for (index, rule) in list.rules.enumerated() {
+                    rules[rule.counter] = "rule \(list.number(of: index)) of \(place)"
+                }
+            }
+        }
+        return rules
     }
 
     private static func nodes(_ plan: AppliancePlan) -> [Node] {

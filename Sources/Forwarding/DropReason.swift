@@ -37,6 +37,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     // The table says where it goes, but it cannot get there.
     case applicationDown
     case noMember
+    case accessDenied
     case fragmentUndecided
     case neighbourUnresolved
     case neighbourQueueFull
@@ -74,7 +75,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     /// entry is found.
     public var followsEntry: Bool {
         switch self {
-        case .applicationDown, .noMember, .neighbourUnresolved, .neighbourQueueFull, .neighbourTableFull, .tooBig,
+        case .applicationDown, .noMember, .accessDenied, .neighbourUnresolved, .neighbourQueueFull, .neighbourTableFull,
+            .tooBig,
             .copyTooBig,
             .rewriteImpossible, .tapFull, .sendFailed, .interfaceGone, .impairedLoss, .impairedQueue:
             true
@@ -180,6 +182,12 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             )
         case .noMember:
             ("no-member", "No node has joined the group that the packet is for, and the service has `members: joined`.")
+        case .accessDenied:
+            (
+                "access-denied",
+                "A rule of a tenant's access list, or its default, denies the packet at the next application. `tapline "
+                    + "tables` counts the packets of each rule."
+            )
         case .fragmentUndecided:
             (
                 "fragment-undecided",

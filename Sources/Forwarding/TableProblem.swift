@@ -60,6 +60,12 @@ public enum TableProblem: Sendable, Hashable {
     case tooManyChoices(EntryReference)
     /// Two nodes have one MAC address on an interface, or a node has the engine's.
     case sourceTwice(interface: String, MACAddress, nodes: [String])
+    /// More than `AccessPoint.most` applications with access lists.
+    case tooManyAccessPoints(Int)
+    /// A node of two applications with access lists.
+    case accessNode(String, applications: [String])
+    /// An access list that breaks a rule of `AccessList`.
+    case accessList(application: String, tenant: String, String)
 }
 
 extension TableProblem: CustomStringConvertible {
@@ -110,6 +116,12 @@ extension TableProblem: CustomStringConvertible {
                 + "\(Layout.maximumCopies) copies"
         case .sourceTwice(let interface, let mac, let nodes):
             "interface \(interface): \(nodes.joined(separator: " and ")) both have the MAC address \(mac)"
+        case .tooManyAccessPoints(let count):
+            "\(count) applications with access lists: the limit is \(AccessPoint.most)"
+        case .accessNode(let node, let applications):
+            "\(applications.joined(separator: " and ")) both have access lists for the node \(node)"
+        case .accessList(let application, let tenant, let reason):
+            "the access list of \(tenant) at \(application): \(reason)"
         }
     }
 }

@@ -56,9 +56,14 @@ package struct Outcome: Codable, Sendable {
     package var services: [ServiceView]
     /// The names of services that were removed.
     package var removed: [String]
+    /// The access lists that were made or replaced.
+    package var access: [AccessView]
+    /// The applications whose access lists were removed.
+    package var removedAccess: [String]
 
     package init(
-        version: Int?, generation: UInt64?, dryRun: Bool, changes: [String], services: [ServiceView], removed: [String]
+        version: Int?, generation: UInt64?, dryRun: Bool, changes: [String], services: [ServiceView] = [],
+        removed: [String] = [], access: [AccessView] = [], removedAccess: [String] = []
     ) {
         self.version = version
         self.generation = generation
@@ -66,11 +71,14 @@ package struct Outcome: Codable, Sendable {
         self.changes = changes
         self.services = services
         self.removed = removed
+        self.access = access
+        self.removedAccess = removedAccess
     }
 
     private enum CodingKeys: String, CodingKey {
-        case version, generation, changes, services, removed
+        case version, generation, changes, services, removed, access
         case dryRun = "dry-run"
+        case removedAccess = "removed-access"
     }
 }
 
@@ -87,7 +95,7 @@ package struct AuditEntry: Codable, Sendable, Equatable {
     package var at: String
     /// The route's name.
     package var instruction: String
-    /// The service or token.
+    /// The service, `access/` and the application of an access list, or the token.
     package var subject: String
     /// `written`, `in-force` or `failed`; of what was under way when a process ended, `in-force-after-restart` or
     /// `set-aside-after-restart`; of tokens, `done`.
@@ -96,9 +104,9 @@ package struct AuditEntry: Codable, Sendable, Equatable {
     package var version: Int?
     /// The generation of the table.
     package var generation: Int?
-    /// The service before, as JSON.
+    /// The service or access list before, as JSON.
     package var before: String?
-    /// The service after, as JSON.
+    /// The same after, as JSON.
     package var after: String?
 
     package init(
@@ -142,6 +150,8 @@ package struct Catalogue: Codable, Sendable {
         package var passive: Bool
         /// True if every chain must have it.
         package var must: Bool
+        /// Who judges its packets by the tenant's access list: `engine`, `application`; empty: no list is kept for it.
+        package var access: [String]
     }
 
     package var tenant: String
@@ -157,9 +167,13 @@ package struct Catalogue: Codable, Sendable {
         interfaces = tenant.interfaces
         addresses = tenant.addresses
         applications = tenant.applications.map {
-            Application(name: $0.name, type: $0.type, passive: $0.passive, must: tenant.must.contains($0.name))
+            Application(
+                name: $0.name, type: $0.type, passive: $0.passive, must: tenant.must.contains($0.name),
+                access: $0.access)
         }
-        limits = ["services": tenant.services, "instructions-per-minute": tenant.instructions]
+        limits = [
+            "services": tenant.services, "rules": tenant.rules, "instructions-per-minute": tenant.instructions,
+        ]
     }
 }
 

@@ -25,12 +25,12 @@ package struct BodyReader {
         throw Problem(.invalid, first.detail, hint: first.hint, errors: mistakes)
     }
 
-    private mutating func fault(_ pointer: String, _ detail: String, _ hint: String? = nil) {
+    mutating func fault(_ pointer: String, _ detail: String, _ hint: String? = nil) {
         mistakes.append(Problem.Mistake(pointer: pointer, detail: detail, hint: hint))
     }
 
     /// The members of an object with known names.
-    private mutating func object(_ value: JSONValue, _ keys: [String], at pointer: String) -> [String: JSONValue]? {
+    mutating func object(_ value: JSONValue, _ keys: [String], at pointer: String) -> [String: JSONValue]? {
         guard case .object(let members) = value else {
             fault(pointer, "it must be an object, but is \(value.kind)")
             return nil
@@ -59,7 +59,7 @@ package struct BodyReader {
 
     private static func shown(_ text: String) -> String { ControlText.shown(text, most: 64) }
 
-    private mutating func texts(_ value: JSONValue?, at pointer: String) -> [String] {
+    mutating func texts(_ value: JSONValue?, at pointer: String) -> [String] {
         guard let value else { return [] }
         guard case .array(let values) = value else {
             fault(pointer, "it must be a list of texts, but is \(value.kind)", "write [\"…\"]")
@@ -72,7 +72,7 @@ package struct BodyReader {
         return values.enumerated().compactMap { text($1, at: "\(pointer)/\($0)") }
     }
 
-    private mutating func text(_ value: JSONValue, at pointer: String) -> String? {
+    mutating func text(_ value: JSONValue, at pointer: String) -> String? {
         guard case .string(let text) = value else {
             fault(pointer, "it must be a text, but is \(value.kind)")
             return nil
@@ -119,9 +119,11 @@ package struct BodyReader {
         return mistakes.count == before ? service : nil
     }
 
-    /// Several services to make or replace, and the names of those to remove.
-    package mutating func batch(_ value: JSONValue, tenant: String) -> (put: [RecordedService], remove: [String]) {
-        guard let fields = object(value, ["put", "remove"], at: "") else { return ([], []) }
+    /// Several services and access lists to make or replace, and the names of those to remove.
+    package mutating func batch(_ value: JSONValue, tenant: String) -> Batch {
+        guard let fields = object(value, ["put", "remove", "put-access", "remove-access"], at: "") else {
+            return Batch()
+        }
         var put: [RecordedService] = []
         if let list = fields["put"] {
             if case .array(let values) = list, values.count <= Self.mostValues {
@@ -137,8 +139,19 @@ package struct BodyReader {
         let remove = texts(fields["remove"], at: "/remove")
         let names = put.map(\.name) + remove
         if Set(names).count != names.count { fault("", "a service is named twice", "name each once") }
-        if names.isEmpty, mistakes.isEmpty { fault("", "it names no service", "add `put` or `remove`") }
-        return (put, remove)
+        let access = batchedAccess(fields, tenant)
+        if names.isEmpty, access.put.isEmpty, access.remove.isEmpty, mistakes.isEmpty {
+            fault("", "it names no service and no access list", "add `put`, `remove`, `put-access` or `remove-access`")
+        }
+        return Batch(put: put, remove: remove, putAccess: access.put, removeAccess: access.remove)
+    }
+
+    /// What a batch changes; those that are removed by their names.
+    package struct Batch: Sendable {
+        package var put: [RecordedService] = []
+        package var remove: [String] = []
+        package var putAccess: [RecordedAccess] = []
+        package var removeAccess: [String] = []
     }
 
     /// A whole number, however it is written; nil if it is none.

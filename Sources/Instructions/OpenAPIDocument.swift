@@ -8,13 +8,13 @@ package enum OpenAPIDocument {
     /// The same for the operator's socket, where no token is needed.
     package static let operatorsText: String = document(isOperators: true).description + "\n"
 
-    private static func object(_ members: (String, JSONValue)...) -> JSONValue {
+    static func object(_ members: (String, JSONValue)...) -> JSONValue {
         .object(members.map { JSONValue.Member($0.0, $0.1) })
     }
 
-    private static func list(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
-    private static func number(_ value: Int) -> JSONValue { .number(Double(value), written: "\(value)") }
-    private static func reference(_ schema: String) -> JSONValue {
+    static func list(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
+    static func number(_ value: Int) -> JSONValue { .number(Double(value), written: "\(value)") }
+    static func reference(_ schema: String) -> JSONValue {
         object(("$ref", .string("#/components/schemas/\(schema)")))
     }
 
@@ -46,7 +46,7 @@ package enum OpenAPIDocument {
                     (
                         "securitySchemes",
                         object(("token", object(("type", .string("http")), ("scheme", .string("bearer")))))
-                    ), ("schemas", .object(schemas)))
+                    ), ("schemas", .object(schemas + observed + accessSchemas)))
             ))
     }
 
@@ -101,7 +101,8 @@ package enum OpenAPIDocument {
     private static func pathParameter(_ name: String) -> JSONValue {
         object(
             ("name", .string(name)), ("in", .string("path")), ("required", .bool(true)),
-            ("schema", reference("Name")))
+            // A name of the operator's file may have any form.
+            ("schema", name == "application" ? value : reference("Name")))
     }
 
     private static func queryParameter(_ parameter: Route.Parameter, of route: Route) -> JSONValue {
@@ -133,8 +134,8 @@ package enum OpenAPIDocument {
         }
         var headers: [JSONValue] = []
         if route.isConditional {
-            headers.append(header("If-Match", "The ETag that the service must still have, or *.", EntityTags.form))
-            headers.append(header("If-None-Match", "*: the service must not exist.", EntityTags.form))
+            headers.append(header("If-Match", "The ETag that it must still have, or *.", EntityTags.form))
+            headers.append(header("If-None-Match", "*: it must not exist.", EntityTags.form))
         }
         if route.isRepeatable {
             headers.append(
@@ -147,7 +148,7 @@ package enum OpenAPIDocument {
 
     // MARK: - Schemas
 
-    private static func schema(
+    static func schema(
         _ properties: [(String, JSONValue)], required: [String], isOpen: Bool = false
     ) -> JSONValue {
         var members: [JSONValue.Member] = [
@@ -159,12 +160,12 @@ package enum OpenAPIDocument {
         return .object(members)
     }
 
-    private static let words = object(("type", .string("string")))
-    private static let value = object(
+    static let words = object(("type", .string("string")))
+    static let value = object(
         ("type", .string("string")), ("minLength", number(1)), ("maxLength", number(BodyReader.longestText)))
-    private static let whole = object(("type", .string("integer")))
-    private static let flag = object(("type", .string("boolean")))
-    private static func many(_ item: JSONValue, least: Int = 0, most: Int? = nil) -> JSONValue {
+    static let whole = object(("type", .string("integer")))
+    static let flag = object(("type", .string("boolean")))
+    static func many(_ item: JSONValue, least: Int = 0, most: Int? = nil) -> JSONValue {
         var members: [JSONValue.Member] = [.init("type", .string("array")), .init("items", item)]
         if least > 0 { members.append(.init("minItems", number(least))) }
         if let most { members.append(.init("maxItems", number(most))) }
@@ -201,8 +202,11 @@ package enum OpenAPIDocument {
             .init(
                 "Batch",
                 schema(
-                    [("put", many(reference("NamedService"), most: most)), ("remove", many(value, most: most))],
-                    required: [])),
+                    [
+                        ("put", many(reference("NamedService"), most: most)), ("remove", many(value, most: most)),
+                        ("put-access", many(reference("NamedAccess"), most: most)),
+                        ("remove-access", many(value, most: most)),
+                    ], required: [])),
             .init(
                 "Restore",
                 schema(
@@ -219,7 +223,9 @@ package enum OpenAPIDocument {
                     [
                         ("version", whole), ("generation", whole), ("dry-run", flag), ("changes", many(words)),
                         ("services", many(reference("Service"))), ("removed", many(words)),
-                    ], required: ["dry-run", "changes", "services", "removed"])),
+                        ("access", many(reference("Access"))), ("removed-access", many(words)),
+                    ],
+                    required: ["dry-run", "changes", "services", "removed", "access", "removed-access"])),
             .init(
                 "AuditEntry",
                 schema(
@@ -241,8 +247,10 @@ package enum OpenAPIDocument {
                             "applications",
                             many(
                                 schema(
-                                    [("name", words), ("type", words), ("passive", flag), ("must", flag)],
-                                    required: ["name", "passive", "must"]))
+                                    [
+                                        ("name", words), ("type", words), ("passive", flag), ("must", flag),
+                                        ("access", many(words)),
+                                    ], required: ["name", "passive", "must", "access"]))
                         ),
                         ("limits", object(("type", .string("object")), ("additionalProperties", whole))),
                     ], required: ["tenant", "customers", "interfaces", "addresses", "applications", "limits"])),

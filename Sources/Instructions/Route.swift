@@ -39,7 +39,8 @@ package struct Route: Sendable {
     /// Their names; operationId in the OpenAPI document.
     package enum Name: String, Sendable, CaseIterable {
         case readDocument, listServices, readService, putService, deleteService, changeServices, restoreServices
-        case listAudit, readCatalogue, listTenants, makeToken, listTokens, revokeToken
+        case listAccess, readAccess, putAccess, deleteAccess
+        case readCounters, readHealth, listAudit, readCatalogue, listTenants, makeToken, listTokens, revokeToken
     }
 
     /// The methods of HTTP that routes use.
@@ -77,9 +78,21 @@ package struct Route: Sendable {
         case dryRun = "dry-run"
     }
 
-    /// The form of `after` as a regular expression: the name of a service, or the number of a line of the audit.
+    /// The form of `after` as a regular expression: the name of a service, an application, or the number of a line of the audit.
     package var afterForm: String {
-        name == .listAudit ? "^[0-9]{1,18}$" : "^[A-Za-z0-9._-]{1,63}/[A-Za-z0-9._-]{1,63}$"
+        switch name {
+        case .listAudit: "^[0-9]{1,18}$"
+        case .listAccess: "^[A-Za-z0-9._-]{1,63}/.{1,256}$"
+        default: "^[A-Za-z0-9._-]{1,63}/[A-Za-z0-9._-]{1,63}$"
+        }
+    }
+
+    /// True if it is about one tenant's: the operator says which.
+    package var needsTenant: Bool {
+        switch name {
+        case .readService, .readAccess, .readCounters, .readHealth, .readCatalogue: true
+        default: right == .instructing
+        }
     }
 
     /// The parts of the path.
@@ -106,6 +119,14 @@ extension Route {
             name: .readService, method: .get, path: "/v1/services/{service}", right: .reading,
             summary: "One service.", query: [.tenant], success: (200, "Service"), problems: [404]),
         Route(
+            name: .readCounters, method: .get, path: "/v1/services/{service}/counters", right: .reading,
+            summary: "What a service counts, at most half a second old.", query: [.tenant],
+            success: (200, "ServiceCounters"), problems: [404]),
+        Route(
+            name: .readHealth, method: .get, path: "/v1/services/{service}/health", right: .reading,
+            summary: "How the applications in a service's chain are.", query: [.tenant],
+            success: (200, "ServiceHealth"), problems: [404]),
+        Route(
             name: .putService, method: .put, path: "/v1/services/{service}", right: .instructing,
             summary: "Make or replace a service. The answer means that every engine decides by it.",
             query: [.tenant, .dryRun], body: "ServiceBody", success: (200, "Outcome"), problems: conditional,
@@ -115,12 +136,30 @@ extension Route {
             summary: "Remove a service.", query: [.tenant, .dryRun], success: (200, "Outcome"),
             problems: [404, 409, 412], isConditional: true, isRepeatable: true),
         Route(
+            name: .listAccess, method: .get, path: "/v1/access", right: .reading,
+            summary: "The access lists, in the order of their applications.", query: [.tenant, .limit, .after],
+            success: (200, "AccessListing")),
+        Route(
+            name: .readAccess, method: .get, path: "/v1/access/{application}", right: .reading,
+            summary: "The access list for one application, with how often each rule matched.", query: [.tenant],
+            success: (200, "Access"), problems: [404]),
+        Route(
+            name: .putAccess, method: .put, path: "/v1/access/{application}", right: .instructing,
+            summary: "Make or replace an access list. The answer means that packets are judged by it.",
+            query: [.tenant, .dryRun], body: "AccessBody", success: (200, "Outcome"), problems: conditional,
+            isConditional: true, isRepeatable: true),
+        Route(
+            name: .deleteAccess, method: .delete, path: "/v1/access/{application}", right: .instructing,
+            summary: "Remove an access list: every packet passes.", query: [.tenant, .dryRun],
+            success: (200, "Outcome"), problems: [404, 409, 412], isConditional: true, isRepeatable: true),
+        Route(
             name: .changeServices, method: .post, path: "/v1/batch", right: .instructing,
-            summary: "Make, replace and remove several services: all or none.", query: [.tenant, .dryRun],
+            summary: "Make, replace and remove several services and access lists: all or none.",
+            query: [.tenant, .dryRun],
             body: "Batch", success: (200, "Outcome"), problems: [404, 409, 422], isRepeatable: true),
         Route(
             name: .restoreServices, method: .post, path: "/v1/restore", right: .instructing,
-            summary: "Have the services as they were at an earlier version.", query: [.tenant, .dryRun],
+            summary: "Have services and access lists as they were at an earlier version.", query: [.tenant, .dryRun],
             body: "Restore", success: (200, "Outcome"), problems: [404, 409, 422], isRepeatable: true),
         Route(
             name: .listAudit, method: .get, path: "/v1/audit", right: .reading,

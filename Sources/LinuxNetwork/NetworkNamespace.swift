@@ -64,6 +64,15 @@ public final class NetworkNamespace: Sendable {
         }
     }
 
+    /// A socket on which the kernel tells each change of the namespace's rules of nftables; the caller closes it.
+    ///
+    /// - Throws: The kernel's refusal, if it has no nftables.
+    public func listenForRules() throws(SystemError) -> Int32 {
+        try perform { () throws(SystemError) in
+            try SystemError.check(clinux_listen_for_rules(), "hear of changed rules", name)
+        }
+    }
+
     /// The namespace called `name` under /run/netns.
     ///
     /// - Throws: ENOENT where there is none, EINVAL where the file is stale: no namespace is mounted on it.

@@ -182,10 +182,13 @@ public enum ProcessLauncher {
 
     /// Starts a program, as a child of this process.
     ///
-    /// - Parameter node: A node's init, whose network, mount and PID namespaces the program runs in; nil for this
-    ///   process's own.
+    /// - Parameters:
+    ///   - node: A node's init, whose network, mount and PID namespaces the program runs in; nil for this process's own.
+    ///   - network: A network namespace that it runs in where there is no node; nil for this process's own.
     /// - Throws: The error between the fork and the program's first instruction.
-    public static func spawn(_ command: Command, node: Pidfd? = nil) throws(SystemError) -> Pidfd {
+    public static func spawn(
+        _ command: Command, node: Pidfd? = nil, network: NetworkNamespace? = nil
+    ) throws(SystemError) -> Pidfd {
         let strings = CStrings()
         let path = strings.pointer(command.path)
         var arguments = command.arguments.map { Optional(strings.pointer($0)) } + [nil]
@@ -202,7 +205,8 @@ public enum ProcessLauncher {
                             withRights(command) { rights, controlGroups in
                                 var spawn = clinux_spawn(
                                     path: path, arguments: arguments.baseAddress, environment: environment.baseAddress,
-                                    working_directory: directory, node: node?.descriptor ?? -1, fds: placed.baseAddress,
+                                    working_directory: directory, node: node?.descriptor ?? -1,
+                                    network: network?.descriptor ?? -1, fds: placed.baseAddress,
                                     fd_count: placed.count, keep_session: command.keepsSession ? 1 : 0,
                                     parent_death_signal: command.diesWithParent ? SIGKILL : 0,
                                     own_processes: command.ownsProcesses ? 1 : 0,

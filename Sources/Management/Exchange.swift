@@ -1,4 +1,5 @@
 import Instructions
+import Records
 
 /// A request of the API, whole.
 struct APIRequest: Sendable {
@@ -12,6 +13,10 @@ struct APIRequest: Sendable {
     var origin: String
     /// True if it came by a way that is the operator's alone.
     var isOperators: Bool
+    /// True if nobody on the way could read it.
+    var isSecure = false
+    /// The token of a session of the page, in whose name the page asks. A request from outside has none.
+    var session: Admission?
 
     /// The value of a field.
     ///

@@ -50,7 +50,7 @@ final class InstructionDesk: Sendable {
         }
     }
 
-    private let store: RecordStore
+    let store: RecordStore
     private let control: ControlLink
     private let queue = Mutex(FairQueue<Work>(mostOfOne: InstructionDesk.mostWaiting))
     private let bell = Mutex(RaisedFlag())
@@ -92,14 +92,24 @@ final class InstructionDesk: Sendable {
     }
 
     /// What an instruction wants.
-    private struct Wish {
+    struct Wish {
         var put: [RecordedService] = []
         var remove: [String] = []
-        /// The places of services in the body, by their names.
+        var putAccess: [RecordedAccess] = []
+        /// By applications.
+        var removeAccess: [String] = []
+        /// The places of records in the body, by their ids.
         var places: [String: String] = [:]
+
+        /// The same for the control process.
+        func change(of tenant: String) -> RecordChange {
+            RecordChange(
+                put: put, remove: remove.map { "\(tenant)/\($0)" }, putAccess: putAccess,
+                removeAccess: removeAccess.map { "\(tenant)/\(RecordedAccess.subject($0))" })
+        }
     }
 
-    private static let ended = Problem(
+    static let ended = Problem(
         .unauthorised, "the token is not valid any more", hint: "it has expired, or was revoked: ask the operator")
 
     /// What happened is in the engines or in the database, and not in both: the next process brings them together.
@@ -129,14 +139,18 @@ final class InstructionDesk: Sendable {
         func outcome(_ version: Int?, _ generation: UInt64?) -> Outcome {
             Outcome(
                 version: version, generation: generation, dryRun: version == nil, changes: prepared.changes,
-                services: wish.put.map { ServiceView($0, version: version ?? 0, setAside: nil) }, removed: wish.remove)
+                services: wish.put.map { ServiceView($0, version: version ?? 0, setAside: nil) }, removed: wish.remove,
+                access: Self.views(of: wish, version ?? 0, prepared.remarks), removedAccess: wish.removeAccess)
         }
         if work.isTrial { return try TenantService.answer(200, outcome(nil, nil)) }
         let instruction = Instruction(
             tenant: work.tenant, who: work.caller.who, origin: work.caller.origin, name: work.route.name.rawValue,
             repeating: work.key.map { ($0, request) })
         let version = try TenantService.store { () throws(ApplianceError) in
-            try store.write(instruction, put: wish.put, remove: wish.remove) { version in
+            try store.write(
+                instruction, put: wish.put, remove: wish.remove, putAccess: wish.putAccess,
+                removeAccess: wish.removeAccess
+            ) { version in
                 String(decoding: try TenantService.encoded(outcome(version, nil)), as: UTF8.self)
             }
         }
@@ -147,7 +161,7 @@ final class InstructionDesk: Sendable {
             try store.confirm(version, generation: generation, answer: String(decoding: body, as: UTF8.self))
         } catch { endProcess(error) }
         var answer = APIAnswer(status: 200, body: body)
-        if work.route.name == .putService { answer.headers.append(("ETag", "\"\(version)\"")) }
+        if [.putService, .putAccess].contains(work.route.name) { answer.headers.append(("ETag", "\"\(version)\"")) }
         return answer
     }
 
@@ -166,20 +180,28 @@ final class InstructionDesk: Sendable {
             try reader.check()
             guard let service else { throw Problem(.invalid, "the body is no service") }
             // What could not be done anyway needs no condition (RFC 9110, section 13.2.1).
-            try check(work, name, needsIt: false)
+            try check(work, "service", try kept(name, work.tenant)?.version)
             return Wish(put: [service], places: [service.id: ""])
         case .deleteService:
             let name = work.values["service"] ?? ""
-            try check(work, name, needsIt: true)
+            guard let kept = try kept(name, work.tenant) else { throw TenantService.noService(name) }
+            try check(work, "service", kept.version)
             return Wish(remove: [name])
         case .changeServices:
             var reader = BodyReader()
             let batch = reader.batch(try TenantService.json(work.request), tenant: work.tenant)
             try reader.check()
             for name in batch.remove where try kept(name, work.tenant) == nil { throw TenantService.noService(name) }
-            let places = batch.put.enumerated().map { ($1.id, "/put/\($0)") }
+            for name in batch.removeAccess where try keptAccess(name, work.tenant) == nil {
+                throw TenantService.noAccess(name)
+            }
+            let places =
+                batch.put.enumerated().map { ($1.id, "/put/\($0)") }
+                + batch.putAccess.enumerated().map { ($1.id, "/put-access/\($0)") }
             return Wish(
-                put: batch.put, remove: batch.remove, places: Dictionary(places) { first, _ in first })
+                put: batch.put, remove: batch.remove, putAccess: batch.putAccess, removeAccess: batch.removeAccess,
+                places: Dictionary(places) { first, _ in first })
+        case .putAccess, .deleteAccess: return try accessWish(of: work)
         case .restoreServices: return try restoring(work)
         default: throw Problem(.failed, "this route changes nothing")
         }
@@ -192,59 +214,64 @@ final class InstructionDesk: Sendable {
         let tenant = work.tenant
         let (then, now) = try TenantService.store { () throws(ApplianceError) in
             (
-                try store.services(of: tenant, at: version ?? 0),
-                try store.services(of: tenant, after: nil, limit: Int(Int32.max)).map(\.service)
+                try store.records(of: tenant, at: version ?? 0),
+                try store.records(of: tenant, at: try store.newestVersion())
             )
         }
-        guard let then else {
+        guard let then, let now else {
             throw Problem(
                 .notFound, "there was no version \(version ?? 0)", hint: "see the audit: every change has one")
         }
-        let names = Set(then.map(\.name))
+        let names = Set(then.services.map(\.name))
+        let applications = Set(then.access.map(\.application))
         return Wish(
-            put: then.filter { !now.contains($0) }, remove: now.map(\.name).filter { !names.contains($0) })
+            put: then.services.filter { !now.services.contains($0) },
+            remove: now.services.map(\.name).filter { !names.contains($0) },
+            putAccess: then.access.filter { !now.access.contains($0) },
+            removeAccess: now.access.map(\.application).filter { !applications.contains($0) })
     }
 
     private func kept(_ name: String, _ tenant: String) throws(Problem) -> KeptService? {
         try TenantService.store { () throws(ApplianceError) in try store.service(name, of: tenant) }
     }
 
-    /// Compares the service with what the request expects of it (RFC 9110, section 13).
-    private func check(_ work: Work, _ name: String, needsIt: Bool) throws(Problem) {
-        let kept = try kept(name, work.tenant)
-        if needsIt, kept == nil { throw TenantService.noService(name) }
-        let tag = kept.map { "\"\($0.version)\"" }
+    /// Compares a record with what the request expects of it (RFC 9110, section 13).
+    ///
+    /// - Parameters:
+    ///   - what: Its kind, for a person.
+    ///   - version: nil: it does not exist.
+    func check(_ work: Work, _ what: String, _ version: Int?) throws(Problem) {
+        let tag = version.map { "\"\($0)\"" }
         func matches(_ name: String) throws(Problem) -> Bool? {
             guard let field = try work.request.field(name) else { return nil }
             guard let tags = EntityTags(field) else {
                 throw Problem(
-                    .notAsExpected, "\(name) is * or an ETag in quotes", hint: "read the service: it has an ETag")
+                    .notAsExpected, "\(name) is * or an ETag in quotes", hint: "read the \(what): it has an ETag")
             }
             return tags.match(tag)
         }
         if try matches("if-match") == false {
             throw Problem(
-                .changed, tag.map { "the service has the ETag \($0) now" } ?? "the service does not exist",
+                .changed, tag.map { "the \(what) has the ETag \($0) now" } ?? "the \(what) does not exist",
                 hint: "read it again")
         }
         if try matches("if-none-match") == true {
             throw Problem(
-                .changed, "the service exists already, with the ETag \(tag ?? "")", hint: "choose another name")
+                .changed, "the \(what) exists already, with the ETag \(tag ?? "")", hint: "send If-Match with it")
         }
     }
 
     // MARK: - Doing it
 
     private func prepare(_ wish: Wish, _ work: Work) throws(Problem) -> PreparedInstruction {
-        let remove = wish.remove.map { "\(work.tenant)/\($0)" }
         let answer = try TenantService.store { () throws(ApplianceError) in
-            try control.ask(.prepare(put: wish.put, remove: remove))
+            try control.ask(.prepare(wish.change(of: work.tenant)))
         }
         switch answer {
         case .prepared(let prepared): return prepared
         case .refused(let refusal): throw problem(refusal, work, wish)
         case .error(let error): throw Problem(.unavailable, error.message, hint: error.hint, retryAfter: 1)
-        case .description, .committed: throw Problem(.failed, "the control process says something unexpected")
+        default: throw Problem(.failed, "the control process says something unexpected")
         }
     }
 

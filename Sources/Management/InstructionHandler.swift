@@ -99,9 +99,10 @@ final class InstructionHandler: ChannelInboundHandler {
             isOperators: true)
         guard let loop = channel?.eventLoop else { return }
         let own = NIOLoopBound(self, eventLoop: loop)
-        let service = desk.service
+        let (service, page) = (desk.service, desk.page)
         desk.helpers.submit { _ in
-            service.answer(request) { answer in loop.execute { own.value.send(answer) } }
+            let done: @Sendable (APIAnswer) -> Void = { answer in loop.execute { own.value.send(answer) } }
+            if PagePlace.owns(request.target) { page.answer(request, done) } else { service.answer(request, done) }
         }
     }
 
@@ -114,7 +115,7 @@ final class InstructionHandler: ChannelInboundHandler {
         var fields = HTTPHeaders([
             ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"),
         ])
-        for (name, value) in answer.headers { fields.add(name: name, value: value) }
+        for (name, value) in answer.headers { fields.replaceOrAdd(name: name, value: value) }
         let hasBody = answer.status != 204
         if hasBody {
             fields.add(name: "Content-Type", value: answer.type)

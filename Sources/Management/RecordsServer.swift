@@ -10,6 +10,7 @@ import Reporting
 /// What all connections share. On the event loop.
 final class Desk {
     let service: TenantService
+    let page: PageService
     /// For what reads the database, so that the event loop never waits.
     let helpers: NIOThreadPool
     /// How many connections are open.
@@ -21,6 +22,7 @@ final class Desk {
 
     init(_ service: TenantService, _ helpers: NIOThreadPool) {
         self.service = service
+        page = PageService(service)
         self.helpers = helpers
     }
 }
@@ -40,10 +42,8 @@ public enum RecordsServer {
         // The hashes in it are nobody's to read.
         umask(0o077)
         let store: RecordStore
-        let services: [RecordedService]
         do throws(ApplianceError) {
             store = try RecordStore(path: settings.database)
-            services = try store.allServices()
             try RecordsConfinement.enter(user: settings.user)
         } catch {
             control.tell(.failed(error))
@@ -59,7 +59,7 @@ public enum RecordsServer {
             let server = try bootstrap(group, desk).withBoundSocket(listener).wait()
             try RecordsConfinement.restrict()
             // From here on the control process may say that the topology is up, and bytes of others are read.
-            try begin(store, services, control)
+            try begin(store, control)
             try service.start()
             try watch(for: channel)
             try server.setOption(.autoRead, value: true).wait()
@@ -73,9 +73,9 @@ public enum RecordsServer {
 
     /// Has all records put in force, and notes the outcome of what was under way when the last process ended.
     private static func begin(
-        _ store: RecordStore, _ services: [RecordedService], _ control: ControlLink
+        _ store: RecordStore, _ control: ControlLink
     ) throws(ApplianceError) {
-        let answer = try control.ask(.begin(services: services))
+        let answer = try control.ask(.begin(services: try store.allServices(), access: try store.allAccess()))
         if case .error(let error) = answer { throw error }
         guard case .description(let description) = answer else {
             throw ApplianceError(.failed, "the control process says something unexpected")

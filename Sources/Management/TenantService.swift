@@ -33,6 +33,17 @@ final class TenantService: Sendable {
         /// `operator`, or the id of the token.
         var who: String
         var origin: String
+
+        init(role: Role, tenant: String?, who: String, origin: String) {
+            (self.role, self.tenant, self.who, self.origin) = (role, tenant, who, origin)
+        }
+
+        /// The holder of a token.
+        init(_ admission: Admission, origin: String) {
+            self.init(
+                role: admission.isReadOnly ? .reader : .tenant, tenant: admission.tenant, who: admission.token,
+                origin: origin)
+        }
     }
 
     /// Answers one request, on any thread, now or later.
@@ -98,8 +109,7 @@ final class TenantService: Sendable {
         let asked = target.query[Route.Parameter.tenant.rawValue] ?? values["tenant"]
         if caller.role == .operator {
             caller.tenant = asked
-            let isNeeded = route.right == .instructing || route.name == .readService || route.name == .readCatalogue
-            guard asked != nil || !isNeeded else {
+            guard asked != nil || !route.needsTenant else {
                 throw Problem(.notAsExpected, "whose services are meant?", hint: "add ?tenant=NAME")
             }
         } else if let asked, asked != caller.tenant {
@@ -112,6 +122,13 @@ final class TenantService: Sendable {
     }
 
     private func bearer(of request: APIRequest) throws(Problem) -> Caller {
+        if let session = request.session {
+            // The token was shown when the session began. It may have been revoked since.
+            guard try Self.store({ () throws(ApplianceError) in try store.isValid(session.token) }) else {
+                throw InstructionDesk.ended
+            }
+            return Caller(session, origin: "\(request.origin), by the page")
+        }
         guard let field = try request.field("authorization") else {
             return request.isOperators
                 ? Caller(role: .operator, tenant: nil, who: "operator", origin: request.origin)
@@ -121,14 +138,16 @@ final class TenantService: Sendable {
         guard parts.count == 2, parts[0].lowercased() == "bearer", let token = AccessToken(parts[1]) else {
             throw Problem(.unauthorised, "this is no token", hint: "Authorization: Bearer TOKEN")
         }
-        let admission = try Self.store { () throws(ApplianceError) in try store.admission(of: token) }
-        guard let admission else {
+        guard let admission = try admission(of: token, in: request) else {
             throw Problem(
                 .unauthorised, "the token is not valid", hint: "it may have expired, or was revoked: ask the operator")
         }
-        return Caller(
-            role: admission.isReadOnly ? .reader : .tenant, tenant: admission.tenant, who: admission.token,
-            origin: request.origin)
+        return Caller(admission, origin: request.origin)
+    }
+
+    /// What a token lets its holder do where a request came from; nil if it is not valid there.
+    func admission(of token: AccessToken, in request: APIRequest) throws(Problem) -> Admission? {
+        try Self.store { () throws(ApplianceError) in try store.admission(of: token) }
     }
 
     /// What the file says of a tenant.
@@ -168,12 +187,16 @@ final class TenantService: Sendable {
             return APIAnswer(status: 200, body: Array(text.utf8))
         case .listServices: return try listServices(target, caller)
         case .readService:
-            guard let name = values["service"], let tenant = caller.tenant,
-                let kept = try Self.store({ () throws(ApplianceError) in try store.service(name, of: tenant) })
-            else { throw Self.noService(values["service"]) }
-            var answer = try Self.answer(200, try view([kept], for: caller)[0])
-            answer.headers.append(("ETag", "\"\(kept.version)\""))
+            let service = try service(values, caller)
+            var answer = try Self.answer(200, service)
+            answer.headers.append(("ETag", "\"\(service.version)\""))
             return answer
+        case .listAccess: return try listAccess(target, caller)
+        case .readAccess: return try readAccess(values, caller)
+        case .readCounters:
+            return try Self.answer(200, ServiceCounters(try service(values, caller), try observation(for: caller)))
+        case .readHealth:
+            return try Self.answer(200, ServiceHealth(try service(values, caller), try observation(for: caller)))
         case .listAudit: return try listAudit(target, caller)
         case .readCatalogue: return try Self.answer(200, Catalogue(try tenant(caller.tenant ?? "", caller)))
         case .listTenants: return try listTenants()
@@ -191,9 +214,22 @@ final class TenantService: Sendable {
                 throw Problem(.notFound, "there is no valid token \(ControlText.shown(id, most: 64)) of this tenant")
             }
             return APIAnswer(status: 204)
-        case .putService, .deleteService, .changeServices, .restoreServices:
+        case .putService, .deleteService, .changeServices, .restoreServices, .putAccess, .deleteAccess:
             throw Problem(.failed, "this route changes something")
         }
+    }
+
+    /// The service that a path names.
+    private func service(_ values: [String: String], _ caller: Caller) throws(Problem) -> ServiceView {
+        guard let name = values["service"], let tenant = caller.tenant,
+            let kept = try Self.store({ () throws(ApplianceError) in try store.service(name, of: tenant) })
+        else { throw Self.noService(values["service"]) }
+        return try view([kept], for: caller)[0]
+    }
+
+    /// What the caller's tenant may see.
+    private func observation(for caller: Caller) throws(Problem) -> TenantObservation {
+        try Self.store { () throws(ApplianceError) in try control.observation(of: caller.tenant ?? "") }
     }
 
     /// Services as they are answered, with their state.
@@ -209,7 +245,7 @@ final class TenantService: Sendable {
         }
     }
 
-    private static func limit(_ target: RequestTarget) throws(Problem) -> Int {
+    static func limit(_ target: RequestTarget) throws(Problem) -> Int {
         guard let text = target.query[Route.Parameter.limit.rawValue] else { return Paging.usual }
         guard let limit = Int(text), (1...Paging.most).contains(limit) else {
             throw Problem(.notAsExpected, "limit is 1 to \(Paging.most)")

@@ -3,7 +3,7 @@ import ControlAPI
 /// The metrics of samples, and of topologies that give none.
 ///
 /// Labels are bounded by the topology files: topology, interface, node, application, instance, engine, reason, entry,
-/// service, check, direction, kind and state. None comes from a packet.
+/// service, check, direction, kind, state, tenant and rule (at most 1,000 of a list). None comes from a packet.
 public struct MetricSet: Sendable {
     /// One of each name, in the order of the output.
     package private(set) var families: [MetricFamily] = []
@@ -52,6 +52,8 @@ public struct MetricSet: Sendable {
         var entries = Traffic("entry", "the entries of this name matched")
         var services = Traffic(
             "service", "of the service: requests as customers sent them, responses on their last hop")
+        var rules = Traffic(
+            "access_rule", "that a rule of a tenant's access list, or its default, decided about")
         var drops = MetricFamily("tapline_dropped_packets", .counter, "Packets that the engines dropped, by reason.")
         var housekeeping = MetricFamily(
             "tapline_housekeeping_packets", .counter,
@@ -66,6 +68,13 @@ public struct MetricSet: Sendable {
                 services.add(own + [.init("direction", "request")], service.requests)
                 services.add(own + [.init("direction", "response")], service.responses)
             }
+            for rule in sample.accessRules {
+                let number = rule.rule.map { "\($0)" } ?? "default"
+                rules.add(
+                    labels + [
+                        .init("application", rule.application), .init("tenant", rule.tenant), .init("rule", number),
+                    ], rule.traffic)
+            }
             for drop in sample.drops {
                 if drop.reason == "housekeeping" {
                     housekeeping.add(labels, drop.frames)
@@ -74,7 +83,7 @@ public struct MetricSet: Sendable {
                 }
             }
         }
-        return entries.families + services.families + [drops, housekeeping]
+        return entries.families + services.families + rules.families + [drops, housekeeping]
     }
 
     private func interfaces(_ samples: [Sample]) -> [MetricFamily] {

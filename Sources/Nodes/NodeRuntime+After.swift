@@ -28,6 +28,7 @@ extension NodeRuntime {
         while let turn = loop.sync({ self.beginFollowing() }) {
             do throws(ApplianceError) {
                 try runAfter(cancellation)
+                try admit()
                 loop.sync { self.endFollowing(turn, nil) }
             } catch {
                 loop.sync { self.endFollowing(turn, error) }
@@ -36,7 +37,13 @@ extension NodeRuntime {
         }
     }
 
-    /// The same after a restart: a failure is told by the node's state and its log.
+    /// Sees to what must be there before packets come. In a thread of the caller's.
+    func admit() throws(ApplianceError) {
+        let node = host ?? self
+        try node.admits?(node)
+    }
+
+    /// The same as `follow` after a restart: a failure is told by the node's state and its log.
     func followAgain(_ cancellation: Cancellation) {
         do throws(ApplianceError) {
             try follow(cancellation)

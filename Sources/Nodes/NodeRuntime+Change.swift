@@ -102,7 +102,10 @@ extension NodeRuntime {
     package func reload(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
         let (old, hadFailed) = loop.sync { (self.plan, self.following.failure != nil) }
         try take(plan, folder: folder)
-        if !plan.differentFiles(from: old).isEmpty { try runReload(plan, cancellation) }
+        if !plan.differentFiles(from: old).isEmpty {
+            try runReload(plan, cancellation)
+            try admit()
+        }
         let isOther = plan.process.after != old.process.after
         guard hadFailed || isOther else { return }
         loop.sync {
@@ -116,6 +119,13 @@ extension NodeRuntime {
 
     private func runReload(_ plan: NodePlan, _ cancellation: Cancellation) throws(ApplianceError) {
         guard let command = plan.process.reload else { return }
+        try runReload(command, cancellation)
+    }
+
+    /// Runs a command that makes its application read a file.
+    ///
+    /// - Throws: `ApplianceError` with what it printed if it fails, or if `cancellation` is raised.
+    package func runReload(_ command: String, _ cancellation: Cancellation) throws(ApplianceError) {
         let (entrance, node) = try enter()
         let outcome = try CommandRun.captured(
             command, in: entrance, node: node, timeout: readyTimeout, cancellation: cancellation)

@@ -61,6 +61,17 @@ extension NodeRuntime {
         }
     }
 
+    /// Writes one of its files anew, with other contents.
+    ///
+    /// - Throws: `ApplianceError` if it cannot be written.
+    package func write(_ contents: [UInt8], to path: String) throws(ApplianceError) {
+        guard var file = plan.files.first(where: { $0.path == path }) else {
+            throw ApplianceError(.failed, "\(place): it has no file \(path)")
+        }
+        file.contents = contents
+        try put(file, users(of: currentInit.flatMap { $0.hasEnded ? nil : "/proc/\($0.pid)/root" }))
+    }
+
     private func put(_ file: FilePlan, _ users: UserList) throws(ApplianceError) {
         let owner = try file.owner.map { owner throws(ApplianceError) in try users.owner(owner) }
         if file.isAbsolute {

@@ -52,6 +52,11 @@ extension NodeRuntime {
         }
         guard let child, let cancellation else { return }
         guard waits(for: child, readinessProbe(entrance, node), cancellation) else { return }
+        do throws(ApplianceError) { try admit() } catch {
+            // It gets no packets: it does not count as ready.
+            let error = error
+            return loop.submit { [self] in log?.note("\(plan.name): not ready: \(error)") }
+        }
         loop.sync { [self] in
             if attempt == mine, process === child, own == .starting { own = .ready }
         }
@@ -124,6 +129,7 @@ extension NodeRuntime {
             self.restarted?(self, why)
         }
         try waitUntilReady(child, entrance, node, cancellation)
+        try admit()
         loop.sync {
             self.own = .ready
             self.watch(child)

@@ -77,7 +77,8 @@ package final class NodeRuntime: @unchecked Sendable {
     package var changed: ((NodeRuntime) -> Void)?
     /// Called on the loop's thread when the `run` command was started again, with why.
     package var restarted: ((NodeRuntime, String) -> Void)?
-
+    /// Called in the thread that has made it ready, before it counts as ready: what must be there before packets come.
+    package var admits: (@Sendable (NodeRuntime) throws(ApplianceError) -> Void)?
     /// Called on the loop's thread when the kernel has ended processes of it because memory ran out, with what it says.
     package var ranOut: ((NodeRuntime, String) -> Void)?
     /// Where its programs are bounded, if they are to be.
@@ -187,7 +188,7 @@ package final class NodeRuntime: @unchecked Sendable {
             }
             return self.own == .idle
         }
-        guard !isIdle else { return }
+        guard !isIdle else { return try admit() }
         let (entrance, node) = try enter()
         let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
         become(.setup)
@@ -206,6 +207,7 @@ package final class NodeRuntime: @unchecked Sendable {
         try eachProgram { program throws(ApplianceError) in try program.bringUp(cancellation) }
         guard let run = plan.process.run else {
             try waitUntilReady(nil, entrance, node, cancellation)
+            try admit()
             become(.ready)
             try follow(cancellation)
             return
@@ -217,6 +219,7 @@ package final class NodeRuntime: @unchecked Sendable {
             self.startedAt = monotonicTime()
         }
         try waitUntilReady(child, entrance, node, cancellation)
+        try admit()
         loop.sync {
             self.own = .ready
             self.watch(child)

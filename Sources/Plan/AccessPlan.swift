@@ -4,6 +4,10 @@ import Forwarding
 public struct AccessPlan: Sendable, Hashable {
     /// The application.
     public var application: String
+    /// Its nodes, by name.
+    public var nodes: [String]
+    /// True: it passes frames on, and has no addresses.
+    public var isTransparent: Bool
     /// True: the engine judges a packet before it sends it to the application (`access: engine`).
     public var isByEngine: Bool
     /// How the application itself judges (`access: application`); nil: not at all.
@@ -20,12 +24,20 @@ public struct AccessPlan: Sendable, Hashable {
     }
 
     /// Memberwise.
-    public init(application: String, isByEngine: Bool, byApplication: Enforcement? = nil, lists: [AccessList] = []) {
+    public init(
+        application: String, nodes: [String] = [], isTransparent: Bool = false, isByEngine: Bool,
+        byApplication: Enforcement? = nil, lists: [AccessList] = []
+    ) {
         self.application = application
+        self.nodes = nodes
+        self.isTransparent = isTransparent
         self.isByEngine = isByEngine
         self.byApplication = byApplication
         self.lists = lists
     }
+
+    /// Who judges, in the words of the file.
+    public var words: [String] { (isByEngine ? ["engine"] : []) + (byApplication == nil ? [] : ["application"]) }
 }
 
 /// A program's own form of the lists: a template that is filled with them, and the command that loads it.

@@ -41,6 +41,12 @@ public struct AppliancePlan: Sendable {
     public var wantedRecords: [ServiceRecord] { serviceRecords + recordsSetAside.map(\.record) }
     /// The applications whose packets tenants' access lists judge, in the order of the file.
     public var access: [AccessPlan] = []
+    /// The access lists that are in force, in the order in which they came.
+    public var accessLists: [PlannedAccess] = []
+    /// Those that are not, and why.
+    public var accessSetAside: [AccessSetAside] = []
+    /// The access lists that tenants want in force: those that are, and those that are set aside.
+    public var wantedAccess: [AccessRecord] { accessLists.map(\.record) + accessSetAside.map(\.record) }
     /// Remarks on parts of the file that are valid but hardly intended, in the order of the text.
     public var remarks: [TopologyProblem] = []
 

@@ -84,12 +84,15 @@ public struct TenantApplication: Sendable, Hashable {
     public var type: String?
     /// True if it gets copies and returns nothing.
     public var isPassive: Bool
+    /// Who judges its packets by the tenant's access list: `engine`, `application`; empty: nobody.
+    public var access: [String]
 
     /// Memberwise.
-    public init(name: String, type: String?, isPassive: Bool) {
+    public init(name: String, type: String?, isPassive: Bool, access: [String] = []) {
         self.name = name
         self.type = type
         self.isPassive = isPassive
+        self.access = access
     }
 }
 
@@ -107,14 +110,16 @@ public struct TenantPlan: Sendable, Hashable {
     public var must: [String]
     /// How many services they may have.
     public var services: Int
+    /// How many rules their access lists may have together.
+    public var rules: Int
     /// How many instructions they may give in a minute.
     public var instructions: Int
 
     /// Memberwise.
     public init(
         name: String, customers: [String] = [], addresses: [IPPrefix], applications: [TenantApplication],
-        must: [String] = [],
-        services: Int = TenantPlan.usualServices, instructions: Int = TenantPlan.usualInstructions
+        must: [String] = [], services: Int = TenantPlan.usualServices, rules: Int = TenantPlan.usualRules,
+        instructions: Int = TenantPlan.usualInstructions
     ) {
         self.name = name
         self.customers = customers
@@ -122,11 +127,14 @@ public struct TenantPlan: Sendable, Hashable {
         self.applications = applications
         self.must = must
         self.services = services
+        self.rules = rules
         self.instructions = instructions
     }
 
     /// The services that a tenant may have where the file gives no limit.
     public static let usualServices = 20
+    /// The rules of access lists that a tenant may have where the file gives no limit.
+    public static let usualRules = 200
     /// The instructions in a minute where the file gives no limit.
     public static let usualInstructions = 600
 }

@@ -9,6 +9,7 @@ import PacketCapture
 import Reporting
 import Synchronization
 import Wire
+import WebPages
 
 /// A capture that goes to a browser as it is made, bounded in time, packets and octets.
 ///

@@ -1,4 +1,5 @@
 import ControlAPI
+import WebPages
 
 /// What a click on a part of the picture shows, as HTML.
 struct Details {

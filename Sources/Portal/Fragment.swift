@@ -1,3 +1,5 @@
+import WebPages
+
 /// A piece of HTML in which some texts change while the rest stays.
 ///
 /// Browsers get the HTML once, and then the changed texts by their keys.
@@ -66,52 +68,5 @@ struct Fragment {
     /// The texts that differ from those of `before`.
     func changes(since before: Fragment) -> [String: String] {
         values.filter { before.values[$0.key] != $0.value }
-    }
-}
-
-/// A text between tags or in a quoted attribute. What HTML cannot hold becomes a replacement character.
-func escaped(_ text: String) -> String {
-    guard
-        text.utf8.contains(where: {
-            $0 < 0x20 || $0 == 0x7F || $0 == 0x22 || $0 == 0x26 || $0 == 0x27 || $0 == 0x3C || $0 == 0x3E
-        })
-    else { return text }
-    var escaped = ""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "&": escaped += "&amp;"
-        case "<": escaped += "&lt;"
-        case ">": escaped += "&gt;"
-        case "\"": escaped += "&quot;"
-        case "'": escaped += "&#39;"
-        case "\n", "\t": escaped.unicodeScalars.append(scalar)
-        case _ where scalar.value < 0x20 || scalar.value == 0x7F: escaped += "\u{FFFD}"
-        default: escaped.unicodeScalars.append(scalar)
-        }
-    }
-    return escaped
-}
-
-/// Numbers for people.
-enum Figures {
-    /// A rate in a few characters: 0, 7.5, 120, 1.2k, 34M.
-    static func short(_ value: Double) -> String {
-        guard value.isFinite, value > 0 else { return "0" }
-        if value < 0.05 { return "<0.1" }
-        var (value, unit) = (value, 0)
-        while value >= 999.5, unit < 4 { (value, unit) = (value / 1000, unit + 1) }
-        let sign = ["", "k", "M", "G", "T"][unit]
-        if value < 9.95 {
-            let tenths = Int((value * 10).rounded())
-            return tenths % 10 == 0 ? "\(tenths / 10)\(sign)" : "\(tenths / 10).\(tenths % 10)\(sign)"
-        }
-        return "\(Int(value.rounded()))\(sign)"
-    }
-
-    /// Octets with a binary unit.
-    static func octets(_ count: UInt64) -> String {
-        var (value, unit) = (Double(count), 0)
-        while value >= 1023.5, unit < 4 { (value, unit) = (value / 1024, unit + 1) }
-        return "\(short(value)) \(["B", "KiB", "MiB", "GiB", "TiB"][unit])"
     }
 }

@@ -1,4 +1,5 @@
 import ControlAPI
+import WebPages
 
 /// The page as HTML. All of it works without a script: what a click does is a link or a form.
 struct Page {
@@ -6,21 +7,6 @@ struct Page {
     let name: String
     /// What a request that starts something must repeat.
     let secret: String
-
-    /// A document.
-    ///
-    /// - Parameter attributes: Of its body.
-    private func document(_ title: String, attributes: String = "", _ body: String) -> String {
-        """
-        <!doctype html>
-        <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-        <title>\(escaped(title))</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/page.css">
-        </head><body\(attributes)>
-        \(body)
-        </body></html>
-
-        """
-    }
 
     /// The whole page.
     ///
@@ -60,14 +46,14 @@ struct Page {
             <footer>Tapline</footer>
             <script src="/page.js"></script>
             """
-        return document(
+        return htmlDocument(
             "\(name) – Tapline",
             attributes: " data-build=\"\(build)\" data-last=\"\(events.last)\"", body)
     }
 
     /// A page about one thing; its content is what the script shows beside the picture.
     func about(_ title: String, _ content: String) -> String {
-        document(
+        htmlDocument(
             "\(title) – \(name) – Tapline",
             "<main><p><a href=\"/\">Back to \(escaped(name))</a></p>\n\(content)\n</main>")
     }
@@ -82,7 +68,7 @@ struct Page {
 
     /// The form for the secret.
     func login(wrong: Bool) -> String {
-        document(
+        htmlDocument(
             "Tapline",
             """
             <main><h1>Tapline</h1>

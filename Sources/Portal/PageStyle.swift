@@ -1,55 +1,33 @@
-/// The style sheet of the page: both palettes, and nothing from outside.
+import WebPages
+
+/// The style sheet of the live page.
 enum PageStyle {
-    static let text = #"""
+    static let text = BaseStyle.text + own
+
+    private static let own = #"""
         :root {
-          color-scheme: light dark;
-          --ground: #ffffff; --raised: #f3f6f9; --ink: #17212b; --soft: #4a5866; --line: #c4ced8; --edge: #566676;
-          --link: #00559a; --focus: #b35900; --up: #0b6b3a; --warn: #8a5a00; --down: #b3202c; --idle: #5b6873;
           --box: #f4f8fc; --customer: #fff8e6; --hot: #d9006c;
           --s0: #0060a8; --s1: #b04a00; --s2: #007050; --s3: #a0408c; --s4: #776000; --s5: #3048c0; --s6: #b02030; --s7: #406070;
         }
         @media (prefers-color-scheme: dark) {
           :root {
-            --ground: #11161c; --raised: #1a222b; --ink: #e6edf3; --soft: #a9b6c3; --line: #384553; --edge: #8797a7;
-            --link: #7cc0ff; --focus: #ffb454; --up: #5fd394; --warn: #f0b849; --down: #ff8088; --idle: #a9b6c3;
             --box: #1b2733; --customer: #2b2718; --hot: #ff70b8;
             --s0: #6db8ff; --s1: #ff9d5c; --s2: #58d0a8; --s3: #e694d6; --s4: #d9c060; --s5: #9fb0ff; --s6: #ff8a94; --s7: #a5c2d2;
           }
         }
-        * { box-sizing: border-box; }
-        body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.45 system-ui, sans-serif; }
-        a { color: var(--link); }
-        :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
-        .skip { position: absolute; left: -100vw; }
-        .skip:focus { left: 1rem; top: .5rem; background: var(--ground); padding: .3rem .6rem; z-index: 2; }
-        header { display: flex; flex-wrap: wrap; align-items: baseline; gap: .4rem 1.4rem; padding: .8rem 1.2rem;
-          background: var(--raised); border-bottom: 1px solid var(--line); }
-        h1 { font-size: 1.3rem; margin: 0; } h2 { font-size: 1.1rem; margin: 0 0 .4rem; } h3 { font-size: 1rem; margin: 0 0 .3rem; }
         header p { margin: 0; flex: 1 1 20rem; } nav a { margin-right: .8rem; }
         #state::before { content: "● "; }
-        [data-state="up"] { --state: var(--up); } [data-state="warn"] { --state: var(--warn); }
-        [data-state="down"] { --state: var(--down); } [data-state="idle"] { --state: var(--idle); }
         #state { color: var(--state); }
-        main { padding: 1rem 1.2rem; display: grid; gap: 1.6rem; grid-template-columns: minmax(0, 1fr); }
-        .hint { color: var(--soft); margin: 0 0 .5rem; }
-        .scroll { overflow: auto; max-width: 100%; }
         #picture { max-height: 75vh; border: 1px solid var(--line); border-radius: 6px; }
         #picture:empty::before { content: "There is no picture yet."; display: block; padding: 1rem; color: var(--soft); }
         #events .scroll { max-height: 16rem; border: 1px solid var(--line); border-radius: 6px; }
         #happened { margin: 0; padding: .5rem .8rem; list-style: none; font: 13px/1.5 ui-monospace, monospace; }
         #happened:empty::before { content: "Nothing has happened yet."; color: var(--soft); }
-        table { border-collapse: collapse; font-size: 14px; }
-        th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-        thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
-        td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
         .table { margin-bottom: 1.3rem; content-visibility: auto; contain-intrinsic-size: auto 20rem; } .table p { color: var(--soft); margin: 0; }
         form { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: end; margin: .4rem 0; }
         form h3, form .hint { flex-basis: 100%; margin: 0; }
-        label { display: grid; gap: .15rem; color: var(--soft); font-size: 13px; }
-        input, select, button { font: inherit; font-size: 14px; padding: .35rem .5rem; color: var(--ink); background: var(--ground);
-          border: 1px solid var(--edge); border-radius: 4px; max-width: 16rem; }
+        label { display: grid; gap: .15rem; }
         input[type="number"] { width: 6.5rem; }
-        button { background: var(--link); color: var(--ground); border-color: var(--link); cursor: pointer; padding: .35rem .9rem; }
         #details { border: 2px solid var(--edge); border-radius: 6px; padding: .8rem 1rem; background: var(--raised); }
         #details .close { float: right; }
         pre.log, #traces { font: 13px/1.5 ui-monospace, monospace; margin: 0; max-height: 18rem; overflow: auto; white-space: pre-wrap;
@@ -60,8 +38,6 @@ enum PageStyle {
         .spark { width: 100%; max-width: 900px; height: 80px; background: var(--ground); border: 1px solid var(--line); }
         .spark path { stroke: var(--line); fill: none; }
         .spark polyline { fill: none; stroke: var(--s0); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
-        footer { padding: .8rem 1.2rem; color: var(--soft); }
-        [role="alert"] { color: var(--down); font-weight: 600; }
 
         #picture svg { display: block; font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; }
         svg text { text-anchor: middle; fill: var(--ink); font-size: 11px; }

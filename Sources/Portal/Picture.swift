@@ -1,5 +1,6 @@
 import ControlAPI
 import Metrics
+import WebPages
 
 /// The picture of the topology as SVG: what is in it are links, so it works without a script, and by keyboard.
 struct Picture {

@@ -1,4 +1,5 @@
 import Metrics
+import WebPages
 
 /// The packets a second of entries in the last ten minutes, one number for each second.
 ///

@@ -5,6 +5,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import Reporting
+import WebPages
 
 /// What is at which path.
 extension RequestHandler {

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP1
 import Reporting
+import WebPages
 
 /// One connection: reads a request, answers it, and reads the next one. On the event loop.
 ///
@@ -150,7 +151,7 @@ final class RequestHandler: ChannelInboundHandler, Viewer {
     }
 
     private func head(_ type: String, _ headers: [(String, String)]) -> HTTPHeaders {
-        HTTPHeaders(Access.headers + [("Content-Type", type)] + headers)
+        HTTPHeaders(PageSafety.headers + [("Content-Type", type)] + headers)
     }
 
     /// Begins an answer that goes on.

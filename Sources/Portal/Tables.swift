@@ -1,5 +1,6 @@
 import ControlAPI
 import Metrics
+import WebPages
 
 /// The tables of the page: the numbers of one sample, as `tapline status` and `tapline tables` have them.
 struct Tables {

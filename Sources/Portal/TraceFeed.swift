@@ -8,6 +8,7 @@ import Reporting
 import Synchronization
 import Tracing
 import Wire
+import WebPages
 
 /// A trace that goes to a browser as packets end: for a script as events with the arrows of the picture, else as text.
 enum TraceFeed {

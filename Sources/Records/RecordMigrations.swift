@@ -7,6 +7,7 @@ enum RecordMigrations {
         migrator.registerMigration("1: services, tokens, audit, versions") { database in
             try database.execute(sql: first)
         }
+        migrator.registerMigration("2: access lists") { database in try database.execute(sql: accessLists) }
         return migrator
     }
 
@@ -82,6 +83,27 @@ enum RecordMigrations {
             answer TEXT NOT NULL,
             at INTEGER NOT NULL,
             PRIMARY KEY (tenant, key)
+        ) STRICT;
+        """
+
+    private static let accessLists = """
+        CREATE TABLE access_lists (
+            tenant TEXT NOT NULL REFERENCES tenants (name),
+            application TEXT NOT NULL,
+            -- What happens to packets that match no rule, as JSON.
+            otherwise TEXT NOT NULL,
+            created INTEGER NOT NULL REFERENCES versions (number),
+            version INTEGER NOT NULL REFERENCES versions (number),
+            PRIMARY KEY (tenant, application)
+        ) STRICT;
+
+        CREATE TABLE access_rules (
+            tenant TEXT NOT NULL,
+            application TEXT NOT NULL,
+            place INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            PRIMARY KEY (tenant, application, place),
+            FOREIGN KEY (tenant, application) REFERENCES access_lists (tenant, application) ON DELETE CASCADE
         ) STRICT;
         """
 }

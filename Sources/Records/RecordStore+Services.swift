@@ -84,24 +84,25 @@ extension RecordStore {
     private static func kept(_ row: Row) throws -> KeptService {
         let body: String = row["body"]
         return KeptService(
-            service: try JSONDecoder().decode(RecordedService.self, from: Data(body.utf8)), version: row["version"],
+            service: try value(RecordedService.self, body), version: row["version"],
             isPending: row["state"] as String? == "written")
     }
 
-    static func text(_ service: RecordedService) throws -> String {
+    static func text(_ value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(service), as: UTF8.self)
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
     // MARK: - Instructions
 
-    /// Writes what an instruction wants, with its line of the audit for each service. It is not in force yet.
+    /// Writes what an instruction wants, with its line of the audit for each record. It is not in force yet.
     ///
     /// - Parameter answer: The answer to repeats of the request, made of the version.
     /// - Returns: The version; nil if the token that gives the instruction was revoked or has expired: nothing is written.
     package func write(
-        _ instruction: Instruction, put: [RecordedService], remove: [String], answer: (Int) throws -> String
+        _ instruction: Instruction, put: [RecordedService] = [], remove: [String] = [],
+        putAccess: [RecordedAccess] = [], removeAccess: [String] = [], answer: (Int) throws -> String
     ) throws(ApplianceError) -> Int? {
         try write { database in
             let now = clock.now()
@@ -131,6 +132,20 @@ extension RecordStore {
                     instruction, name, "written", version, before: try before.map { try Self.text($0.service) },
                     after: nil,
                     at: now, database)
+            }
+            for list in putAccess {
+                let before = try Self.access(list.application, of: instruction.tenant, database)
+                try Self.put(list, version: version, database)
+                try Self.note(
+                    instruction, list.subject, "written", version, before: try before.map { try Self.text($0.list) },
+                    after: try Self.text(list), at: now, database)
+            }
+            for application in removeAccess {
+                let before = try Self.access(application, of: instruction.tenant, database)
+                try Self.removeAccess(application, of: instruction.tenant, database)
+                try Self.note(
+                    instruction, RecordedAccess.subject(application), "written", version,
+                    before: try before.map { try Self.text($0.list) }, at: now, database)
             }
             if let repeating = instruction.repeating {
                 try database.execute(
@@ -179,9 +194,14 @@ extension RecordStore {
                 let (tenant, name, before): (String, String, String?) = (
                     line["tenant"], line["subject"], line["before"]
                 )
+                let application = Self.application(of: name)
                 guard let before else {
-                    try database.execute(
-                        sql: "DELETE FROM services WHERE tenant = ? AND name = ?", arguments: [tenant, name])
+                    if let application {
+                        try Self.removeAccess(application, of: tenant, database)
+                    } else {
+                        try database.execute(
+                            sql: "DELETE FROM services WHERE tenant = ? AND name = ?", arguments: [tenant, name])
+                    }
                     continue
                 }
                 let former = try Int.fetchOne(
@@ -190,6 +210,11 @@ extension RecordStore {
                         SELECT max(number) FROM versions JOIN audit ON audit.version = number
                         WHERE tenant = ? AND subject = ? AND number < ? AND state != 'failed'
                         """, arguments: [tenant, name, version])
+                if application != nil {
+                    try Self.put(
+                        try Self.value(RecordedAccess.self, before), version: former ?? version, database)
+                    continue
+                }
                 try database.execute(
                     sql: """
                         INSERT INTO services (tenant, name, body, created, version) VALUES (:tenant, :name, :body, :version, :version)
@@ -283,38 +308,6 @@ extension RecordStore {
                 let request: Data = row["request"]
                 return (Array(request), row["answer"])
             }
-        }
-    }
-
-    // MARK: - Earlier versions
-
-    /// The services of a tenant as they were when a version was the newest.
-    ///
-    /// - Returns: nil if there was no such version.
-    package func services(of tenant: String, at version: Int) throws(ApplianceError) -> [RecordedService]? {
-        let newest = try newestVersion()
-        guard (0...newest).contains(version) else { return nil }
-        return try read { database in
-            var services: [String: RecordedService] = [:]
-            for row in try Row.fetchAll(database, sql: "SELECT * FROM services WHERE tenant = ?", arguments: [tenant]) {
-                let kept = try Self.kept(row)
-                services[kept.service.name] = kept.service
-            }
-            // Backwards through what was done since.
-            let lines = try Row.fetchAll(
-                database,
-                sql: """
-                    SELECT audit.subject, audit.before FROM audit JOIN versions ON versions.number = audit.version
-                    WHERE audit.tenant = ? AND audit.version > ? AND audit.outcome = 'written' AND versions.state != 'failed'
-                    ORDER BY audit.id DESC
-                    """, arguments: [tenant, version])
-            for line in lines {
-                let (name, before): (String, String?) = (line["subject"], line["before"])
-                services[name] = try before.map {
-                    try JSONDecoder().decode(RecordedService.self, from: Data($0.utf8))
-                }
-            }
-            return services.values.sorted { $0.name < $1.name }
         }
     }
 }

@@ -42,6 +42,8 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case groupJoined = "group-joined"
     /// A node has left such a group, or has not reported it any more.
     case groupLeft = "group-left"
+    /// The access lists in a node were changed by something there, and were put in force again.
+    case accessRestored = "access-restored"
     /// Sent to one listener alone: it read too slowly and missed events.
     case eventsLost = "events-lost"
     case scaled

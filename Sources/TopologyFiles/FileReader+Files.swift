@@ -84,7 +84,7 @@ extension FileReader {
     }
 
     /// The content of a file beside the topology file, or beside the included file that names it.
-    private func source(_ node: Node?, isTemplate: Bool) -> (contents: [UInt8], origin: SourceOrigin)? {
+    func source(_ node: Node?, isTemplate: Bool) -> (contents: [UInt8], origin: SourceOrigin)? {
         guard let node, let name = nodes.text(node, "`from`") else { return nil }
         let path = FileComposer.path(name.value, of: node.includedFile ?? diagnostics.path)
         let contents: [UInt8]
@@ -140,7 +140,7 @@ extension FileReader {
     }
 
     /// Reports a path that cannot be a file's in a node.
-    private func check(_ path: Located<String>) -> Bool {
+    func check(_ path: Located<String>) -> Bool {
         func refuse(_ fault: String, _ hint: String) -> Bool {
             diagnostics.error(
                 path.origin, "\(quoted(path.value, seen: true)) cannot be the path of a file: \(fault)", hint: hint)

@@ -164,6 +164,7 @@ extension FileReader {
             node.networkAddress = nil
             node.announced = nil
         }
+        node.access = judges(of: node, fields)
     }
 
     private func process(_ node: inout RawNode, _ fields: Fields) {

@@ -60,6 +60,9 @@ extension FileReader {
             if let most = nodes.integer(own["services"], "the number of services", in: Grammar.tenantServices) {
                 tenant.services = most.value
             }
+            if let most = nodes.integer(own["rules"], "the number of rules", in: Grammar.tenantRules) {
+                tenant.rules = most.value
+            }
             if let text = nodes.text(own["instructions"], "the rate of instructions") {
                 if let rate = InstructionRate(text.value) {
                     tenant.instructions = rate.perMinute

@@ -49,6 +49,7 @@ struct FileReader {
         for names in [file.interfaces.map(\.name), nodeNames, file.services.map(\.name)] { checkDistinct(names) }
         addNameService(fields, to: &file)
         readTenants(fields, &file)
+        checkAccess(of: file)
         if let node = fields["entries"] { file.entries = entries(node) }
         for node in nodes.list(fields["checks"]) {
             if let check = check(node) { file.checks.append(check) }

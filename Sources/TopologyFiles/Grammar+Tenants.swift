@@ -3,6 +3,8 @@ import Plan
 extension Grammar {
     /// How many services a tenant may have at most.
     static let tenantServices = 0...10_000
+    /// How many rules a tenant's access lists may have at most.
+    static let tenantRules = 0...10_000
 
     static let tenants = KeyGrammar(
         "tenants", .named(.mapping(tenant)),
@@ -29,7 +31,33 @@ extension Grammar {
             KeyGrammar(
                 "services", .integer(tenantServices), "How many services; \(TenantPlan.usualServices) by default."),
             KeyGrammar(
+                "rules", .integer(tenantRules),
+                "How many rules their access lists have together; \(TenantPlan.usualRules) by default."),
+            KeyGrammar(
                 "instructions", .text, "How many instructions, such as 10/s or 30/min; 10/s by default."),
+        ])
+
+    static let access = KeyGrammar(
+        "access", .oneOf([.oneOrMany(.choice(AccessJudge.allCases.map(\.rawValue))), .mapping(accessMapping)]),
+        "Who judges its packets by tenants' access lists: engine, application, or both in a list.")
+
+    static let accessMapping = MappingGrammar(
+        "access", "Who judges the packets of an application by tenants' access lists.",
+        [
+            KeyGrammar("engine", .flag, "The engine does, before it sends a packet to the application."),
+            KeyGrammar(
+                "application", .oneOf([.flag, .mapping(accessTemplate)]),
+                "The application does: by nftables, or by a file of its own that a template is filled for."),
+        ])
+
+    static let accessTemplate = MappingGrammar(
+        "access-template", "A program's own form of the access lists.",
+        [
+            KeyGrammar(
+                "template", .text, "A file beside this one: the template, which is filled with the lists.",
+                required: true),
+            KeyGrammar("path", .text, "The path of the filled file in the node, as in `files`.", required: true),
+            KeyGrammar("reload", .text, "The shell command that makes the program read it.", required: true),
         ])
 
     static let records = KeyGrammar(
@@ -44,4 +72,10 @@ extension Grammar {
                 "The SQLite database: a path, relative to the file's folder; it stays when the topology goes. By default it is "
                     + "in the topology's own folder, and goes with it.")
         ])
+}
+
+/// Who judges packets by access lists.
+enum AccessJudge: String, CaseIterable {
+    case engine
+    case application
 }

@@ -10,6 +10,8 @@ package struct RawTenant: Sendable {
     package var applications: [Located<String>] = []
     package var must: [Located<String>] = []
     package var services = TenantPlan.usualServices
+    /// How many rules the access lists may have together.
+    package var rules = TenantPlan.usualRules
     /// In a minute.
     package var instructions = TenantPlan.usualInstructions
 }
@@ -19,4 +21,16 @@ package struct RawRecords: Sendable {
     package var origin: SourceOrigin
     /// nil: in the topology's own folder.
     package var database: Located<String>?
+}
+
+/// Who judges an application's packets by tenants' access lists, as the file has it.
+package struct RawAccess: Sendable {
+    package var origin: SourceOrigin
+    package var isByEngine = false
+    package var byApplication: AccessPlan.Enforcement?
+
+    /// In the words of the file.
+    package var words: [String] {
+        AccessPlan(application: "", isByEngine: isByEngine, byApplication: byApplication).words
+    }
 }

@@ -58,7 +58,8 @@ final class EngineReplay {
             throw error
         }
         let layout = CounterLayout(
-            workers: 1, interfaces: snapshot.interfaceCount, entries: snapshot.counterCount)
+            workers: 1, interfaces: snapshot.interfaceCount, entries: snapshot.counterCount,
+            rules: snapshot.ruleCounterCount)
         let block = allocate(layout.size)
         layout.initialize(block)
         let known = allocate(NeighbourTable.memorySize)
@@ -75,6 +76,9 @@ final class EngineReplay {
         for memory in memories { memory.deallocate() }
         slot.deallocate()
     }
+
+    /// The counter of the rule of an access list that denied a packet last.
+    var lastDenial: Int { worker.lastDenial }
 
     /// Why the engine drops a frame before it asks the table; nil if the frame gets that far.
     func refusal(of frame: CapturedFrame) -> DropReason? {

@@ -106,7 +106,7 @@ package final class FrameDescriber {
             reason = said
         }
         guard case .packets(let packets) = reading, let first = packets.first else {
-            notes.drop = reason.flatMap(Self.drop)
+            notes.drop = reason.flatMap { Self.drop($0, table) }
             return notes
         }
         let isRefused = reason.map { !$0.followsEntry } ?? false
@@ -130,13 +130,15 @@ package final class FrameDescriber {
             let known = numbering.read(packet, from: sender, copies, at: frame.time.nanoseconds)
             if index == 0 { (notes.identifier, notes.inside) = (known?.number, known?.inside) }
         }
-        notes.drop = reason.flatMap(Self.drop)
+        notes.drop = reason.flatMap { Self.drop($0, table) }
         return notes
     }
 
     /// What is said of a drop. Kernels send some frames by themselves: nothing is lost with them.
-    private static func drop(_ reason: DropReason) -> (name: String, sentence: String)? {
-        reason == .housekeeping ? nil : (reason.name, reason.sentence)
+    private static func drop(
+        _ reason: DropReason, _ table: TracedTable? = nil
+    ) -> (name: String, sentence: String)? {
+        reason == .housekeeping ? nil : (reason.name, table?.sentence(of: reason) ?? reason.sentence)
     }
 
     /// A node, if packets pass it: what comes out of any other node is another packet.

@@ -146,7 +146,14 @@ extension PacketTracer {
     ) -> TraceEnd {
         TraceEnd(
             kind: .dropped, node: nil, reason: reason.name, at: time.map { flight.offset($0) },
-            sentence: reason.sentence, isGuess: isGuess)
+            sentence: sentence(reason, flight, hop), isGuess: isGuess)
+    }
+
+    private func sentence(_ reason: DropReason, _ flight: Flight, _ hop: Int) -> String {
+        guard reason == .accessDenied, answer(flight, hop) == .dropped(reason),
+            let table = table(flight.states[hop].generation)
+        else { return reason.sentence }
+        return table.sentence(of: reason)
     }
 
     private func name(of stage: Stage) -> String {

@@ -102,6 +102,8 @@ package struct TracedNetwork: Sendable, Hashable {
     package let entries: [Int: EntryName]
     /// The services.
     package let services: [Service]
+    /// The rules of access lists by the index of their counters: "rule 3 of alice's list at firewall".
+    package let rules: [Int: String]
     private let places: [Place: Int]
 
     private struct Place: Hashable {
@@ -111,12 +113,14 @@ package struct TracedNetwork: Sendable, Hashable {
 
     /// Memberwise.
     package init(
-        interfaces: [String], nodes: [Node], entries: [Int: EntryName] = [:], services: [Service] = []
+        interfaces: [String], nodes: [Node], entries: [Int: EntryName] = [:], services: [Service] = [],
+        rules: [Int: String] = [:]
     ) {
         self.interfaces = interfaces
         self.nodes = nodes
         self.entries = entries
         self.services = services
+        self.rules = rules
         var places: [Place: Int] = [:]
         for (index, node) in nodes.enumerated() {
             for leg in node.legs {

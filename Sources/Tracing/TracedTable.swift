@@ -59,6 +59,12 @@ final class TracedTable {
         replay = try EngineReplay(image)
     }
 
+    /// What became of a packet that the replay dropped last, as a sentence: of a packet that an access list denies, the rule.
+    func sentence(of reason: DropReason) -> String {
+        guard reason == .accessDenied, let rule = network.rules[replay.lastDenial] else { return reason.sentence }
+        return "\(rule.prefix(1).uppercased())\(rule.dropFirst()) denies the packet."
+    }
+
     /// True if the table has this interface.
     func has(_ interface: Int) -> Bool { interface >= 0 && interface < snapshot.interfaceCount }
 

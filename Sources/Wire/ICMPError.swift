@@ -32,6 +32,11 @@ public struct ICMPError: Sendable, Equatable {
         family == .ipv4 ? ICMPError(family: family, type: 3, code: 3) : ICMPError(family: family, type: 1, code: 4)
     }
 
+    /// A filter lets the packet not pass: 3/13 (RFC 1812, section 5.2.7.1), or 1/1 (RFC 4443, section 3.1).
+    public static func administrativelyProhibited(_ family: AddressFamily) -> ICMPError {
+        family == .ipv4 ? ICMPError(family: family, type: 3, code: 13) : ICMPError(family: family, type: 1, code: 1)
+    }
+
     /// The packet is larger than the next link takes: 3/4 with the MTU (RFC 1191), or packet too big, 2/0.
     public static func packetTooBig(_ family: AddressFamily, mtu: Int) -> ICMPError {
         let mtu = max(0, mtu)

@@ -155,7 +155,15 @@ public struct PacketFields: Sendable {
 
     /// The ports of a first fragment, if its protocol has ports and is the one that all its fragments name.
     public var firstPorts: (source: UInt16, destination: UInt16)? {
-        fragment == .first && hasFirstPorts ? (firstSourcePort, firstDestinationPort) : nil
+        fragment == .first && hasFirstPorts && transportProtocol == flow.protocolNumber
+            ? (firstSourcePort, firstDestinationPort) : nil
+    }
+
+    /// The ports of a packet that has them: of a whole one, or of a first fragment, even behind headers that later fragments do
+    /// not have.
+    public var readPorts: (source: UInt16, destination: UInt16)? {
+        if flow.hasPorts { return (flow.sourcePort, flow.destinationPort) }
+        return fragment == .first && hasFirstPorts ? (firstSourcePort, firstDestinationPort) : nil
     }
 
     /// The octets of the network packet, header included.

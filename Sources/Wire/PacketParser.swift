@@ -209,7 +209,7 @@ extension PacketFields {
                 flow.hasPorts = true
                 flow.sourcePort = source
                 flow.destinationPort = destination
-            } else if transportProtocol == flow.protocolNumber {
+            } else {
                 hasFirstPorts = true
                 firstSourcePort = source
                 firstDestinationPort = destination

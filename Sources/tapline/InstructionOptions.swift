@@ -22,6 +22,14 @@ struct InstructionOptions: ParsableArguments {
         _ method: Route.Method, _ path: [String], query: [String: String?] = [:], headers: [(String, String)] = [],
         body: (some Encodable)? = String?.none
     ) throws(ApplianceError) -> [UInt8] {
+        let octets: [UInt8]? = if let body { try JSONLine.encode(body) } else { nil }
+        return try ask(method, path, query: query, headers: headers, json: octets)
+    }
+
+    /// The same for a body that is JSON already.
+    func ask(
+        _ method: Route.Method, _ path: [String], query: [String: String?], headers: [(String, String)], json: [UInt8]?
+    ) throws(ApplianceError) -> [UInt8] {
         let token = getenv("TAPLINE_TOKEN").map { String(cString: $0) }
         if token == nil { try Machine.requireRoot() }
         let client = InstructionClient(directory: try StateDirectory(name: name), token: token)
@@ -29,8 +37,7 @@ struct InstructionOptions: ParsableArguments {
         let target =
             "/v1/" + path.map(Self.encoded).joined(separator: "/")
             + (pairs.isEmpty ? "" : "?" + pairs.joined(separator: "&"))
-        let octets: [UInt8]? = if let body { try JSONLine.encode(body) } else { nil }
-        let answer = try client.ask(method.rawValue, target, headers: headers, body: octets)
+        let answer = try client.ask(method.rawValue, target, headers: headers, body: json)
         guard answer.status >= 300 else { return answer.body }
         throw Self.error(try JSONLine.decode(Problem.self, answer.body))
     }

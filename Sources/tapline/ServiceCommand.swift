@@ -7,7 +7,7 @@ import Reporting
 struct ServiceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "service",
-        abstract: "List, make, replace, remove and restore the services that tenants keep.",
+        abstract: "List, show, make, replace, remove and restore the services that tenants keep.",
         discussion: """
             A change is planned and proved before it is done. When the command ends, every engine decides by it. With the token of a
             tenant in TAPLINE_TOKEN, the command acts for that tenant; else for the operator, who names one by --tenant.
@@ -16,10 +16,13 @@ struct ServiceCommand: ParsableCommand {
               sudo tapline service put shared-firewall shop --tenant alice --address 203.0.113.80 --port tcp/80 \\
                 --distribute ids --sequence firewall,web
               sudo tapline service list shared-firewall
+              sudo tapline service show shared-firewall shop --tenant alice
               sudo tapline service remove shared-firewall shop --tenant alice
               sudo tapline service restore shared-firewall 3 --tenant alice
             """.paragraphs,
-        subcommands: [List.self, Put.self, Remove.self, Restore.self])
+        subcommands: [
+            List.self, Show.self, Counters.self, Health.self, Put.self, Remove.self, Restore.self,
+        ])
 
     /// `tapline service list`.
     struct List: ParsableCommand {

@@ -15,7 +15,7 @@ struct Tables: ParsableCommand {
             Each copy that an entry sends has one line. For a file, the command shows the entries that the file would have; that
             works without root. With --json the keys are stable: version, name, distribution, sequencing; of each entry name,
             direction, receivedInterface, sourceMAC, sourceNode, source, destination, servicePort, rewriteSource, copies, packets,
-            bytes.
+            bytes; and access, the rules of tenants' access lists that the engines judge by, with their counters.
 
             EXAMPLE
               sudo tapline tables four-interface
@@ -57,7 +57,27 @@ struct Tables: ParsableCommand {
             for row in rows { add(row, to: &table) }
             return "\(title) entries of \(listing.name)\n"
                 + (rows.isEmpty ? "(none)" : table.lines.joined(separator: "\n"))
-        }.joined(separator: "\n\n")
+        }.joined(separator: "\n\n") + accessLists(listing)
+    }
+
+    /// The rules of access lists, if there are some.
+    private func accessLists(_ listing: TableListing) -> String {
+        guard !listing.access.isEmpty else { return "" }
+        var table = TextTable(
+            [
+                "APPLICATION", "TENANT", "RULE", "ACTION", "PROTOCOL", "OWN SIDE", "REMOTE SIDE", "PACKETS", "BYTES",
+            ], rightAligned: [7, 8])
+        for row in listing.access {
+            func side(_ prefix: String?, _ ports: String?) -> String {
+                [prefix ?? "any", ports].compactMap(\.self).joined(separator: " ")
+            }
+            table.add([
+                row.application, row.tenant, row.rule.map { "\($0)" } ?? "default", row.action, row.protocol,
+                side(row.own, row.ownPorts), side(row.remote, row.remotePorts), row.packets.map { "\($0)" } ?? "-",
+                row.bytes.map { "\($0)" } ?? "-",
+            ])
+        }
+        return "\n\naccess lists of \(listing.name)\n" + table.lines.joined(separator: "\n")
     }
 
     private func add(_ row: TableListing.Row, to table: inout TextTable) {

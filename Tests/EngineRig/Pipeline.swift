@@ -20,7 +20,9 @@ package final class Pipeline {
         memory = .allocate(byteCount: bytes.count, alignment: 64)
         UnsafeMutableRawBufferPointer(start: memory, count: bytes.count).copyBytes(from: bytes)
         let snapshot = try Snapshot(validating: UnsafeRawBufferPointer(start: memory, count: bytes.count))
-        layout = CounterLayout(workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount)
+        layout = CounterLayout(
+            workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount,
+            rules: snapshot.ruleCounterCount)
         counters = .allocate(byteCount: layout.size, alignment: 4_096)
         counters.initializeMemory(as: UInt8.self, repeating: 0, count: layout.size)
         layout.initialize(counters)
@@ -68,6 +70,8 @@ package final class Pipeline {
     package var allDrops: String { reader.drops().map { "\($0.reason.name):\($0.frames)" }.joined(separator: " ") }
 
     package func entry(_ counter: Int) -> TrafficCount { reader.entry(counter) }
+
+    package func rule(_ counter: Int) -> TrafficCount { reader.rule(counter) }
 
     package func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
 

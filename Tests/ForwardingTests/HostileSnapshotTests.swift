@@ -43,6 +43,24 @@ struct HostileSnapshotTests {
                 servicePort: .tcp(1000...2000),
                 targets: [SendTarget(interface: 3, address: .neighbour(via: address("198.18.4.9")), system: .router)],
                 counter: 8))
+        // The lists of two tenants, in both families.
+        let own = [prefix(FourInterface.shop4 + "/32"), prefix("2001:db8:80::/64")]
+        table.access = [
+            AccessPoint(
+                application: "firewall", nodes: ["firewall"],
+                lists: [
+                    AccessList(
+                        tenant: "alice", own: own,
+                        rules: [
+                            AccessRule(
+                                action: .deny(.reset), own: own[0], remote: prefix("192.0.2.0/24"),
+                                matter: .ports(protocolNumber: tcp, own: 80...80, remote: 0...65535), counter: 0),
+                            AccessRule(action: .allow, own: own[1], matter: .icmp(type: 128), counter: 1),
+                        ], otherwise: .deny(.icmp), counter: 2),
+                    AccessList(
+                        tenant: "bob", own: [prefix("192.0.2.10/32")], rules: [], otherwise: .allow, counter: 3),
+                ])
+        ]
         return table
     }()
 

@@ -88,7 +88,9 @@ private final class MemoryEngine {
         let tableMemory = allocate(snapshotBytes.count)
         UnsafeMutableRawBufferPointer(start: tableMemory, count: snapshotBytes.count).copyBytes(from: snapshotBytes)
         let snapshot = try Snapshot(validating: UnsafeRawBufferPointer(start: tableMemory, count: snapshotBytes.count))
-        let layout = CounterLayout(workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount)
+        let layout = CounterLayout(
+            workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount,
+            rules: snapshot.ruleCounterCount)
         let counters = allocate(layout.size)
         layout.initialize(counters)
         let known = allocate(NeighbourTable.memorySize)

@@ -43,8 +43,31 @@ import Testing
         }
         #expect(try batch(#"{"remove": ["a"], "put": [{"name": "b", "addresses": ["x"], "sequence": ["y"]}]}"#) == [])
         #expect(try batch(#"{"remove": ["a", "a"]}"#) == [" a service is named twice"])
-        #expect(try batch("{}") == [" it names no service"])
+        #expect(try batch("{}") == [" it names no service and no access list"])
         #expect(try batch(#"{"put": [{"addresses": ["x"], "sequence": ["y"]}]}"#) == ["/put/0 name is missing"])
+    }
+
+    @Test func anAccessListIsReadStrictly() throws {
+        func read(_ text: String) throws -> (list: RecordedAccess?, mistakes: [String]) {
+            var reader = BodyReader()
+            let list = reader.access(
+                try BodyReader.json(Array(text.utf8)), tenant: "alice", application: "firewall")
+            return (list, reader.mistakes.map { "\($0.pointer ?? "-") \($0.detail)" })
+        }
+        let body =
+            #"{"rules": [{"action": "allow", "own-ports": ["80"], "comment": "x"}], "default": {"action": "deny"}}"#
+        #expect(
+            try read(body).list
+                == RecordedAccess(
+                    tenant: "alice", application: "firewall",
+                    rules: [RecordedAccessRule(action: "allow", ownPorts: ["80"], comment: "x")],
+                    otherwise: RecordedVerdict(action: "deny")))
+        #expect(try read("{}").mistakes == [" default is missing"])
+        #expect(
+            try read(#"{"default": {"action": 1}, "rules": [{"action": "deny", "own-ports": 80}, 7]}"#).mistakes == [
+                "/rules/0/own-ports it must be a list of texts, but is a number",
+                "/rules/1 it must be an object, but is a number", "/default/action it must be a text, but is a number",
+            ])
     }
 
     /// A tenant sees nothing of the operator's file and of others.

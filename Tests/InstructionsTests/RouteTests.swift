@@ -6,7 +6,9 @@ import Testing
 @Suite struct RouteTests {
     /// Every route × role, from the rights that the table gives.
     @Test func everyRoleHasTheRightsOfItsKind() {
-        let changing: Set<Route.Name> = [.putService, .deleteService, .changeServices, .restoreServices]
+        let changing: Set<Route.Name> = [
+            .putService, .deleteService, .changeServices, .restoreServices, .putAccess, .deleteAccess,
+        ]
         let operators: Set<Route.Name> = [.listTenants, .makeToken, .listTokens, .revokeToken]
         for route in Route.all {
             let isOpen = route.name == .readDocument
@@ -18,6 +20,13 @@ import Testing
             #expect(Role.operator.has(route.right), "\(route.name)")
         }
         #expect(Set(Route.all.map(\.name)) == Set(Route.Name.allCases) && Route.all.count == Route.Name.allCases.count)
+    }
+
+    @Test func theOperatorSaysWhoseIsMeantWhereOneTenantsIs() {
+        let all: Set<Route.Name> = [
+            .readDocument, .listServices, .listAudit, .listTenants, .makeToken, .listTokens, .revokeToken,
+        ]
+        #expect(Set(Route.all.filter { !$0.needsTenant }.map(\.name)) == all)
     }
 
     @Test func aPathIsFoundByMethodAndParts() {

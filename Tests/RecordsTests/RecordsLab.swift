@@ -39,10 +39,15 @@ final class RecordsLab: Sendable {
         """
 
     /// Writes the file, and brings the topology up.
-    init(_ text: String = RecordsLab.usual) throws {
+    ///
+    /// - Parameter files: The texts of files beside it.
+    init(_ text: String = RecordsLab.usual, files: [String: String] = [:]) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent(name)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try write(text)
+        for (name, text) in files {
+            try text.write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
+        }
         try up()
     }
 
@@ -119,11 +124,13 @@ final class RecordsLab: Sendable {
 
     /// Asks by curl.
     func ask(
-        _ method: String, _ target: String, token: String? = nil, _ body: String? = nil, headers: [String] = []
+        _ method: String, _ target: String, token: String? = nil, _ body: String? = nil, headers: [String] = [],
+        form: String? = nil
     ) throws -> Answer {
         var words = ["curl", "-sS", "-i", "--max-time", "60", "--unix-socket", "\(state)/records.sock", "-X", method]
         if let token { words += ["-H", "Authorization: Bearer \(token)"] }
         if let body { words += ["-H", "Content-Type: application/json", "--data-binary", body] }
+        if let form { words += ["--data-binary", form] }
         for header in headers { words += ["-H", header] }
         if method == "HEAD" { words += ["--head"] }
         let finished = try run(words + ["http://tapline\(target)"])

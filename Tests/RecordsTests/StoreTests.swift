@@ -82,9 +82,11 @@ import Testing
         try store.undo(try Self.write(store, remove: ["a", "b"]))
         try note(try Self.write(store, put: [Self.service("c")], remove: ["a"]))
         try note(try Self.write(store, remove: ["b", "c"]))
-        for (version, state) in states { #expect(try store.services(of: "alice", at: version) == state, "\(version)") }
-        #expect(try store.services(of: "alice", at: 99) == nil)
-        #expect(try store.services(of: "bob", at: 1) == [])
+        for (version, state) in states {
+            #expect(try store.records(of: "alice", at: version)?.services == state, "\(version)")
+        }
+        #expect(try store.records(of: "alice", at: 99)?.services == nil)
+        #expect(try store.records(of: "bob", at: 1)?.services == [])
     }
 
     @Test func theAuditIsNeverChanged() throws {

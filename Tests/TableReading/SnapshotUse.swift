@@ -9,6 +9,7 @@ extension Snapshot {
         var seen = 0
         for interface in 0..<min(interfaceCount, 5) {
             for packet in packets {
+                seen += judgeEverywhere(packet)
                 for station in stations {
                     seen += mayAnnounce(packet.destination, from: station, on: interface) ? 1 : 0
                     var fragment = packet
@@ -41,12 +42,27 @@ extension Snapshot {
         return seen
     }
 
+    /// Asks every access point.
+    private func judgeEverywhere(_ flow: FlowFields) -> Int {
+        var seen = 0
+        var packet = AccessPacket(
+            source: flow.source, destination: flow.destination, protocolNumber: flow.protocolNumber)
+        let uppers: [AccessPacket.Upper] = [
+            .unread, .icmp(type: 8), .ports(source: flow.sourcePort, destination: flow.destinationPort),
+        ]
+        for upper in uppers {
+            packet.upper = upper
+            for point in 0..<4 { seen += judge(packet, at: point).denial == nil ? 1 : 0 }
+        }
+        return seen
+    }
+
     /// Goes where the engine would.
     private func follow(_ hops: Range<Int>, _ packet: FlowFields) -> Int {
         var seen = 0
         for index in hops {
             switch hop(index) {
-            case .target(let target): seen += interface(target.interface).mtu > 0 ? 1 : 0
+            case .target(let target): seen += access(index) + (interface(target.interface).mtu > 0 ? 1 : 0)
             case .hops(let hops): seen += downAnswer(index) == nil ? follow(hops, packet) : 1
             case .instance(let choice):
                 let members =
@@ -54,6 +70,7 @@ extension Snapshot {
                     case .member(let member): [member]
                     case .changes(_, let member, let new): [member, new]
                     }
+                seen += access(choice)
                 for member in members { seen += interface(target(choice, member: member).interface).mtu > 0 ? 1 : 0 }
             }
         }

@@ -1,4 +1,5 @@
 import EngineRig
+import Forwarding
 import Plan
 import Testing
 import Wire
@@ -66,6 +67,22 @@ import Wire
         let lost = try #require(quiet.trace().traces.first)
         #expect(lost.end.kind == .dropped && lost.end.reason == "no-member" && lost.end.isGuess)
         #expect(lost.hops.map(\.copies) == [[]])
+    }
+
+    @Test func theRuleThatDeniesAPacketIsNamed() throws {
+        let own = try #require(IPPrefix("203.0.113.80/32"))
+        let rule = AccessRule(action: .deny(.icmp), own: own, remote: IPPrefix("192.0.2.10/32"), counter: 0)
+        for (rules, words) in [([rule], "Rule 1 of"), ([], "The default of")] {
+            let list = AccessList(tenant: "alice", own: [own], rules: rules, otherwise: .deny(.icmp), counter: 1)
+            let lab = try Lab(
+                "four-interface",
+                access: [AccessPoint(application: "firewall", nodes: ["firewall"], lists: [list])])
+            let out = lab.send("alice", "customers", F.icmp("192.0.2.10", "203.0.113.80", type: 8))
+            #expect(lab.frames(out, for: "firewall", "inspection").isEmpty)
+            let trace = try #require(lab.trace().traces.first)
+            #expect(trace.end.kind == .dropped && trace.end.reason == "access-denied" && !trace.end.isGuess)
+            #expect(trace.end.sentence == "\(words) alice's access list at firewall denies the packet.")
+        }
     }
 
     @Test func aSpoofedPacketTakesNothingOfTheGenuineOne() throws {

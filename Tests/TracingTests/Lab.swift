@@ -30,13 +30,16 @@ final class Lab {
     /// - Parameters:
     ///   - topology: The name of a folder in `Topologies`, or the text of a file.
     ///   - snap: The octets that are captured of each frame.
-    init(_ topology: String, engines count: Int = 1, snap: Int = 256) throws {
+    ///   - access: The access lists that the engines judge by.
+    init(_ topology: String, engines count: Int = 1, snap: Int = 256, access: [AccessPoint] = []) throws {
         let root = "\(#filePath)".split(separator: "/").dropLast(3).map { "/\($0)" }.joined()
         let file =
             topology.contains("\n")
             ? try TopologyFile.parse(topology, path: "t.yaml")
             : try TopologyFile.read("\(root)/Topologies/\(topology)/topology.yaml")
-        plan = try Planner.plan(file)
+        var plan = try Planner.plan(file)
+        plan.table.access = access
+        self.plan = plan
         network = TracedNetwork(plan)
         for _ in 0..<count {
             engines.append(try CapturingEngine(plan.table, snap: snap))
@@ -199,7 +202,9 @@ final class CapturingEngine {
         let compiled = allocate(bytes.count)
         UnsafeMutableRawBufferPointer(start: compiled, count: bytes.count).copyBytes(from: bytes)
         let snapshot = try Snapshot(validating: UnsafeRawBufferPointer(start: compiled, count: bytes.count))
-        let layout = CounterLayout(workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount)
+        let layout = CounterLayout(
+            workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount,
+            rules: snapshot.ruleCounterCount)
         let counters = allocate(layout.size)
         layout.initialize(counters)
         let known = allocate(NeighbourTable.memorySize)

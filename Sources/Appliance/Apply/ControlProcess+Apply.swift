@@ -234,7 +234,7 @@ extension PlanDifference {
         refusals.map(\.what)
             + actions.compactMap { action in
                 switch action {
-                case .publish, .checks, .tenants: nil
+                case .publish, .checks, .tenants, .access: nil
                 case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
                 case .add(let node): "node \(node) is new"
                 case .remove(let node): "node \(node) is gone"

@@ -67,14 +67,17 @@ extension TopologyChange {
     private func make(_ nodes: [NodePlan], as plan: AppliancePlan) throws(ApplianceError) {
         let built = try builder(for: plan).add(nodes, to: built())
         let names = plan.hostNames
-        control.loop.sync { [control] in
+        let made = control.loop.sync { [control] in
             let runtimes = nodes.compactMap { node in
                 built.namespaces[node.name].map {
                     control.runtime(node, names: names, folder: plan.directory, $0)
                 }
             }
             control.topology.add(runtimes, built)
+            return runtimes
         }
+        // Their programs may answer packets before they are ready.
+        try control.access.load(made)
     }
 
     private func begin(_ level: [Start]) throws(ApplianceError) {

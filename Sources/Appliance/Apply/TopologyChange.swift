@@ -69,15 +69,18 @@ final class TopologyChange {
             try alterInterfaces()
             removed = goingNodes()
             try widen()
+            wantAccess()
             try startNodes()
             try prove()
             try withdrawRemoved()
+            try loadAccess()
             kept = try publish()
         } catch {
             throw takeBack(after: error)
         }
         undo = []
         control.loop.sync { self.commit() }
+        control.access.keep(only: Set(new.nodes.map(\.name)))
         cleanUp()
         return kept
     }
@@ -211,6 +214,23 @@ final class TopologyChange {
         guard let monitor = control.loop.sync({ self.control.watch.monitor }) else { return }
         tell(.step("waiting for the health checks"))
         try monitor.proveOnce(cancellation)
+    }
+
+    /// Nodes that are started from here on get the new access lists.
+    private func wantAccess() {
+        guard old.access != new.access else { return }
+        undoing("the access lists") { [self] in
+            control.access.want(old.access)
+            try control.access.load(control.loop.sync { self.control.nodes })
+        }
+        control.access.want(new.access)
+    }
+
+    /// All applications judge by the new access lists from here on.
+    private func loadAccess() throws(ApplianceError) {
+        guard old.access != new.access else { return }
+        try cancellation.check()
+        try control.access.load(control.loop.sync { self.control.nodes })
     }
 
     private func watch(_ plan: AppliancePlan) throws(ApplianceError) {

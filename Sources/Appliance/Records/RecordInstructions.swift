@@ -9,12 +9,16 @@ import TopologyFiles
 
 /// Plans, proves and publishes what tenants' instructions ask for. On the thread of `RecordKeeper`, one after another.
 final class RecordInstructions {
-    private let control: ControlProcess
+    let control: ControlProcess
     /// What was prepared last, and the plan that it was prepared for.
-    private var prepared: (number: Int, basis: Int, put: [RecordedService], remove: [String], planned: PlannedFile)?
+    private var prepared: (number: Int, basis: Int, wanted: RecordChange, planned: PlannedFile)?
     private var nextNumber = 1
+    private let observation: RecordObservation
 
-    init(_ control: ControlProcess) { self.control = control }
+    init(_ control: ControlProcess) {
+        self.control = control
+        observation = RecordObservation(control)
+    }
 
     /// The answer to one message of the records' process; nil if there is none.
     ///
@@ -22,14 +26,18 @@ final class RecordInstructions {
     func answer(_ request: InstructionRequest, whileStarting isStarting: Bool) -> InstructionAnswer? {
         do throws(ApplianceError) {
             switch request {
-            case .begin(let services):
-                try inGate(isStarting) { cancellation throws(ApplianceError) in try begin(services, cancellation) }
+            case .begin(let services, let access):
+                try inGate(isStarting) { cancellation throws(ApplianceError) in
+                    try begin(services, access, cancellation)
+                }
                 return .description(description())
             case .failed: return nil
             case .describe: return .description(description())
-            case .prepare(let put, let remove):
+            case .observe(let tenant): return .observation(observation.answer(of: tenant))
+            case .access(let tenant): return .access(accessStates(of: tenant))
+            case .prepare(let wanted):
                 return try inGate(isStarting) { cancellation throws(ApplianceError) in
-                    try prepare(put, remove, cancellation)
+                    try prepare(wanted, cancellation)
                 }
             case .commit(let number):
                 return try inGate(isStarting) { cancellation throws(ApplianceError) in try commit(number, cancellation)
@@ -52,26 +60,33 @@ final class RecordInstructions {
     // MARK: - All records
 
     /// Makes exactly these records those that tenants want: at the start, and when the records' process was started anew.
-    private func begin(_ services: [RecordedService], _ cancellation: Cancellation) throws(ApplianceError) {
+    private func begin(
+        _ services: [RecordedService], _ access: [RecordedAccess], _ cancellation: Cancellation
+    ) throws(ApplianceError) {
         let current = try control.running()
-        let wanted = services.map(ServiceRecord.init)
-        guard Set(wanted) != Set(current.wantedRecords) else { return }
+        let (wanted, lists) = (services.map(ServiceRecord.init), access.map(AccessRecord.init))
+        guard Set(wanted) != Set(current.wantedRecords) || Set(lists) != Set(current.wantedAccess) else { return }
         let source = control.loop.sync { self.control.topology.source }
         var basis = current
         // In the order of the database: it is that in which they came.
         (basis.serviceRecords, basis.recordsSetAside) = (wanted, [])
-        let fresh = try PlanReader.plan(source, name: control.name, keeping: basis, changes: current.changes)
+        var fresh = try PlanReader.plan(source, name: control.name, keeping: basis, changes: current.changes)
+        Planner.judge(fitting: lists, in: &fresh.plan, of: source, keeping: current)
         _ = try control.change(current, to: fresh, isTrial: false, drain: .zero, cancellation) { _ in }
-        for aside in control.loop.sync({ self.control.plan.recordsSetAside }) {
+        let plan = control.loop.sync { self.control.plan }
+        for aside in plan.recordsSetAside {
             control.logger.warning(
                 "service \(aside.record.id) is set aside: \(aside.reasons.joined(separator: "; "))")
+        }
+        for aside in plan.accessSetAside {
+            control.logger.warning("\(aside.record.id) is set aside: \(aside.reasons.joined(separator: "; "))")
         }
     }
 
     // MARK: - Instructions
 
     private func prepare(
-        _ put: [RecordedService], _ remove: [String], _ cancellation: Cancellation
+        _ wanted: RecordChange, _ cancellation: Cancellation
     ) throws(ApplianceError) -> InstructionAnswer {
         // A plan cannot be interrupted: an instruction that is taken back begins none, and none that was made counts.
         try cancellation.check()
@@ -79,10 +94,34 @@ final class RecordInstructions {
             (self.control.plan, self.control.topology.version, self.control.topology.source)
         }
         _ = try control.running()
+        var outcome = planned(wanted, source, current)
+        try cancellation.check()
+        if case .proved(let planned) = outcome { outcome = judging(wanted, planned, source, current) }
+        switch outcome {
+        case .refused(let refusal): return .refused(refusal)
+        case .proved(let planned):
+            let difference = PlanDifference(from: current, to: planned.plan.adopting(current))
+            if let refusal = refusal(of: difference, wanted.ids.first) { return .refused(refusal) }
+            if let refusal = refusal(ofAccess: planned.plan, wanted) { return .refused(refusal) }
+            let number = nextNumber
+            nextNumber += 1
+            prepared = (number, basis, wanted, planned)
+            return .prepared(
+                PreparedInstruction(
+                    number: number, changes: difference.lines(planned.plan), remarks: remarks(wanted, planned.plan)))
+        }
+    }
+
+    /// The plan with the services that are wanted.
+    private func planned(_ wanted: RecordChange, _ source: TopologyFile, _ current: AppliancePlan) -> Planned {
+        // Access lists change no service.
+        guard !wanted.put.isEmpty || !wanted.remove.isEmpty else {
+            return .proved(PlannedFile(source: source, plan: current))
+        }
         var records = current.serviceRecords
-        let gone = Set(remove)
+        let gone = Set(wanted.remove)
         records.removeAll { gone.contains($0.id) }
-        for service in put {
+        for service in wanted.put {
             let record = ServiceRecord(service)
             if let index = records.firstIndex(where: { $0.id == record.id }) {
                 records[index] = record
@@ -90,19 +129,7 @@ final class RecordInstructions {
                 records.append(record)
             }
         }
-        let touched = gone.union(put.map(\.id))
-        let outcome = plan(records, touched, source, current)
-        try cancellation.check()
-        switch outcome {
-        case .refused(let refusal): return .refused(refusal)
-        case .proved(let planned):
-            let difference = PlanDifference(from: current, to: planned.plan.adopting(current))
-            if let refusal = refusal(of: difference, put.first?.id ?? remove.first) { return .refused(refusal) }
-            let number = nextNumber
-            nextNumber += 1
-            prepared = (number, basis, put, remove, planned)
-            return .prepared(PreparedInstruction(number: number, changes: difference.lines(planned.plan)))
-        }
+        return plan(records, gone.union(wanted.put.map(\.id)), source, current)
     }
 
     private func plan(
@@ -117,7 +144,7 @@ final class RecordInstructions {
         }
     }
 
-    private enum Planned {
+    enum Planned {
         case proved(PlannedFile)
         case refused(InstructionRefusal)
     }
@@ -131,7 +158,7 @@ final class RecordInstructions {
             difference.refusals.map(\.what)
             + difference.actions.compactMap { action -> String? in
                 switch action {
-                case .publish, .tenants, .checks: nil
+                case .publish, .access, .tenants, .checks: nil
                 case .alter(let node, let what):
                     what.allSatisfy(Self.harmless.contains)
                         ? nil : "node \(node) would change: \(what.joined(separator: ", "))"
@@ -162,7 +189,7 @@ final class RecordInstructions {
         let current = try control.running()
         if control.loop.sync({ self.control.topology.version }) != prepared.basis {
             // Another change came between: what was proved no longer runs. The instruction is prepared again beside what runs now.
-            let answer = try prepare(prepared.put, prepared.remove, cancellation)
+            let answer = try prepare(prepared.wanted, cancellation)
             guard let fresh = self.prepared else { return answer }
             self.prepared = nil
             prepared = fresh
@@ -184,11 +211,13 @@ final class RecordInstructions {
                 TenantsDescription.Tenant(
                     name: tenant.name, customers: tenant.customers, addresses: tenant.addresses.map { "\($0)" },
                     applications: tenant.applications.map {
-                        TenantsDescription.Application(name: $0.name, type: $0.type, passive: $0.isPassive)
-                    }, must: tenant.must, interfaces: interfaces, services: tenant.services,
+                        TenantsDescription.Application(
+                            name: $0.name, type: $0.type, passive: $0.isPassive, access: $0.access)
+                    }, must: tenant.must, interfaces: interfaces, services: tenant.services, rules: tenant.rules,
                     instructions: tenant.instructions)
             },
-            setAside: plan.recordsSetAside.map { TenantsDescription.SetAside(id: $0.record.id, reasons: $0.reasons) },
+            setAside: plan.recordsSetAside.map { TenantsDescription.SetAside(id: $0.record.id, reasons: $0.reasons) }
+                + plan.accessSetAside.map { TenantsDescription.SetAside(id: $0.record.id, reasons: $0.reasons) },
             generation: generation)
     }
 }

@@ -471,6 +471,8 @@ struct clinux_spawn {
     const char *working_directory;
     /// pidfd of the process whose namespaces (all but user and time) are entered; -1 for none.
     int node;
+    /// A network namespace that is entered where no node is; -1 for none.
+    int network;
     /// 0, 1 and 2 among them; those not placed are /dev/null. All others are closed.
     const struct clinux_placed_fd *fds;
     size_t fd_count;
@@ -499,6 +501,9 @@ struct clinux_spawn {
 /// Starts a program, in a node's namespaces or in the caller's. It is a child of the caller's, to be waited for.
 /// Returns its pid (as the caller's PID namespace counts), or -errno with `*stage` set and nothing left running.
 pid_t clinux_spawn(const struct clinux_spawn *spawn, enum clinux_stage *stage);
+
+/// A socket on which the kernel tells each change of the nftables rules of this thread's network namespace; -errno.
+int clinux_listen_for_rules(void);
 
 // MARK: - Witnesses
 

@@ -3,21 +3,54 @@ import Reporting
 /// What the process of records says to the control process: a line of JSON each. It can say nothing else.
 package enum InstructionRequest: Codable, Sendable {
     /// The database is open: these are all records. They come into force, as far as the file lets them.
-    case begin(services: [RecordedService])
+    case begin(services: [RecordedService], access: [RecordedAccess])
     /// The database cannot be opened.
     case failed(ApplianceError)
     /// What would change: it is planned and proved, and nothing is done.
-    case prepare(put: [RecordedService], remove: [String])
+    case prepare(RecordChange)
     /// Do what was prepared.
     case commit(number: Int)
     /// What the file says of tenants, and what is in force.
     case describe
+    /// What the services of one tenant count, and how its applications are. The answer is at most half a second old.
+    case observe(tenant: String)
+    /// How the access lists of one tenant do, or of all.
+    case access(tenant: String?)
+}
+
+/// What an instruction wants of records.
+package struct RecordChange: Codable, Sendable {
+    /// Services that are made or replaced.
+    package var put: [RecordedService]
+    /// The ids of services that are removed.
+    package var remove: [String]
+    /// Access lists that are made or replaced.
+    package var putAccess: [RecordedAccess]
+    /// The ids of access lists that are removed.
+    package var removeAccess: [String]
+
+    package init(
+        put: [RecordedService] = [], remove: [String] = [], putAccess: [RecordedAccess] = [],
+        removeAccess: [String] = []
+    ) {
+        self.put = put
+        self.remove = remove
+        self.putAccess = putAccess
+        self.removeAccess = removeAccess
+    }
+
+    /// The ids of all that it is about.
+    package var ids: [String] { put.map(\.id) + remove + putAccess.map(\.id) + removeAccess }
 }
 
 /// What the control process answers: a line of JSON each.
 package enum InstructionAnswer: Codable, Sendable {
     /// To `begin` and `describe`.
     case description(TenantsDescription)
+    /// To `access`: those that are in force.
+    case access([AccessState])
+    /// To `observe`.
+    case observation(TenantObservation)
     /// To `prepare`: it can be done.
     case prepared(PreparedInstruction)
     /// To `commit`: every engine decides by it.
@@ -34,10 +67,13 @@ package struct PreparedInstruction: Codable, Sendable {
     package var number: Int
     /// What it changes, a line each.
     package var changes: [String]
+    /// What is hardly intended in its access lists.
+    package var remarks: [RecordRemark]
 
-    package init(number: Int, changes: [String]) {
+    package init(number: Int, changes: [String], remarks: [RecordRemark] = []) {
         self.number = number
         self.changes = changes
+        self.remarks = remarks
     }
 }
 
@@ -113,12 +149,14 @@ package struct TenantsDescription: Codable, Sendable {
         package var interfaces: [String]
         /// How many services it may have.
         package var services: Int
+        /// How many rules its access lists may have together.
+        package var rules: Int
         /// How many instructions it may give in a minute.
         package var instructions: Int
 
         package init(
             name: String, customers: [String], addresses: [String], applications: [Application], must: [String],
-            interfaces: [String], services: Int, instructions: Int
+            interfaces: [String], services: Int, rules: Int, instructions: Int
         ) {
             self.name = name
             self.customers = customers
@@ -127,6 +165,7 @@ package struct TenantsDescription: Codable, Sendable {
             self.must = must
             self.interfaces = interfaces
             self.services = services
+            self.rules = rules
             self.instructions = instructions
         }
     }
@@ -138,11 +177,14 @@ package struct TenantsDescription: Codable, Sendable {
         package var type: String?
         /// True if it gets copies, and is named in `distribute`.
         package var passive: Bool
+        /// Who judges its packets by access lists: `engine`, `application`; empty: no lists are kept for it.
+        package var access: [String]
 
-        package init(name: String, type: String?, passive: Bool) {
+        package init(name: String, type: String?, passive: Bool, access: [String]) {
             self.name = name
             self.type = type
             self.passive = passive
+            self.access = access
         }
     }
 

@@ -56,29 +56,51 @@ extension Forwarder {
     ) {
         switch answer {
         case .silence: return
-        case .unreachable: break
-        case .reset:
-            guard fields.transportProtocol == IPProtocol.tcp, fields.fragment == .whole, !fields.hasQuoted,
-                fields.bindings.isEmpty, !fields.destinationMAC.isMulticast
-            else { break }
-            guard sender.mayBeAnswered else {
-                counters.countDrop(.errorForbidden)
-                return
-            }
-            guard mayTell(on: interface) else {
-                counters.countDrop(.errorRateLimited)
-                return
-            }
-            let octets = UnsafeRawBufferPointer(
-                start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
-            let fields = self.fields
-            let sent = compose(TCPReset.maximumFrameLength, to: interface, into: &writes) { span in
-                TCPReset.write(into: &span, answering: octets.bytes, fields, from: fields.destinationMAC)
-            }
-            if !sent { counters.countDrop(.errorForbidden) }
-            return
+        case .reset where reset(frame, to: interface, sender, into: &writes): return
+        case .unreachable, .reset:
+            sendError(.hostUnreachable(fields.family), about: frame, to: interface, sender, into: &writes)
         }
-        sendError(.hostUnreachable(fields.family), about: frame, to: interface, sender, into: &writes)
+    }
+
+    /// Tells the sender of a frame that an access list denies it, as the rule says.
+    mutating func tell(
+        _ denial: AccessDenial, about frame: ReceivedFrame, to interface: Int, _ sender: Sender,
+        into writes: inout WriteList
+    ) {
+        switch denial {
+        case .drop: return
+        case .reset where reset(frame, to: interface, sender, into: &writes): return
+        case .icmp, .reset:
+            sendError(
+                .administrativelyProhibited(fields.family), about: frame, to: interface, sender, into: &writes)
+        }
+    }
+
+    /// Answers a TCP segment with a reset, unless a rule or the rate forbids it.
+    ///
+    /// - Returns: False if the frame is no TCP segment between two hosts, so that a reset is no answer to it.
+    private mutating func reset(
+        _ frame: ReceivedFrame, to interface: Int, _ sender: Sender, into writes: inout WriteList
+    ) -> Bool {
+        guard fields.transportProtocol == IPProtocol.tcp, fields.fragment == .whole, !fields.hasQuoted,
+            fields.bindings.isEmpty, !fields.destinationMAC.isMulticast
+        else { return false }
+        guard sender.mayBeAnswered else {
+            counters.countDrop(.errorForbidden)
+            return true
+        }
+        guard mayTell(on: interface) else {
+            counters.countDrop(.errorRateLimited)
+            return true
+        }
+        let octets = UnsafeRawBufferPointer(
+            start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
+        let fields = self.fields
+        let sent = compose(TCPReset.maximumFrameLength, to: interface, into: &writes) { span in
+            TCPReset.write(into: &span, answering: octets.bytes, fields, from: fields.destinationMAC)
+        }
+        if !sent { counters.countDrop(.errorForbidden) }
+        return true
     }
 
     /// True if the sender of the frame at hand may get one more message about a packet.

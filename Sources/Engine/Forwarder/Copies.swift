@@ -22,10 +22,20 @@ extension Forwarder {
         for index in hops {
             switch table.hop(index) {
             case .target(let target):
-                copy(frame, entry, target, from: interface, sender, &errorSent, into: &writes)
+                copy(frame, entry, target, table.access(index), from: interface, sender, &errorSent, into: &writes)
             case .instance(let choice):
+                var access = table.access(choice)
+                if access != 0, only == nil {
+                    // A denied packet begins no flow in the eyes of the instances.
+                    guard
+                        passes(
+                            frame, entry, access, table.target(choice, member: 0), from: interface, sender, &errorSent,
+                            into: &writes)
+                    else { continue }
+                    access = 0
+                }
                 let target = table.target(choice, member: member(choice, of: frame, entry))
-                copy(frame, entry, target, from: interface, sender, &errorSent, into: &writes)
+                copy(frame, entry, target, access, from: interface, sender, &errorSent, into: &writes)
             case .hops(let hops):
                 if let answer = table.downAnswer(index) {
                     counters.countDrop(.applicationDown, packets)
@@ -62,9 +72,11 @@ extension Forwarder {
     }
 
     /// One copy to one place.
+    ///
+    /// - Parameter access: The access point that judges the packet; 0 if none does, or has done so.
     private mutating func copy(
-        _ frame: ReceivedFrame, _ entry: EntryRecord, _ target: TargetRecord, from interface: Int, _ sender: Sender,
-        _ errorSent: inout Bool, into writes: inout WriteList
+        _ frame: ReceivedFrame, _ entry: EntryRecord, _ target: TargetRecord, _ access: Int, from interface: Int,
+        _ sender: Sender, _ errorSent: inout Bool, into writes: inout WriteList
     ) {
         if target.whileJoined {
             guard isMember(target) else {
@@ -79,6 +91,8 @@ extension Forwarder {
         if let only {
             guard let hop, target.interface == only.interface, hop == only.address else { return }
         }
+        guard access == 0 || passes(frame, entry, access, target, from: interface, sender, &errorSent, into: &writes)
+        else { return }
         let mtu = table.interface(target.interface).mtu
         if packetLength > mtu {
             if target.system == .passiveApplication {

@@ -14,6 +14,8 @@ struct FastPathCopy {
     var rewrites: Bool
     /// Whether it is for a passive application, which gets all frames in the order of arrival.
     var isPassive: Bool
+    /// The access point that judges the packet before it is copied; 0 if none does.
+    var access: Int
 }
 
 /// The copies of a packet of the fast path. None of them needs an error, waiting or an answer.
@@ -29,6 +31,8 @@ struct CopyPlan {
     var count = 0
     /// The number of copies for passive applications.
     var passive = 0
+    /// The number of copies that an access point judges.
+    var judged = 0
     /// The longest network packet that all copies' interfaces take, in octets.
     var mtu = 0
     /// The address that the source is rewritten to, if `rewritesSource` is set.
@@ -53,7 +57,7 @@ struct CopyPlans: ~Copyable {
         copies.initialize(
             repeating: FastPathCopy(
                 interface: 0, destination: none, source: none, address: IPAddress(ipv4: 0), rewrites: false,
-                isPassive: false),
+                isPassive: false, access: 0),
             count: Self.capacity * CopyPlan.mostCopies)
     }
 
@@ -132,13 +136,14 @@ extension Forwarder {
             let one: Planning
             switch table.hop(index) {
             case .target(let target):
-                one = add(target, onlyPassive, to: &plan, copies)
+                one = add(target, table.access(index), onlyPassive, to: &plan, copies)
             case .instance(let choice):
                 var flow = fast.flow
                 if let source = entry.rewriteSource { flow.source = source }
                 // For a slot that changes hands, it matters whether the flow begins.
                 guard case .member(let member) = table.decide(choice, flow) else { return .slowPath }
-                let added = add(table.target(choice, member: member), onlyPassive, to: &plan, copies)
+                let added = add(
+                    table.target(choice, member: member), table.access(choice), onlyPassive, to: &plan, copies)
                 one = added == .lasting ? .passing : added
             case .hops(let hops):
                 guard table.downAnswer(index) == nil else { return .slowPath }
@@ -151,7 +156,7 @@ extension Forwarder {
     }
 
     private func add(
-        _ target: TargetRecord, _ onlyPassive: Bool, to plan: inout CopyPlan,
+        _ target: TargetRecord, _ access: Int, _ onlyPassive: Bool, to plan: inout CopyPlan,
         _ copies: UnsafeMutablePointer<FastPathCopy>
     ) -> Planning {
         let isPassive = target.system == .passiveApplication
@@ -161,7 +166,7 @@ extension Forwarder {
         guard plan.count < CopyPlan.mostCopies else { return .slowPath }
         var copy = FastPathCopy(
             interface: target.interface, destination: MACAddress(bits: 0), source: target.sourceMAC,
-            address: IPAddress(ipv4: 0), rewrites: false, isPassive: isPassive)
+            address: IPAddress(ipv4: 0), rewrites: false, isPassive: isPassive, access: access)
         var lasting = true
         switch target.address {
         case .mac(let mac):
@@ -182,6 +187,7 @@ extension Forwarder {
         copies[plan.count] = copy
         plan.count &+= 1
         if isPassive { plan.passive &+= 1 }
+        if access != 0 { plan.judged &+= 1 }
         plan.mtu = min(plan.mtu, table.interface(target.interface).mtu)
         return lasting ? .lasting : .passing
     }

@@ -51,6 +51,8 @@ extension Forwarder {
             plan.pointee.family ?? kind.family == kind.family
         else { return false }
         let copies = plans.copies(of: plan)
+        // A denied packet takes the slow path, which counts and answers it.
+        guard plan.pointee.judged == 0 || verdicts.judge(fast.flow, plan, copies, by: table) else { return false }
         let count = Int(run.pointee.count)
         let octets = run.pointee.octets
         let waits = coalescer.isInterleaved && plan.pointee.passive > 0
@@ -65,6 +67,7 @@ extension Forwarder {
         if waits { arrivals.owe(index, of: coalescer) }
         decided[index] = Int32(truncatingIfNeeded: entry)
         counters.countEntry(plan.pointee.counter, packets: count, bytes: octets)
+        if plan.pointee.judged != 0 { verdicts.count(packets: count, octets: octets, in: counters) }
         received.packets &+= count
         received.octets &+= octets
         return true

@@ -43,6 +43,9 @@ struct Forwarder: ~Copyable {
     // State of the fast path; see FastPath.swift.
     var coalescer: FrameCoalescer
     var plans = CopyPlans()
+    var verdicts = AccessVerdicts()
+    /// The counter of the rule that denied a packet last; -1 if none has.
+    var lastDenial = -1
     var fast = FastPathPacket()
     var ends = FrameEnds(sender: Sender.unknown)
     var prefixes = PrefixMemory()

@@ -25,6 +25,9 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         forwarder = Forwarder(table: table, neighbours: neighbours, worker: worker, tuning: tuning)
     }
 
+    /// The counter of the rule of an access list, or of a default, that denied a packet last; -1 if none has.
+    public var lastDenial: Int { forwarder.lastDenial }
+
     /// Decides by this table from the next turn on.
     public mutating func take(_ table: PublishedTable) { forwarder.take(table) }
 
@@ -188,15 +191,18 @@ public struct PublishedTable: @unchecked Sendable {
     /// Its layout.
     public let layout: CounterLayout
 
-    /// - Throws: `EngineError` if the counters have no room for the table's entries or interfaces.
+    /// - Throws: `EngineError` if the counters have no room for the table's entries, rules or interfaces.
     public init(
         snapshot: Snapshot, counters: UnsafeMutableRawPointer, layout: CounterLayout
     ) throws(EngineError) {
-        guard snapshot.counterCount <= layout.entries, snapshot.interfaceCount <= layout.interfaces else {
+        guard snapshot.counterCount <= layout.entries, snapshot.ruleCounterCount <= layout.rules,
+            snapshot.interfaceCount <= layout.interfaces
+        else {
             throw EngineError(
                 "take the table",
-                because: "it counts \(snapshot.counterCount) entries on \(snapshot.interfaceCount) interfaces, but the "
-                    + "counters have room for \(layout.entries) on \(layout.interfaces)")
+                because: "it counts \(snapshot.counterCount) entries and \(snapshot.ruleCounterCount) rules of access "
+                    + "lists on \(snapshot.interfaceCount) interfaces, but the counters have room for "
+                    + "\(layout.entries) and \(layout.rules) on \(layout.interfaces)")
         }
         self.snapshot = snapshot
         self.counters = counters

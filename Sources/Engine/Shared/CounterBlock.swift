@@ -9,8 +9,10 @@ public struct CounterBlock: @unchecked Sendable {
     let base: UnsafeMutableRawPointer
     let interfacesBase: UnsafeMutableRawPointer
     let entriesBase: UnsafeMutableRawPointer
+    let rulesBase: UnsafeMutableRawPointer
     let interfaces: Int
     let entries: Int
+    let rules: Int
 
     /// The block of `worker` in a counters' memory of this layout.
     public init(memory: UnsafeMutableRawPointer, layout: CounterLayout, worker: Int) {
@@ -18,8 +20,10 @@ public struct CounterBlock: @unchecked Sendable {
         base = memory + layout.block(worker)
         interfacesBase = base + layout.interfacesOffset
         entriesBase = base + layout.entriesOffset
+        rulesBase = base + layout.rulesOffset
         interfaces = layout.interfaces
         entries = layout.entries
+        rules = layout.rules
     }
 
     @inline(__always)
@@ -101,6 +105,15 @@ public struct CounterBlock: @unchecked Sendable {
     func countEntry(_ counter: Int, packets: Int, bytes: Int) {
         guard UInt(bitPattern: counter) < UInt(bitPattern: entries) else { return }
         let place = entriesBase + counter &* CounterLayout.entrySize
+        Self.add(place, UInt64(truncatingIfNeeded: packets))
+        Self.add(place + 8, UInt64(truncatingIfNeeded: bytes))
+    }
+
+    /// Counts for a rule of an access list, or for a list's default. A negative counter is none.
+    @inline(__always)
+    func countRule(_ counter: Int, packets: Int, bytes: Int) {
+        guard UInt(bitPattern: counter) < UInt(bitPattern: rules) else { return }
+        let place = rulesBase + counter &* CounterLayout.entrySize
         Self.add(place, UInt64(truncatingIfNeeded: packets))
         Self.add(place + 8, UInt64(truncatingIfNeeded: bytes))
     }
@@ -196,6 +209,17 @@ public struct CounterReader: ~Copyable {
     /// Packets and bytes of the entry with this counter.
     public func entry(_ counter: Int) -> TrafficCount {
         TrafficCount(packets: entry(counter, 0), bytes: entry(counter, 8))
+    }
+
+    /// Packets and bytes that a rule of an access list, or a list's default, with this counter matched: allowed or denied.
+    public func rule(_ counter: Int) -> TrafficCount {
+        TrafficCount(packets: rule(counter, 0), bytes: rule(counter, 8))
+    }
+
+    private func rule(_ counter: Int, _ field: Int) -> UInt64 {
+        sum {
+            counter >= 0 && counter < $0.rules ? $0.rulesOffset + counter * CounterLayout.entrySize + field : nil
+        }
     }
 
     /// The traffic of an interface.

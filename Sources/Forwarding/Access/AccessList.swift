@@ -60,6 +60,8 @@ public enum AccessDenial: UInt8, Hashable, Sendable, CaseIterable {
 /// What one tenant lets pass through one application: the first rule that matches a packet decides, and `otherwise` decides for
 /// packets that match none.
 ///
+/// A packet between two of a list's own addresses is judged once: a rule matches it in either direction.
+///
 /// A list judges a packet whose destination, or whose source, is one of its own addresses, before the packet is sent to the
 /// application in either direction. A packet between two lists' own addresses is judged by both, the destination's first. It is
 /// denied if either denies it.
@@ -77,6 +79,13 @@ public struct AccessList: Hashable, Sendable {
     public var otherwise: AccessRule.Action
     /// The index of the counters of `otherwise`.
     public var counter: Int
+    /// For each rule, the number from 1 of the tenant's own rule that it is a part of; empty if each is a rule of its own.
+    public var numbers: [Int] = []
+
+    /// The number from 1 that the tenant knows a rule by.
+    ///
+    /// - Parameter rule: The index of the rule.
+    public func number(of rule: Int) -> Int { numbers.indices.contains(rule) ? numbers[rule] : rule + 1 }
 
     /// Memberwise.
     public init(tenant: String, own: [IPPrefix], rules: [AccessRule], otherwise: AccessRule.Action, counter: Int) {

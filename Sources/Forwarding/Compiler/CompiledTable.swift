@@ -4,6 +4,8 @@ public struct CompiledTable: Sendable {
     private var image: SnapshotImage
     /// One more than the highest index of a counter.
     public var counterCount: Int { image.counterCount }
+    /// One more than the highest index of a counter of access lists.
+    public var ruleCounterCount: Int { image.ruleCounterCount }
     /// True if nodes may join groups.
     public let asksGroups: Bool
     /// The groups as they are in the bytes.

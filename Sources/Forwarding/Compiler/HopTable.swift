@@ -11,9 +11,13 @@ struct HopTable {
     private let table: ForwardingTable
     /// The hops that are stored already.
     private var known: [[Hop]: UInt64] = [:]
+    private let marks: AccessMarks
+    /// The destination of the entry at hand, if one of its targets is judged by access lists for its sake.
+    private var destination: IPPrefix?
 
     init(_ table: ForwardingTable) {
         self.table = table
+        marks = AccessMarks(table)
     }
 
     /// The words of all entries. Adds to `targets` and `rewrites`.
@@ -26,7 +30,11 @@ struct HopTable {
             // Entries that were made together often share one list of hops. Comparing the storage finds that without
             // reading the list.
             let range: UInt64
-            if let last, last.hops == entries[index].hops {
+            if marks.depend(on: entries[index].destination, entries[index].hops) {
+                destination = entries[index].destination
+                range = add(entries[index].hops)
+                destination = nil
+            } else if let last, last.hops == entries[index].hops {
                 range = last.range
             } else {
                 range = share(entries[index].hops)
@@ -110,7 +118,8 @@ struct HopTable {
             | (target.whileJoined ? UInt32(truncatingIfNeeded: Layout.targetWhileJoined >> 32) : 0)
         return [
             UInt64(low: UInt32(target.interface), high: head),
-            (target.sourceMAC ?? table.interfaces[target.interface].mac).bits,
+            (target.sourceMAC ?? table.interfaces[target.interface].mac).bits
+                | marks.mark(target, destination: destination) << Layout.targetAccessShift,
             network?.high ?? 0, network?.low ?? mac,
         ]
     }

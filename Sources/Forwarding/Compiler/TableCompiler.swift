@@ -18,7 +18,7 @@ public enum TableCompiler {
         let sources = PrefixSet(table.entries.map(\.source))
         let destinations = PrefixSet(table.entries.map(\.destination))
         var groups = GroupTable(table.entries, sources: sources, destinations: destinations)
-        let problems = checks.problems + groups.problems
+        let problems = checks.problems + checks.accessProblems(table) + groups.problems
         guard problems.isEmpty else { throw TableError(problems: problems) }
         var image = SnapshotImage()
         image.heartbeatToken = table.heartbeatToken
@@ -42,8 +42,21 @@ public enum TableCompiler {
         image[.entries] = hops.entries()
         image[.targets] = hops.targets.words
         image[.rewrites] = hops.rewrites.words
+        addAccess(table, to: &image)
         image.setGroups(table.groups)
         return image
+    }
+
+    private static func addAccess(_ table: ForwardingTable, to image: inout SnapshotImage) {
+        guard !table.access.isEmpty else { return }
+        let access = AccessTable(table)
+        image[.accessPoints] = access.points
+        image[.accessLists] = access.lists
+        image[.accessRules] = access.rules
+        image[.accessAddresses] = access.addresses
+        image[.accessPorts] = access.ports
+        image[.accessVectors] = access.vectors.words
+        image.ruleCounterCount = table.ruleCounterCount
     }
 
     /// The interfaces, their addresses, and the table of MAC addresses.
@@ -83,7 +96,7 @@ public enum TableCompiler {
     }
 
     /// The prefixes that lie in no other one, IPv4 first, in ascending order.
-    private static func disjoint(_ prefixes: [IPPrefix]) -> [IPPrefix] {
+    static func disjoint(_ prefixes: [IPPrefix]) -> [IPPrefix] {
         let sorted = prefixes.sorted {
             ($0.family.rawValue, $0.address, $0.length) < ($1.family.rawValue, $1.address, $1.length)
         }

@@ -14,6 +14,8 @@ public struct Snapshot: @unchecked Sendable {
     public let entryCount: Int
     /// One more than the highest index of a counter.
     public let counterCount: Int
+    /// One more than the highest index of a counter of access lists.
+    public let ruleCounterCount: Int
 
     // Offsets of the sections from the first byte, and the masks of the hash tables.
     @usableFromInline let interfaces: Int
@@ -48,6 +50,13 @@ public struct Snapshot: @unchecked Sendable {
     @usableFromInline let instanceGroups: Int
     @usableFromInline let instanceSlots: Int
     @usableFromInline let origins: Int
+    @usableFromInline let accessPoints: Int
+    @usableFromInline let accessPointCount: Int
+    @usableFromInline let accessLists: Int
+    @usableFromInline let accessRules: Int
+    @usableFromInline let accessAddresses: Int
+    @usableFromInline let accessPorts: Int
+    @usableFromInline let accessVectors: Int
     /// The last eight octets (big-endian) of the health checks' own packets; 0 if there are none.
     public let heartbeatToken: UInt64
     /// True if nodes on some interface may join groups, so that the engine asks for their groups.
@@ -71,6 +80,7 @@ public struct Snapshot: @unchecked Sendable {
         interfaceCount = layout.count(.interfaces)
         entryCount = layout.count(.entries)
         counterCount = layout.counterCount
+        ruleCounterCount = layout.ruleCounterCount
         interfaces = layout.offset(.interfaces)
         addresses = layout.offset(.addresses)
         macs = layout.offset(.macs)
@@ -101,6 +111,13 @@ public struct Snapshot: @unchecked Sendable {
         instanceGroups = layout.offset(.instanceGroups)
         instanceSlots = layout.offset(.instanceSlots)
         origins = layout.offset(.origins)
+        accessPoints = layout.offset(.accessPoints)
+        accessPointCount = layout.count(.accessPoints)
+        accessLists = layout.offset(.accessLists)
+        accessRules = layout.offset(.accessRules)
+        accessAddresses = layout.offset(.accessAddresses)
+        accessPorts = layout.offset(.accessPorts)
+        accessVectors = layout.offset(.accessVectors)
         heartbeatToken = layout.heartbeatToken
         var flags: UInt64 = 0
         for index in 0..<layout.count(.interfaces) {

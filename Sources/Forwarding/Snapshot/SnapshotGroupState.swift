@@ -27,6 +27,7 @@ extension Snapshot {
         interfaceCount = table.interfaceCount
         entryCount = table.entryCount
         counterCount = table.counterCount
+        ruleCounterCount = table.ruleCounterCount
         interfaces = table.interfaces
         addresses = table.addresses
         macs = table.macs
@@ -45,6 +46,13 @@ extension Snapshot {
         claimMask = table.claimMask
         mirrors = table.mirrors
         origins = table.origins
+        accessPoints = table.accessPoints
+        accessPointCount = table.accessPointCount
+        accessLists = table.accessLists
+        accessRules = table.accessRules
+        accessAddresses = table.accessAddresses
+        accessPorts = table.accessPorts
+        accessVectors = table.accessVectors
         holders = table.holders
         holderMask = table.holderMask
         groupSlots = table.groupSlots

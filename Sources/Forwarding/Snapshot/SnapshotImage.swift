@@ -4,6 +4,7 @@ import Wire
 struct SnapshotImage: Sendable {
     var generation: UInt64 = 0
     var counterCount = 0
+    var ruleCounterCount = 0
     var heartbeatToken: UInt64 = 0
     /// For each family, the engine's first address that is not link-local, by its place among the addresses.
     var fallback: [AddressFamily: UInt32] = [:]
@@ -24,7 +25,7 @@ struct SnapshotImage: Sendable {
         var preamble: [UInt64] = [
             Layout.magic, UInt64(low: Layout.version, high: UInt32(Section.allCases.count)), generation, UInt64(size),
             UInt64(counterCount), UInt64(low: fallback[.ipv4] ?? Layout.none, high: fallback[.ipv6] ?? Layout.none),
-            heartbeatToken, 0,
+            heartbeatToken, UInt64(ruleCounterCount),
         ]
         var offset = start
         for section in Section.allCases {

@@ -13,7 +13,7 @@ import Wire
 ///
 /// ```
 /// header        magic, version | sections<<32, generation, size, counters, fallback4 | fallback6<<32,
-///               heartbeat token, 0
+///               heartbeat token, counters of access lists
 /// section table (offset, count) for each section, 8 octets each
 /// ```
 @usableFromInline
@@ -66,7 +66,7 @@ enum Section: Int, CaseIterable, Sendable {
     case entries
     /// high; low: IPv6 addresses that sources are rewritten to.
     case rewrites
-    /// interface | kind<<32 | system<<40 | family<<48 | whether only while joined<<56; source MAC; high; low (of the address, or the MAC in low).
+    /// interface | kind<<32 | system<<40 | family<<48 | whether only while joined<<56; source MAC | its access point + 1<<48; high; low (of the address, or the MAC in low).
     ///
     /// A choice between instances: group | kind<<32 | answer<<40; first of the members' targets | count<<32; first of
     /// the hops while it is down | count<<32; 0.
@@ -83,17 +83,35 @@ enum Section: Int, CaseIterable, Sendable {
     /// high; low; family | length<<8: the prefixes that nodes may send from. Those of one node are next to each other,
     /// disjoint and ascending, IPv4 first.
     case origins
+    /// First | count<<32 of the segments of own addresses, IPv4; the same of IPv6. By access point.
+    case accessPoints
+    /// First rule | rules<<32; counter | action<<32 for packets that match none; first | count<<32 of the segments of remote IPv4
+    /// addresses; of IPv6 ones; of protocols with the own port; of protocols with the remote port; words of a vector; 0.
+    case accessLists
+    /// counter | action<<32.
+    case accessRules
+    /// high; low of the first address; list + 1 (0: none; in remote segments always 0) | first word of the vector<<32. The segments of one
+    /// dimension are next to each other, ascending from address 0.
+    case accessAddresses
+    /// protocol<<17 | port or type (65,536 for neither) | first word of the vector<<32: the first number of a segment.
+    /// As for addresses.
+    case accessPorts
+    /// The rules that match the numbers of a segment, one bit each, in words of 64.
+    case accessVectors
 
     /// The octets of one record.
     @inlinable
     var stride: Int {
         switch self {
-        case .prefixSlots4, .claimedPrefixes, .claims, .mirrors, .fragments, .instanceSlots: 8
-        case .holders, .intervals, .entries, .rewrites: 16
-        case .addresses, .macs, .prefixSlots6, .origins: 24
+        case .prefixSlots4, .claimedPrefixes, .claims, .mirrors, .fragments, .instanceSlots, .accessRules, .accessPorts,
+            .accessVectors:
+            8
+        case .holders, .intervals, .entries, .rewrites, .accessPoints: 16
+        case .addresses, .macs, .prefixSlots6, .origins, .accessAddresses: 24
         case .interfaces, .addressSlots, .scopes, .sourcePrefixes, .destinationPrefixes, .groupSlots, .groups, .targets,
             .instanceGroups:
             32
+        case .accessLists: 64
         case .masks: 96
         case .prefixIndexes: 160
         }
@@ -106,7 +124,7 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Rises with every change of the layout. A snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 6
+    @usableFromInline static let version: UInt32 = 7
     /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
     static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
     /// Octets of the header before the section table.
@@ -185,6 +203,21 @@ enum Layout {
     @usableFromInline static let interfaceFlags: UInt64 = 7 << 29
     /// Bit of the first word of a target: only while the node is in the packet's group.
     @usableFromInline static let targetWhileJoined: UInt64 = 1 << 56
+
+    /// Where one more than a target's access point begins in its second word. The MAC address is below.
+    @usableFromInline static let targetAccessShift: UInt64 = 48
+    /// The action of a rule of an access list that allows; other actions are an `AccessDenial`.
+    @usableFromInline static let accessAllows: UInt32 = 0xFF
+
+    /// The number of a protocol with a port, or with an ICMP type.
+    @inlinable @inline(__always)
+    static func upper(_ protocolNumber: UInt8, _ value: UInt16) -> UInt32 {
+        UInt32(protocolNumber) << 17 | UInt32(value)
+    }
+
+    /// The number of a protocol whose ports, or type, cannot be read. It is the protocol's largest.
+    @inlinable @inline(__always)
+    static func upperUnread(_ protocolNumber: UInt8) -> UInt32 { UInt32(protocolNumber) << 17 | 1 << 16 }
 
     // Further values of `origins` of a `Sender`.
     @usableFromInline static let anySource: UInt64 = .max

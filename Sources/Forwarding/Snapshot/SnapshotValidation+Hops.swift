@@ -91,5 +91,6 @@ extension SnapshotValidation {
             default: false
             }
         return interface < layout.count(.interfaces) && familyFits && DestinationSystemType(rawValue: system) != nil
+            && word(.targets, index, 1) >> Layout.targetAccessShift <= UInt64(layout.count(.accessPoints))
     }
 }

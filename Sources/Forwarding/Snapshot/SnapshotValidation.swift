@@ -38,6 +38,7 @@ extension SnapshotError: CustomStringConvertible {
 struct CheckedLayout {
     var generation: UInt64 = 0
     var counterCount = 0
+    var ruleCounterCount = 0
     var heartbeatToken: UInt64 = 0
     var offsets = [Int](repeating: 0, count: Section.allCases.count)
     var counts = [Int](repeating: 0, count: Section.allCases.count)
@@ -66,6 +67,7 @@ struct SnapshotValidation {
         try validation.checkScopes()
         try validation.checkPrefixes()
         try validation.checkGroups()
+        try validation.checkAccess()
         return validation.layout
     }
 
@@ -129,6 +131,8 @@ struct SnapshotValidation {
         guard word(32) <= 1 << 24 else { throw .notASnapshot }
         layout.counterCount = Int(word(32))
         layout.heartbeatToken = word(48)
+        guard word(56) <= 1 << 24 else { throw .notASnapshot }
+        layout.ruleCounterCount = Int(word(56))
         for section in Section.allCases {
             let offset = word(Layout.headerSize + section.rawValue * 16)
             let count = word(Layout.headerSize + section.rawValue * 16 + 8)

@@ -183,6 +183,8 @@ public struct ForwardingTable: Hashable, Sendable {
     /// The last eight octets (big-endian) of the health checks' own packets; 0 if there are none. The engine takes
     /// these packets out on every interface.
     public var heartbeatToken: UInt64
+    /// The applications whose packets tenants' access lists judge. At most `AccessPoint.most`.
+    public var access: [AccessPoint]
 
     /// The most nodes and groups that may be together in `joiners`.
     public static let mostJoiners = 1_024
@@ -237,7 +239,7 @@ public struct ForwardingTable: Hashable, Sendable {
         interfaces: [TableInterface] = [], entries: [Entry] = [], neighbours: [StaticNeighbour] = [],
         sources: [KnownSource] = [], claimed: [ClaimedAddress] = [],
         holders: [AddressHolder] = [], mirrors: [Mirror] = [], groups: [InstanceGroup] = [],
-        heartbeatToken: UInt64 = 0
+        heartbeatToken: UInt64 = 0, access: [AccessPoint] = []
     ) {
         self.interfaces = interfaces
         self.entries = entries
@@ -248,5 +250,6 @@ public struct ForwardingTable: Hashable, Sendable {
         self.mirrors = mirrors
         self.groups = groups
         self.heartbeatToken = heartbeatToken
+        self.access = access
     }
 }

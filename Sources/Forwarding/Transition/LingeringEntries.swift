@@ -96,6 +96,7 @@ extension ForwardingTable {
         table.sources += before.sources.filter { !known.contains(LingeringEntries.Leg($0.interface, $0.mac)) }
         table.addNeighbours(of: before)
         table.addAliases(of: before)
+        table.addAccessNodes(of: before)
         var places: [Int: Int] = [:]
         for entry in lingering.entries {
             var entry = entry

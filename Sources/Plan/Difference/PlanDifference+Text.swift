@@ -24,6 +24,7 @@ extension PlanDifference.Action {
         case .application(let name, let what): "application \(name): \(what.joined(separator: ", "))"
         case .impair(let place, let impairment):
             "link \(place.text): " + (impairment.map { "impaired, \($0.text)" } ?? "not impaired any more")
+        case .access(let application, let what): "access lists of \(application): \(what.joined(separator: ", "))"
         case .tenants(let what): what.joined(separator: ", ")
         case .checks(let before, let after):
             before == after ? "checks: different ones" : "checks: \(after) in place of \(before)"

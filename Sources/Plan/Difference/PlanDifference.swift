@@ -30,6 +30,8 @@ public struct PlanDifference: Sendable, Hashable {
         case application(name: String, what: [String])
         /// What happens to the packets of a link; nil: nothing any more.
         case impair(ImpairmentPlace, ImpairmentPair?)
+        /// The access lists that an application's packets are judged by.
+        case access(application: String, what: [String])
         /// What tenants may do.
         case tenants(what: [String])
         /// The checks of `run`.
@@ -99,6 +101,7 @@ public struct PlanDifference: Sendable, Hashable {
         actions = interfaces + added + alteredInPlace + changed
         if let table = Self.change(from: old.table, to: new.table) { actions.append(.publish(table)) }
         actions += removed + Self.applications(old, new) + Self.impairments(old, new)
+        actions += Self.access(old.access, new.access)
         let tenants = Self.tenants(old.records?.tenants ?? [], new.records?.tenants ?? [])
         if !tenants.isEmpty { actions.append(.tenants(what: tenants)) }
         if old.checks.map(\.placeless) != new.checks.map(\.placeless) {
@@ -120,6 +123,29 @@ public struct PlanDifference: Sendable, Hashable {
             guard before.database != after.database else { return }
             refuse("the database of the records is another", "write the one from before", old.name)
         }
+    }
+
+    private static func access(_ old: [AccessPlan], _ new: [AccessPlan]) -> [Action] {
+        let before = Dictionary(old.map { ($0.application, $0) }) { first, _ in first }
+        let after = Set(new.map(\.application))
+        let changed = new.compactMap { plan -> Action? in
+            let known = before[plan.application]
+            var what: [String] = []
+            if known?.isByEngine != plan.isByEngine || known?.byApplication != plan.byApplication {
+                what.append("judges: \(plan.words.joined(separator: ", "))")
+            }
+            for list in plan.lists where known?.lists.contains(list) != true {
+                what.append("\(Plural.counted(list.rules.count, "rule")) of \(list.tenant)")
+            }
+            for list in known?.lists ?? [] where !plan.lists.contains(where: { $0.tenant == list.tenant }) {
+                what.append("none of \(list.tenant) any more")
+            }
+            return what.isEmpty ? nil : .access(application: plan.application, what: what)
+        }
+        return changed
+            + old.filter { !after.contains($0.application) }.map {
+                .access(application: $0.application, what: ["none any more"])
+            }
     }
 
     private static func tenants(_ old: [TenantPlan], _ new: [TenantPlan]) -> [String] {

@@ -135,7 +135,7 @@ struct ProofTeller: EntryStage, Diagnosing {
             .counter(let entry, _), .entryGroup(let entry, _), .tooManyChoices(let entry):
             references = [entry]
         case .macAddress, .address, .tooManyInterfaces, .mtu, .interface, .neighbourTwice, .sourceTwice,
-            .tooManyGroups, .tooManyJoiners, .group:
+            .tooManyGroups, .tooManyJoiners, .group, .tooManyAccessPoints, .accessNode, .accessList:
             references = []
         }
         if case .tie(let first, let second) = problem {

@@ -28,12 +28,14 @@ extension TopologyFile {
                     name: tenant.name.value, customers: tenant.customers.map(\.value),
                     addresses: tenant.addresses.map(\.value),
                     applications: tenant.applications.map { tenantApplication($0.value) },
-                    must: tenant.must.map(\.value), services: tenant.services, instructions: tenant.instructions)
+                    must: tenant.must.map(\.value), services: tenant.services, rules: tenant.rules,
+                    instructions: tenant.instructions)
             })
     }
 
     private func tenantApplication(_ name: String) -> TenantApplication {
         let node = applications.first { $0.name.value == name }?.template ?? nodes.first { $0.name.value == name }
-        return TenantApplication(name: name, type: node?.type, isPassive: node?.passive ?? false)
+        return TenantApplication(
+            name: name, type: node?.type, isPassive: node?.passive ?? false, access: node?.access?.words ?? [])
     }
 }

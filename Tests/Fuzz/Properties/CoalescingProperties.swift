@@ -84,6 +84,10 @@ public final class CoalescingProperties {
             let entry = fuzzed.reader.entry(index)
             counts += [entry.packets, entry.bytes]
         }
+        for index in 0..<fuzzed.snapshot.ruleCounterCount {
+            let rule = fuzzed.reader.rule(index)
+            counts += [rule.packets, rule.bytes]
+        }
         return counts
     }
 }

@@ -44,10 +44,14 @@ final class FuzzedWorker {
 
     init(_ tuning: EngineTuning) {
         do {
-            table = try Planner.plan(TopologyFile.parse(Self.topology, path: "fuzz.yaml")).table
+            var table = try Planner.plan(TopologyFile.parse(Self.topology, path: "fuzz.yaml")).table
+            table.access = Self.access
+            self.table = table
             memory = ExactOctets(try TableCompiler.compile(table, generation: 1))
             snapshot = try Snapshot(validating: UnsafeRawBufferPointer(memory.bytes))
-            layout = CounterLayout(workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount)
+            layout = CounterLayout(
+                workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount,
+                rules: snapshot.ruleCounterCount)
             counters = ExactOctets(count: layout.size)
             guard let base = counters.bytes.baseAddress, let known = neighbourMemory.bytes.baseAddress else {
                 preconditionFailure("no memory")
@@ -62,6 +66,38 @@ final class FuzzedWorker {
         } catch {
             preconditionFailure("the fuzzed topology: \(error)")
         }
+    }
+
+    /// Access lists that deny about half of the packets of two services, with every answer.
+    private static var access: [AccessPoint] {
+        var counter = 0
+        func next() -> Int {
+            counter += 1
+            return counter - 1
+        }
+        func list(_ tenant: String, _ own: [String], _ protocols: [UInt8]) -> AccessList {
+            let own = own.compactMap { IPPrefix($0) }
+            let rules = own.flatMap { prefix in
+                protocols.flatMap { number in
+                    zip(AccessDenial.allCases, [0...9_999, 20_000...29_999, 40_000...49_999]).map { denial, ports in
+                        AccessRule(
+                            action: .deny(denial), own: prefix,
+                            matter: .ports(
+                                protocolNumber: number, own: 0...65535,
+                                remote: UInt16(ports.lowerBound)...UInt16(ports.upperBound)), counter: next())
+                    }
+                } + [AccessRule(action: .deny(.icmp), own: prefix, matter: .icmp(type: 8), counter: next())]
+            }
+            return AccessList(tenant: tenant, own: own, rules: rules, otherwise: .allow, counter: next())
+        }
+        return [
+            AccessPoint(
+                application: "fw", nodes: ["fw"],
+                lists: [list("alice", ["203.0.113.80/32", "2001:db8:cb::80/128"], [6])]),
+            AccessPoint(
+                application: "dns", nodes: ["dns"],
+                lists: [list("bob", ["203.0.113.53/32", "2001:db8:cb::53/128"], [17, 136, 33])]),
+        ]
     }
 
     /// Begins anew: nothing waits, no neighbour is known, messages may be sent again.

@@ -1,0 +1,62 @@
+import Wire
+
+/// What access lists ask of a packet: its own outer addresses, as they are outside of the application.
+///
+/// The application's network send address is never one of them. On the way in, the packet is judged before its destination
+/// becomes the send address. On the way back, it is judged after its source has become the service address again.
+/// An ICMP error is judged as a packet of its own, not by the packet that it quotes.
+public struct AccessPacket: Hashable, Sendable {
+    /// What the packet's upper-layer header says.
+    public enum Upper: Hashable, Sendable {
+        /// Neither ports nor a type: a later fragment, or another protocol.
+        case unread
+        /// Host integers.
+        case ports(source: UInt16, destination: UInt16)
+        /// ICMP in IPv4, ICMPv6 in IPv6.
+        case icmp(type: UInt8)
+    }
+
+    /// The packet's source.
+    public var source: IPAddress
+    /// The packet's destination, of the same family.
+    public var destination: IPAddress
+    /// The upper-layer protocol. Behind authentication headers and IPv6 extension headers, it is the protocol that they lead to.
+    /// A later fragment has the protocol that its IPv4 header or its fragment header names.
+    public var protocolNumber: UInt8
+    /// The ports, or the type.
+    public var upper: Upper
+
+    /// Memberwise.
+    @inlinable
+    public init(source: IPAddress, destination: IPAddress, protocolNumber: UInt8, upper: Upper = .unread) {
+        self.source = source
+        self.destination = destination
+        self.protocolNumber = protocolNumber
+        self.upper = upper
+    }
+
+    /// The packet of parsed fields.
+    ///
+    /// - Parameter rewriteSource: The address that the entry's copies have as their source; nil: the packet's own.
+    public init(_ fields: PacketFields, rewriteSource: IPAddress? = nil) {
+        // As `PacketFields.rewriteSource` does it: a router that tells of the application's packet keeps its own address.
+        let keepsSource = fields.hasQuoted && fields.flow.source != fields.quoted.destination
+        source = keepsSource ? fields.flow.source : rewriteSource ?? fields.flow.source
+        destination = fields.flow.destination
+        protocolNumber = fields.fragment == .later ? fields.flow.protocolNumber : fields.transportProtocol
+        if let ports = fields.readPorts {
+            upper = .ports(source: ports.source, destination: ports.destination)
+        } else if fields.message != .none {
+            upper = .icmp(type: fields.icmpType)
+        } else {
+            upper = .unread
+        }
+    }
+
+    /// True for the ICMP errors that no list stops unless one of its rules matches them.
+    @inlinable
+    var isPassingError: Bool {
+        guard case .icmp(let type) = upper else { return false }
+        return source.family == .ipv4 ? type == 3 || type == 11 || type == 12 : (1...4).contains(type)
+    }
+}

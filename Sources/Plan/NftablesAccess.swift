@@ -1,0 +1,205 @@
+import Forwarding
+import Wire
+
+/// Access lists as a table of nftables: what `nft -f` reads to have a namespace judge by them, in one transaction.
+///
+/// The packets go through a chain of each tenant, which a map from their destination, and then from their source, leads to. The
+/// table is before connection tracking, so fragments are judged as they come. The text is the same whether the table is there
+/// or not, and rules keep their counters.
+///
+/// In a transparent application, frames are judged where they come in: the family `bridge` would judge them as well, but many
+/// kernels cannot answer there (CONFIG_NFT_BRIDGE_REJECT).
+public struct NftablesAccess: Sendable, Hashable {
+    /// The table's name.
+    public static let table = "tapline_access"
+    /// Before connection tracking puts fragments together (NF_IP_PRI_CONNTRACK_DEFRAG: -400), and before all that is usual.
+    static let priority = -450
+
+    /// The lists.
+    public var lists: [AccessList]
+    /// The devices that frames come in on which the namespace passes on unrouted; empty: it routes.
+    public var devices: [String]
+
+    /// Memberwise.
+    public init(_ lists: [AccessList], devices: [String] = []) {
+        self.lists = lists
+        self.devices = devices
+    }
+
+    /// The family and the name, as nft takes them.
+    private var place: String { Self.place }
+    /// The family and the name, as nft takes them.
+    public static let place = "inet \(table)"
+
+    private var hook: String {
+        guard !devices.isEmpty else { return "prerouting" }
+        return "ingress devices = { \(devices.map { "\"\($0)\"" }.joined(separator: ", ")) }"
+    }
+
+    /// The counter of an index.
+    public static func counter(_ index: Int) -> String { "c\(index)" }
+
+    /// Puts exactly these lists in force.
+    ///
+    /// - Parameter former: The lists that may be there, whose chains and counters go.
+    public func transaction(insteadOf former: [AccessList] = []) -> String {
+        var lines = ["add table \(place)"]
+        lines.append(
+            "add chain \(place) judge { type filter hook \(hook) priority \(Self.priority); policy accept; }")
+        lines.append("flush chain \(place) judge")
+        for chain in Self.chains(lists + former) {
+            lines += ["add chain \(place) \(chain)", "flush chain \(place) \(chain)"]
+        }
+        let counters = Set(lists.flatMap(\.counters))
+        for counter in counters.union(former.flatMap(\.counters)).sorted() {
+            lines.append("add counter \(place) \(Self.counter(counter))")
+        }
+        for counter in Set(former.flatMap(\.counters)).subtracting(counters).sorted() {
+            lines.append("delete counter \(place) \(Self.counter(counter))")
+        }
+        let own = Set(Self.chains(lists))
+        let gone = Self.chains(former).filter { !own.contains($0) }
+        // A chain goes after the one that leads to it.
+        for chain in gone.reversed() { lines.append("delete chain \(place) \(chain)") }
+        for list in lists { lines += rules(of: list) }
+        if devices.isEmpty { lines.append(rule("judge", "iifname \"lo\" return")) }
+        for (side, kind) in [("daddr", Chain.of), ("saddr", Chain.from)] {
+            for family in [AddressFamily.ipv4, .ipv6] {
+                let pairs = lists.flatMap { list in
+                    Self.apart(list.own, family).map { "\($0) : jump \(kind.name(list.tenant))" }
+                }
+                if pairs.isEmpty { continue }
+                lines.append(rule("judge", "\(Self.word(family)) \(side) vmap { \(pairs.joined(separator: ", ")) }"))
+            }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Takes the table away, if it is there.
+    public static let removal = "add table \(place)\ndelete table \(place)\n"
+
+    // MARK: - Chains
+
+    private enum Chain: String {
+        /// Judges.
+        case of
+        /// Judges what a tenant sends to others: what it sends to itself was judged by its destination.
+        case from
+
+        func name(_ tenant: String) -> String { "\(rawValue)_\(tenant)" }
+    }
+
+    private static func chains(_ lists: [AccessList]) -> [String] {
+        var seen: Set<String> = []
+        return lists.flatMap { [Chain.of.name($0.tenant), Chain.from.name($0.tenant)] }.filter {
+            seen.insert($0).inserted
+        }
+    }
+
+    /// Prefixes of a family that do not hold each other, as a map needs them.
+    private static func apart(_ prefixes: [IPPrefix], _ family: AddressFamily) -> [IPPrefix] {
+        let all = Set(prefixes.filter { $0.family == family })
+        return prefixes.filter { one in
+            one.family == family && !all.contains { $0 != one && $0.contains(one) }
+        }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
+    private static func word(_ family: AddressFamily) -> String { family == .ipv4 ? "ip" : "ip6" }
+
+    private func rule(_ chain: String, _ text: String) -> String { "add rule \(place) \(chain) \(text)" }
+
+    // MARK: - Rules
+
+    private func rules(of list: AccessList) -> [String] {
+        let (judging, sending) = (Chain.of.name(list.tenant), Chain.from.name(list.tenant))
+        var lines = list.rules.flatMap { one in
+            let matches = Self.matches(one.matter, one.own.family, allows: one.action == .allow)
+            return Self.verdicts(one.action, one.counter, one.matter.upperProtocol(one.own.family)).flatMap { verdict in
+                [true, false].flatMap { isToOwn -> [String] in
+                    matches.map { match in
+                        let words =
+                            [Self.addresses(one, isToOwn), match(isToOwn), verdict].filter { !$0.isEmpty }
+                        return rule(judging, words.joined(separator: " "))
+                    }
+                }
+            }
+        }
+        // Without these, senders never learn the path's MTU.
+        lines.append(rule(judging, "icmp type { 3, 11, 12 } return"))
+        lines.append(rule(judging, "icmpv6 type { 1, 2, 3, 4 } return"))
+        lines += Self.verdicts(list.otherwise, list.counter, nil).map { rule(judging, $0) }
+        for family in [AddressFamily.ipv4, .ipv6] {
+            let own = Self.apart(list.own, family).map { "\($0)" }.joined(separator: ", ")
+            if own.isEmpty { continue }
+            lines.append(rule(sending, "\(Self.word(family)) daddr { \(own) } return"))
+        }
+        return lines + [rule(sending, "goto \(judging)")]
+    }
+
+    private static func addresses(_ rule: AccessRule, _ isToOwn: Bool) -> String {
+        let word = word(rule.own.family)
+        let (own, remote) = isToOwn ? ("daddr", "saddr") : ("saddr", "daddr")
+        return "\(word) \(own) \(rule.own)" + (rule.remote.map { " \(word) \(remote) \($0)" } ?? "")
+    }
+
+    /// What is matched beside the addresses, each a rule of its own, by the direction.
+    private static func matches(
+        _ matter: AccessRule.Matter, _ family: AddressFamily, allows: Bool
+    ) -> [(_ isToOwn: Bool) -> String] {
+        guard let number = matter.upperProtocol(family) else { return [{ _ in "" }] }
+        let whole = "meta l4proto \(number)"
+        let later = whole + (family == .ipv4 ? " ip frag-off & 0x1fff != 0" : " frag frag-off != 0")
+        let first: (Bool) -> String
+        switch matter {
+        case .any, .protocolNumber: return [{ _ in whole }]
+        case .ports(_, 0...65535, 0...65535): return [{ _ in whole }]
+        case .ports(_, let own, let remote):
+            first = { isToOwn in
+                [(isToOwn ? "dport" : "sport", own), (isToOwn ? "sport" : "dport", remote)].reduce(whole) {
+                    $1.1 == 0...65535 ? $0 : "\($0) th \($1.0) \(text($1.1))"
+                }
+            }
+        case .icmp(let type):
+            let types = AccessRule.types(type, family).map { "\($0)" }.joined(separator: ", ")
+            first = { _ in (family == .ipv4 ? "icmp" : "icmpv6") + " type { \(types) }" }
+        }
+        return allows ? [first, { _ in later }] : [first]
+    }
+
+    private static func text(_ ports: ClosedRange<UInt16>) -> String {
+        ports.count == 1 ? "\(ports.lowerBound)" : "\(ports.lowerBound)-\(ports.upperBound)"
+    }
+
+    /// What happens to a packet, each a rule of its own: the first one that fits.
+    ///
+    /// - Parameter number: The upper-layer protocol of the packets; nil: any.
+    private static func verdicts(_ action: AccessRule.Action, _ index: Int, _ number: UInt8?) -> [String] {
+        let counted = "counter name \"\(counter(index))\""
+        let prohibited = "\(counted) reject with icmpx admin-prohibited"
+        return switch action {
+        case .allow: ["\(counted) return"]
+        case .deny(.drop): ["\(counted) drop"]
+        case .deny(.icmp): [prohibited]
+        case .deny(.reset):
+            (number == nil || number == IPProtocol.tcp
+                ? ["meta l4proto tcp \(counted) reject with tcp reset"] : [])
+                + (number == IPProtocol.tcp ? [] : [prohibited])
+        }
+    }
+}
+
+extension AccessRule.Matter {
+    /// The number of the upper-layer protocol; nil: any.
+    func upperProtocol(_ family: AddressFamily) -> UInt8? {
+        switch self {
+        case .any: nil
+        case .protocolNumber(let number), .ports(let number, _, _): number
+        case .icmp: family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6
+        }
+    }
+}
+
+extension AccessList {
+    /// The indices of its counters.
+    public var counters: [Int] { rules.map(\.counter) + [counter] }
+}
