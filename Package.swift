@@ -319,7 +319,9 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
         // The database of tenants' records.
         .target(
             name: "Records",
-            dependencies: ["Instructions", "ControlAPI", "Reporting", .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: [
+                "Instructions", "ControlAPI", "Reporting", "CLinux", .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             swiftSettings: settings),
         // The process that serves them.
         .target(
@@ -340,8 +342,9 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
             name: "RecordsTests",
             dependencies: [
                 "tapline", "tapline-engine", "tapline-records", "Records", "Instructions", "ControlAPI", "Reporting",
+                "Seeds",
                 .product(name: "GRDB", package: "GRDB.swift"),
-            ],
+            ], exclude: ["hostile-customers.py", "judge.py", "kill-rounds.py"],
             swiftSettings: unoptimised),
     ]
 }

@@ -77,6 +77,11 @@ package struct Route: Sendable {
         case dryRun = "dry-run"
     }
 
+    /// True if it is about the services of one tenant, which the operator has to name.
+    package var needsTenant: Bool {
+        query.contains(.tenant) && (right == .instructing || name == .readService || name == .readCatalogue)
+    }
+
     /// The form of `after` as a regular expression: the name of a service, or the number of a line of the audit.
     package var afterForm: String {
         name == .listAudit ? "^[0-9]{1,18}$" : "^[A-Za-z0-9._-]{1,63}/[A-Za-z0-9._-]{1,63}$"
