@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills processes of a topology under the load of several tenants, and looks after each kill at what is left.
 
-kill-rounds TAPLINE --seed N (--rounds N | --seconds N)
+kill-rounds TAPLINE --seed N [--rounds N] [--seconds N] [--steps]
 
 Each round kills tapline-records, an engine, the control process, or two of them, at a random moment while every tenant
 gives instructions. When all is up again, with no instruction under way:
@@ -11,6 +11,9 @@ gives instructions. When all is up again, with no instruction under way:
 - the audit tells how each service became what it is, and each version's end;
 - `PRAGMA integrity_check` of sqlite3 says ok;
 - a request without an answer, sent again with its Idempotency-Key, is done once.
+
+With --steps, every step is cut off in turn: strace kills tapline-records, and then the control process, at its first, its
+second, … write to a file or a socket during one instruction, until an instruction makes fewer.
 
 It needs root, and a /run and a process namespace of its own. It prints one line for each kind of kill, and ends with
 status 1 at the first thing that does not hold.
@@ -261,6 +264,43 @@ class Rounds:
         self.come_back("control" in victims, processes)
         self.look(kind)
 
+    # The system calls that write: to the database, to the other process, to engines, to callers.
+    WRITES = "pwrite64,fdatasync,write,writev,sendto,sendmsg"
+
+    def step(self, victim, number):
+        """Cuts an instruction off at a write; false if it makes no so many."""
+        processes = self.lab.processes()
+        pid = processes[victim]
+        tracer = subprocess.Popen(
+            ["strace", "-f", "-p", str(pid), "-o", "/dev/null", "-e", f"trace={self.WRITES}",
+             "-e", f"inject={self.WRITES}:signal=KILL:when={number}"], stderr=subprocess.DEVNULL)
+
+        def is_traced():
+            if started(pid) is None: return True
+            try:
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{task}/status") as file:
+                        if f"TracerPid:\t{tracer.pid}\n" not in file.read(): return False
+            except OSError:
+                return False
+            return True
+
+        try:
+            eventually("the process is traced", is_traced)
+            writer = self.writers[number % len(self.writers)]
+            writer.give(*writer.instruction(), os.urandom(8).hex())
+        finally:
+            tracer.kill()
+            tracer.wait()
+        # A process that was killed may need a moment to be gone.
+        time.sleep(0.05)
+        was_killed = started(pid) is None
+        kind = f"{victim} at a write"
+        self.kills[kind] = self.kills.get(kind, 0) + was_killed
+        self.come_back(was_killed and victim == "control", processes)
+        self.look(f"{victim} at write {number}")
+        return was_killed
+
     def come_back(self, was_control, processes):
         if was_control:
             eventually("all that the control process started is gone", lambda: not any(
@@ -374,6 +414,7 @@ def main():
     reader.add_argument("--seed", type=int, required=True)
     reader.add_argument("--rounds", type=int, default=0)
     reader.add_argument("--seconds", type=int, default=0)
+    reader.add_argument("--steps", action="store_true")
     words = reader.parse_args()
     print(f"seed {words.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -385,6 +426,9 @@ def main():
             while count < words.rounds or time.monotonic() < end:
                 rounds.round()
                 count += 1
+            for victim in ("records", "control") if words.steps else ():
+                number = 1
+                while rounds.step(victim, number): number += 1
             answered = sum(writer.answered for writer in rounds.writers)
             for kind in sorted(rounds.kills): print(f"killed {kind}: {rounds.kills[kind]}")
             print(f"held: {count} rounds, {answered} answered, {rounds.cut} without an answer")
