@@ -326,7 +326,9 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
         // The database of tenants' records.
         .target(
             name: "Records",
-            dependencies: ["Instructions", "ControlAPI", "Reporting", .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: [
+                "Instructions", "ControlAPI", "Reporting", "CLinux", .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             swiftSettings: settings),
         // The process that serves them.
         .target(
@@ -347,9 +349,11 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
             name: "RecordsTests",
             dependencies: [
                 "tapline", "tapline-engine", "tapline-records", "Records", "Instructions", "ControlAPI", "Reporting",
+                "Seeds",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
-            exclude: ["browse-services.py"], swiftSettings: unoptimised),
+            exclude: ["browse-services.py", "hostile-customers.py", "judge.py", "kill-rounds.py"],
+            swiftSettings: unoptimised),
     ]
 }
 

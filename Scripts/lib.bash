@@ -103,6 +103,26 @@ install google-chrome-stable from https://www.google.com/chrome/"
     need_packages chromium
 }
 
+# What judges the API of the records and Debian does not have: from PyPI, by version, into a folder of its own.
+need_judges() {
+    local folder=$root/.build/judges name version package
+    local -A wanted=([schemathesis]=4.32.5 [openapi_spec_validator]=0.9.0)
+    for name in "${!wanted[@]}"; do
+        version=${wanted[$name]}
+        [ -d "$folder/$name-$version.dist-info" ] || local absent=yes
+    done
+    # Some of it is compiled for one version of Python.
+    version=$(python3 -c 'import sys; print(sys.version)')
+    [ -z "${absent:-}" ] && [ "$(cat "$folder/python" 2>/dev/null)" = "$version" ] && return 0
+    rm -rf "$folder"
+    say "installing from PyPI: ${!wanted[*]}"
+    local packages=()
+    for package in "${!wanted[@]}"; do packages+=("${package//_/-}==${wanted[$package]}"); done
+    python3 -m pip install --quiet --disable-pip-version-check --no-input --root-user-action ignore --no-compile \
+        --target "$folder" "${packages[@]}" || fail "PyPI did not give ${packages[*]}: is the network there?"
+    printf '%s\n' "$version" >"$folder/python"
+}
+
 has_candidate() {
     local candidate
     candidate=$(apt-cache policy "$1" | awk '/Candidate:/ {print $2}')

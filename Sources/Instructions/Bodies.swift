@@ -12,12 +12,18 @@ package struct BodyReader {
     ///
     /// - Throws: `Problem` if it is none.
     package static func json(_ octets: [UInt8]) throws(Problem) -> JSONValue {
+        guard String(validating: octets, as: UTF8.self) != nil else {
+            throw Problem(.notAsExpected, "the body is no text in UTF-8", hint: "JSON is written in UTF-8")
+        }
         do throws(JSONProblem) { return try JSONReader.read(octets) } catch {
             throw Problem(
                 .notAsExpected, "the body is no JSON: \(error)",
                 errors: [Problem.Mistake(pointer: "", detail: "\(error)")])
         }
     }
+
+    /// How many mistakes are told: the answer to a body of nothing but mistakes stays short.
+    package static let mostMistakes = 100
 
     /// - Throws: `Problem` with all mistakes so far.
     package func check() throws(Problem) {
@@ -26,6 +32,7 @@ package struct BodyReader {
     }
 
     mutating func fault(_ pointer: String, _ detail: String, _ hint: String? = nil) {
+        guard mistakes.count < Self.mostMistakes else { return }
         mistakes.append(Problem.Mistake(pointer: pointer, detail: detail, hint: hint))
     }
 
@@ -109,6 +116,9 @@ package struct BodyReader {
         }
         for key in ["name", "addresses", "sequence"] where fields[key] == nil && keys.contains(key) {
             fault(pointer, "\(key) is missing")
+        }
+        for key in ["addresses", "sequence"] where fields[key] == .array([]) {
+            fault("\(pointer)/\(key)", "it is empty", "write at least one")
         }
         let service = RecordedService(
             tenant: tenant, name: name ?? "", addresses: texts(fields["addresses"], at: "\(pointer)/addresses"),

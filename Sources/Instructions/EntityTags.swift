@@ -5,13 +5,18 @@ package enum EntityTags: Sendable, Equatable {
     /// One of these, each with its quotes. Weak ones are none of a service's.
     case some([String])
 
-    /// The form that the answers of the API give reason to send, as a regular expression. Lists and weak tags are read, too.
-    package static let form = "^([*]|\"[0-9]+\")$"
+    /// The form that the answers of the API give reason to send, as a regular expression. Lists and weak tags are read, too. A version
+    /// without its quotes is read as with them, because shells take quotes away.
+    package static let form = "^([*]|\"[0-9]+\"|[0-9]+)$"
 
     /// Reads a field; nil if it has another form.
     package init?(_ field: String) {
         if field == "*" {
             self = .any
+            return
+        }
+        if !field.isEmpty, field.utf8.allSatisfy({ (48...57).contains($0) }) {
+            self = .some(["\"\(field)\""])
             return
         }
         var tags: [String] = []

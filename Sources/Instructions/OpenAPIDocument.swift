@@ -22,7 +22,8 @@ package enum OpenAPIDocument {
         var paths: [JSONValue.Member] = []
         for path in uniquePaths {
             let routes = Route.all.filter { $0.path == path }
-            paths.append(.init(path, .object(routes.map { .init($0.method.rawValue.lowercased(), operation($0)) })))
+            paths.append(
+                .init(path, .object(routes.map { .init($0.method.rawValue.lowercased(), operation($0, isOperators)) })))
         }
         return object(
             ("openapi", .string("3.1.0")),
@@ -55,13 +56,14 @@ package enum OpenAPIDocument {
         return Route.all.map(\.path).filter { seen.insert($0).inserted }
     }
 
-    private static func operation(_ route: Route) -> JSONValue {
+    private static func operation(_ route: Route, _ isOperators: Bool) -> JSONValue {
         var members: [JSONValue.Member] = [
             .init("operationId", .string(route.name.rawValue)), .init("summary", .string(route.summary)),
         ]
         if route.right == .anyone { members.append(.init("security", .array([]))) }
         let parameters =
-            route.pathParameters.map(pathParameter) + route.query.map { queryParameter($0, of: route) } + headers(route)
+            route.pathParameters.map(pathParameter) + route.query.map { queryParameter($0, of: route, isOperators) }
+            + headers(route)
         if !parameters.isEmpty { members.append(.init("parameters", .array(parameters))) }
         if let body = route.body {
             members.append(
@@ -105,7 +107,9 @@ package enum OpenAPIDocument {
             ("schema", name == "application" ? value : reference("Name")))
     }
 
-    private static func queryParameter(_ parameter: Route.Parameter, of route: Route) -> JSONValue {
+    private static func queryParameter(
+        _ parameter: Route.Parameter, of route: Route, _ isOperators: Bool
+    ) -> JSONValue {
         let (schema, text): (JSONValue, String) =
             switch parameter {
             case .tenant: (reference("Name"), "The tenant that is meant: for the operator, who has none of their own.")
@@ -122,26 +126,30 @@ package enum OpenAPIDocument {
             case .dryRun: (object(("type", .string("boolean"))), "true: say what would happen, and do nothing.")
             }
         return object(
-            ("name", .string(parameter.rawValue)), ("in", .string("query")), ("description", .string(text)),
-            ("schema", schema))
+            ("name", .string(parameter.rawValue)), ("in", .string("query")),
+            ("required", .bool(isOperators && parameter == .tenant && route.needsTenant)),
+            ("description", .string(text)), ("schema", schema))
     }
 
     private static func headers(_ route: Route) -> [JSONValue] {
-        func header(_ name: String, _ text: String, _ pattern: String) -> JSONValue {
+        func header(_ name: String, _ text: String, _ pattern: String, _ examples: String...) -> JSONValue {
             object(
                 ("name", .string(name)), ("in", .string("header")), ("description", .string(text)),
-                ("schema", object(("type", .string("string")), ("pattern", .string(pattern)))))
+                (
+                    "schema",
+                    object(("type", .string("string")), ("pattern", .string(pattern)), ("examples", list(examples)))
+                ))
         }
         var headers: [JSONValue] = []
         if route.isConditional {
-            headers.append(header("If-Match", "The ETag that it must still have, or *.", EntityTags.form))
-            headers.append(header("If-None-Match", "*: it must not exist.", EntityTags.form))
+            headers.append(header("If-Match", "The ETag that it must still have, or *.", EntityTags.form, "\"7\""))
+            headers.append(header("If-None-Match", "*: it must not exist.", EntityTags.form, "*"))
         }
         if route.isRepeatable {
             headers.append(
                 header(
                     "Idempotency-Key", "A text of your own: the same request with the same text is done once.",
-                    "^[!-~]{1,128}$"))
+                    "^[!-~]{1,128}$", "4f1c9b52"))
         }
         return headers
     }
@@ -149,7 +157,7 @@ package enum OpenAPIDocument {
     // MARK: - Schemas
 
     static func schema(
-        _ properties: [(String, JSONValue)], required: [String], isOpen: Bool = false
+        _ properties: [(String, JSONValue)], required: [String], isOpen: Bool = false, rest: [JSONValue.Member] = []
     ) -> JSONValue {
         var members: [JSONValue.Member] = [
             .init("type", .string("object")),
@@ -157,7 +165,13 @@ package enum OpenAPIDocument {
         ]
         if !required.isEmpty { members.append(.init("required", list(required))) }
         if !isOpen { members.append(.init("additionalProperties", .bool(false))) }
-        return .object(members)
+        return .object(members + rest)
+    }
+
+    /// An object whose list of this name has something in it.
+    private static func notEmpty(_ name: String) -> JSONValue {
+        object(
+            ("required", list([name])), ("properties", object((name, object(("minItems", number(1)))))))
     }
 
     static let words = object(("type", .string("string")))
@@ -179,6 +193,10 @@ package enum OpenAPIDocument {
             ("from", many(value, most: most)), ("distribute", many(value, most: most)),
             ("sequence", many(value, least: 1, most: most)),
         ]
+        let example: [JSONValue.Member] = [
+            .init("addresses", list(["203.0.113.97"])), .init("ports", list(["tcp/80"])),
+            .init("sequence", list(["firewall", "web"])),
+        ]
         let view: [(String, JSONValue)] =
             [("tenant", words), ("name", words)] + body.map { ($0.0, many(words)) } + [
                 ("version", whole), ("state", object(("enum", list(["in-force", "pending", "set-aside"])))),
@@ -195,7 +213,10 @@ package enum OpenAPIDocument {
                 object(
                     ("type", .string("string")), ("pattern", .string("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")))),
             .init("Document", object(("type", .string("object")))),
-            .init("ServiceBody", schema(body, required: ["addresses", "sequence"])),
+            .init(
+                "ServiceBody",
+                schema(
+                    body, required: ["addresses", "sequence"], rest: [.init("examples", .array([.object(example)]))])),
             .init(
                 "NamedService",
                 schema([("name", reference("Name"))] + body, required: ["name", "addresses", "sequence"])),
@@ -206,7 +227,14 @@ package enum OpenAPIDocument {
                         ("put", many(reference("NamedService"), most: most)), ("remove", many(value, most: most)),
                         ("put-access", many(reference("NamedAccess"), most: most)),
                         ("remove-access", many(value, most: most)),
-                    ], required: [])),
+                    ], required: [],
+                    rest: [
+                        .init(
+                            "anyOf", .array(["put", "remove", "put-access", "remove-access"].map { notEmpty($0) })),
+                        .init(
+                            "examples",
+                            .array([object(("put", .array([.object([.init("name", .string("shop"))] + example)])))])),
+                    ])),
             .init(
                 "Restore",
                 schema(

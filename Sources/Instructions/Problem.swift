@@ -112,27 +112,26 @@ extension Problem {
     /// Why the control process refuses an instruction.
     ///
     /// - Parameters:
-    ///   - tenant: Who asks; nil: the operator. A tenant sees no line of the file, and nothing of others.
-    ///   - customers: The tenant's customers: a packet that one of them sends may be shown.
+    ///   - sight: What the tenant that asks may be told; nil: the operator asks.
     ///   - place: The pointer to a record in the body.
-    package init(
-        _ refusal: InstructionRefusal, for tenant: String?, customers: [String], place: (String) -> String?
-    ) {
+    package init(_ refusal: InstructionRefusal, for sight: TenantSight?, place: (String) -> String?) {
         let mistakes = refusal.problems.map { problem -> Mistake in
             let pointer = problem.record.flatMap(place).map { $0 + (problem.pointer ?? "") } ?? problem.pointer
-            guard let tenant else {
+            guard let sight else {
                 return Mistake(
                     pointer: pointer, detail: problem.message, hint: problem.hint, example: problem.example,
                     related: problem.related.isEmpty ? nil : problem.related)
             }
-            let isOwn = problem.record?.hasPrefix("\(tenant)/") == true
-            guard isOwn, !problem.isAboutMore(than: tenant) else {
-                return Mistake(pointer: isOwn ? pointer : nil, detail: Self.foreign, hint: Self.foreignHint)
+            let isOwn = problem.record?.hasPrefix("\(sight.tenant)/") == true
+            let example = isOwn ? problem.example.flatMap(sight.shown) : nil
+            // What is no conflict is about the tenant's own words alone.
+            let isClear =
+                refusal.stage == .conflict ? sight.hasOnlyOwn(problem) : !problem.isAboutMore(than: sight.tenant)
+            guard isOwn, isClear else {
+                return Mistake(
+                    pointer: isOwn ? pointer : nil, detail: Self.foreign, hint: Self.foreignHint, example: example)
             }
-            let isOwnPacket = customers.contains { problem.example?.hasPrefix("from \($0) (") == true }
-            return Mistake(
-                pointer: pointer, detail: problem.message, hint: problem.hint,
-                example: isOwnPacket ? problem.example : nil)
+            return Mistake(pointer: pointer, detail: problem.message, hint: problem.hint, example: example)
         }
         let kind: Kind =
             switch refusal.stage {
@@ -149,9 +148,9 @@ extension Problem {
 
     /// A sentence about a tenant's record, as the tenant may see it.
     ///
-    /// - Parameter tenant: nil: the operator.
-    package static func shown(_ sentence: String, to tenant: String?) -> String {
-        guard let tenant, InstructionProblem.names(sentence, moreThan: tenant) else { return sentence }
+    /// - Parameter sight: nil: the operator's.
+    package static func shown(_ sentence: String, to sight: TenantSight?) -> String {
+        guard let sight, !sight.hasOnlyOwn(sentence) else { return sentence }
         return foreign
     }
 

@@ -125,8 +125,10 @@ final class InstructionDesk: Sendable {
         guard try TenantService.store({ () throws(ApplianceError) in try store.isValid(work.caller.who) }) else {
             throw Self.ended
         }
+        // The operator is told more than the tenant: neither gets an answer of the other's.
+        let asker = work.caller.role == .operator ? "operator" : "tenant"
         let request = SHA256.hash(
-            Array("\(work.request.method) \(work.request.target)\n".utf8) + work.request.body)
+            Array("\(asker) \(work.request.method) \(work.request.target)\n".utf8) + work.request.body)
         if let key = work.key, !work.isTrial, let known = try repeated(key, of: work.tenant) {
             guard known.request == request else {
                 throw Problem(.invalid, "this Idempotency-Key was used for another request", hint: "use another one")
@@ -136,9 +138,10 @@ final class InstructionDesk: Sendable {
         }
         let wish = try wish(of: work)
         let prepared = try prepare(wish, work)
+        let changes = sight(of: work)?.changes(prepared.changes) ?? prepared.changes
         func outcome(_ version: Int?, _ generation: UInt64?) -> Outcome {
             Outcome(
-                version: version, generation: generation, dryRun: version == nil, changes: prepared.changes,
+                version: version, generation: generation, dryRun: version == nil, changes: changes,
                 services: wish.put.map { ServiceView($0, version: version ?? 0, setAside: nil) }, removed: wish.remove,
                 access: Self.views(of: wish, version ?? 0, prepared.remarks), removedAccess: wish.removeAccess)
         }
@@ -250,12 +253,14 @@ final class InstructionDesk: Sendable {
             }
             return tags.match(tag)
         }
-        if try matches("if-match") == false {
+        // Each is read, whatever the other one says.
+        let (expected, unexpected) = (try matches("if-match"), try matches("if-none-match"))
+        if expected == false {
             throw Problem(
                 .changed, tag.map { "the \(what) has the ETag \($0) now" } ?? "the \(what) does not exist",
                 hint: "read it again")
         }
-        if try matches("if-none-match") == true {
+        if unexpected == true {
             throw Problem(
                 .changed, "the \(what) exists already, with the ETag \(tag ?? "")", hint: "send If-Match with it")
         }
@@ -293,9 +298,13 @@ final class InstructionDesk: Sendable {
     }
 
     private func problem(_ refusal: InstructionRefusal, _ work: Work, _ wish: Wish) -> Problem {
-        let customers = (try? control.description())?.tenants.first { $0.name == work.tenant }?.customers ?? []
-        return Problem(
-            refusal, for: work.caller.role == .operator ? nil : work.tenant, customers: customers
-        ) { wish.places[$0] }
+        Problem(refusal, for: sight(of: work)) { wish.places[$0] }
+    }
+
+    /// What the tenant that asks may be told; nil for the operator.
+    private func sight(of work: Work) -> TenantSight? {
+        guard work.caller.role != .operator else { return nil }
+        let tenant = (try? control.description())?.tenants.first { $0.name == work.tenant }
+        return tenant.map(TenantSight.init) ?? TenantSight(tenant: work.tenant)
     }
 }

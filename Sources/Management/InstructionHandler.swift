@@ -7,7 +7,7 @@ import NIOPosix
 ///
 /// A connection is closed if it breaks the protocol, sends more than a request may have, sends a request before the answer to the
 /// one before, or keeps the server waiting: for a whole request, or for room to write.
-final class InstructionHandler: ChannelInboundHandler {
+final class InstructionHandler: ChannelInboundHandler, ConnectionPlaces.Holder {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
@@ -22,6 +22,7 @@ final class InstructionHandler: ChannelInboundHandler {
     private var since = NIODeadline.now()
     private var looks: RepeatedTask?
     private var keepsAlive = true
+    private var peer = ""
 
     init(_ desk: Desk, _ size: RequestSize) {
         self.desk = desk
@@ -32,15 +33,15 @@ final class InstructionHandler: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         channel = context.channel
-        desk.connections += 1
         since = .now()
-        guard desk.connections <= Desk.mostConnections else {
+        peer = context.channel.remoteAddress?.ipAddress ?? ""
+        guard desk.places.enter(self, of: peer) else {
             keepsAlive = false
             phase = .answering
             return send(
                 TenantService.answer(
                     Problem(
-                        .unavailable, "\(Desk.mostConnections) connections are open already", hint: "try again later",
+                        .unavailable, "\(ConnectionPlaces.most) connections are open already", hint: "try again later",
                         retryAfter: 1)))
         }
         let own = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -50,7 +51,7 @@ final class InstructionHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        desk.connections -= 1
+        desk.places.leave(self, of: peer)
         looks?.cancel()
         channel = nil
     }
@@ -72,6 +73,10 @@ final class InstructionHandler: ChannelInboundHandler {
         guard phase != .answering, NIODeadline.now() - since > Desk.patience else { return }
         channel?.close(promise: nil)
     }
+
+    var waitingSince: NIODeadline? { phase == .reading ? since : nil }
+
+    func giveUp() { channel?.close(promise: nil) }
 
     // MARK: - Reading
 

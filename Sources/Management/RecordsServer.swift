@@ -13,10 +13,8 @@ final class Desk {
     let page: PageService
     /// For what reads the database, so that the event loop never waits.
     let helpers: NIOThreadPool
-    /// How many connections are open.
-    var connections = 0
+    let places = ConnectionPlaces()
 
-    static let mostConnections = 256
     /// How long a connection may keep the server waiting: for a whole request, or for room to write.
     static let patience = TimeAmount.seconds(20)
 

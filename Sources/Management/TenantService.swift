@@ -183,7 +183,7 @@ final class TenantService: Sendable {
     ) throws(Problem) -> APIAnswer {
         switch route.name {
         case .readDocument:
-            let text = request.isOperators ? OpenAPIDocument.operatorsText : OpenAPIDocument.text
+            let text = caller.role == .operator ? OpenAPIDocument.operatorsText : OpenAPIDocument.text
             return APIAnswer(status: 200, body: Array(text.utf8))
         case .listServices: return try listServices(target, caller)
         case .readService:
@@ -238,10 +238,12 @@ final class TenantService: Sendable {
         let isOperator = caller.role == .operator
         let reasons = Dictionary(description.setAside.map { ($0.id, $0.reasons) }) { first, _ in first }
         return kept.map { kept in
-            let tenant = isOperator ? nil : kept.service.tenant
+            let own = description.tenants.first { $0.name == kept.service.tenant }
+            let known = own.map(TenantSight.init) ?? TenantSight(tenant: kept.service.tenant)
+            let sight = isOperator ? nil : known.of(kept.service)
             return ServiceView(
                 kept.service, version: kept.version,
-                setAside: reasons[kept.service.id]?.map { Problem.shown($0, to: tenant) }, isPending: kept.isPending)
+                setAside: reasons[kept.service.id]?.map { Problem.shown($0, to: sight) }, isPending: kept.isPending)
         }
     }
 

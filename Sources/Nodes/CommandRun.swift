@@ -43,6 +43,9 @@ package struct CommandBounds: Sendable {
     package var watch: @Sendable () -> String? = { nil }
     /// Takes the witness of the started command; nil if there is none. Without this closure the command has no witness.
     var witnessed: (@Sendable (Witness?) -> Void)?
+    /// True if the thread that watches goes before all others meanwhile. A command that starts processes without end then
+    /// cannot keep it from ending them, on a machine whose sessions have no shares of their own (autogroup) either.
+    package var watchGoesFirst = false
     /// Ends what it has started and what left its process group, too.
     package var sweep: @Sendable () -> Void = {}
 
@@ -121,6 +124,11 @@ package enum CommandRun {
         _ child: Pidfd, output: Int32?, timeout: Duration, cancellation: Cancellation,
         bounds: CommandBounds = CommandBounds()
     ) -> CommandOutcome {
+        // The command was started before: it does not inherit this. Without the right to it, nothing changes.
+        let thread = __priority_which_t(PRIO_PROCESS.rawValue)
+        let usual = getpriority(thread, 0)
+        if bounds.watchGoesFirst { setpriority(thread, 0, -20) }
+        defer { if bounds.watchGoesFirst { setpriority(thread, 0, usual) } }
         let deadline = monotonicTime() + timeout
         var nextWatch = monotonicTime() + watchPause
         var outcome = CommandOutcome()

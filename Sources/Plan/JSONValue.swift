@@ -150,7 +150,7 @@ package struct JSONReader {
     private var next: UInt8? { offset < bytes.count ? bytes[offset] : nil }
 
     private mutating func skipSpace() {
-        while let octet = next, octet == 0x20 || (0x09...0x0D).contains(octet) { offset += 1 }
+        while let octet = next, [0x20, 0x09, 0x0A, 0x0D].contains(octet) { offset += 1 }
     }
 
     private mutating func value() throws(JSONProblem) -> JSONValue {
@@ -183,7 +183,9 @@ package struct JSONReader {
         }
         let text = String(decoding: bytes[start..<offset], as: UTF8.self)
         let first = text.first { $0 != "-" }
-        guard let first, ("0"..."9").contains(first), text.last.map({ ("0"..."9").contains($0) }) == true,
+        let digits = text.drop { $0 == "-" }
+        guard let first, ("0"..."9").contains(first), !(first == "0" && digits.dropFirst().first?.isNumber == true),
+            text.last.map({ ("0"..."9").contains($0) }) == true,
             let value = Double(text)
         else {
             offset = start

@@ -1,6 +1,8 @@
+import CLinux
 import ControlAPI
 import FoundationEssentials
 import GRDB
+import Glibc
 import Reporting
 
 /// The records of tenants in an SQLite database: services, tokens, the audit and the versions.
@@ -20,6 +22,7 @@ package final class RecordStore: Sendable {
     /// The same, with a clock of the caller's.
     init(path: String, clock: Clock) throws(ApplianceError) {
         self.clock = clock
+        try Self.check(path)
         do {
             var configuration = Configuration()
             configuration.label = "records"
@@ -57,6 +60,28 @@ package final class RecordStore: Sendable {
     }
 
     // MARK: - Errors
+
+    /// SQLite says of everything that is no file that it cannot be opened, and waits for whoever writes to a pipe.
+    private static func check(_ path: String) throws(ApplianceError) {
+        var found = stat()
+        guard stat(path, &found) == 0 else {
+            guard errno == ELOOP else { return }
+            throw ApplianceError(
+                .failed, "the database \(path) is a symbolic link that leads to itself", hint: "remove the link")
+        }
+        let what: String? =
+            switch found.st_mode & S_IFMT {
+            case S_IFREG: nil
+            case S_IFDIR: "folder"
+            case S_IFIFO: "named pipe"
+            case S_IFSOCK: "socket"
+            default: "device"
+            }
+        guard let what else { return }
+        throw ApplianceError(
+            .failed, "the database \(path) is no file, but a \(what)",
+            hint: what == "folder" ? "name a file in it: \(path)/records.db" : "name a file")
+    }
 
     private static func corrupt(_ path: String, _ what: String) -> ApplianceError {
         ApplianceError(

@@ -138,7 +138,7 @@ extension CheckSession {
         let initProcess = entered.node
         let processes = NodeProcesses.count(in: initProcess.pid) + Self.processBound
         watch.began(mark, mayAlter: plan.alters)
-        let bounds = CommandBounds(
+        var bounds = CommandBounds(
             output: Self.outputBound, endsBeyondOutput: true, limits: limits,
             watch: {
                 if NodeProcesses.count(in: initProcess.pid) > processes {
@@ -155,6 +155,7 @@ extension CheckSession {
                 // From here on, no process writes any more.
                 folder.removeWhatWasTooMuch()
             })
+        bounds.watchGoesFirst = true
         return (bounds, entered)
     }
 

@@ -23,7 +23,8 @@ import Testing
         #expect(try Self.mistakes("{}") == [" addresses is missing", " sequence is missing"])
         #expect(
             try Self.mistakes(#"{"addresses": [""], "sequence": [], "sequence": []}"#) == [
-                "/sequence the key sequence is given twice", "/addresses/0 a text has 1 to 256 octets",
+                "/sequence the key sequence is given twice", "/sequence it is empty",
+                "/addresses/0 a text has 1 to 256 octets",
             ])
         #expect(throws: Problem.self) { try Self.mistakes(String(repeating: "[", count: 100_000)) }
     }
@@ -68,56 +69,6 @@ import Testing
                 "/rules/0/own-ports it must be a list of texts, but is a number",
                 "/rules/1 it must be an object, but is a number", "/default/action it must be a text, but is a number",
             ])
-    }
-
-    /// A tenant sees nothing of the operator's file and of others.
-    @Test func whatIsAnothersLooksAsIfItDidNotExist() {
-        let refusal = InstructionRefusal(
-            stage: .conflict,
-            problems: [
-                InstructionProblem(
-                    record: "alice/shop", pointer: "/sequence/0",
-                    message: "service \"alice/shop\" and service \"bob/shop\"",
-                    related: ["t.yaml: service record \"bob/shop\": here"], relatedRecords: ["bob/shop"]),
-                InstructionProblem(record: "bob/shop", pointer: nil, message: "bob's"),
-                InstructionProblem(record: nil, pointer: nil, message: "a line's"),
-                InstructionProblem(
-                    record: "alice/shop", pointer: "/addresses/0", message: "the secret server",
-                    related: ["t.yaml:15:3: note"]),
-                InstructionProblem(
-                    record: "alice/shop", pointer: nil, message: "service \"secret\" on line 15 ends at \"web\""),
-                InstructionProblem(
-                    record: "alice/shop", pointer: nil, message: "passes a node",
-                    hint: "as service \"mail\" in service record \"bob/mail\" does"),
-                InstructionProblem(
-                    record: "alice/shop", pointer: nil, message: "lost",
-                    example: "from secret (192.0.2.9) on interface customers"),
-                InstructionProblem(
-                    record: "alice/shop", pointer: "/addresses/0",
-                    message: "the same as service \"alice/old\" in service record \"alice/old\"",
-                    example: "from alice (192.0.2.2) on interface customers",
-                    related: ["t.yaml: service record alice/old: here"], relatedRecords: ["alice/old"]),
-            ])
-        let shown = Problem(refusal, for: "alice", customers: ["alice"]) { _ in "/put/2" }
-        #expect(shown.status == 409)
-        let text = "\(shown)"
-        for word in ["bob", "secret", "line"] { #expect(!text.contains(word), "\(word): \(text)") }
-        #expect(
-            shown.errors?.map(\.pointer) == ["/put/2/sequence/0", nil, nil, "/put/2/addresses/0"]
-                + Array(repeating: "/put/2", count: 3) + ["/put/2/addresses/0"])
-        #expect(
-            shown.errors?.last
-                == Problem.Mistake(
-                    pointer: "/put/2/addresses/0",
-                    detail: "the same as service \"alice/old\" in service record \"alice/old\"",
-                    example: "from alice (192.0.2.2) on interface customers"))
-        let whole = Problem(refusal, for: nil, customers: []) { _ in nil }
-        #expect(whole.errors?.first?.related == ["t.yaml: service record \"bob/shop\": here"])
-        #expect(whole.errors?.last?.pointer == "/addresses/0")
-        #expect(
-            Problem.shown("service \"shop\" on line 15 is there", to: "alice") != "service \"shop\" on line 15 is there"
-        )
-        #expect(Problem.shown("203.0.113.80 is none of your addresses", to: "alice").hasPrefix("203.0.113.80"))
     }
 
     /// A tenant is not told where the database is, or what the control process says.

@@ -161,14 +161,14 @@ final class RecordInstructions {
                 case .publish, .access, .tenants, .checks: nil
                 case .alter(let node, let what):
                     what.allSatisfy(Self.harmless.contains)
-                        ? nil : "node \(node) would change: \(what.joined(separator: ", "))"
+                        ? nil : "node \(quoted(node)) would change: \(what.joined(separator: ", "))"
                 case .bridge, .reshape: "an interface would change"
-                case .add(let node): "node \(node) would be added"
+                case .add(let node): "node \(quoted(node)) would be added"
                 case .rebuild(let node, let because), .restart(let node, let because), .reload(let node, let because):
-                    "node \(node) would be interrupted: \(because.joined(separator: ", "))"
-                case .remove(let node): "node \(node) would be removed"
-                case .application(let name, _): "the health checks of \(name) would change"
-                case .impair(let place, _): "link \(place.text) would change"
+                    "node \(quoted(node)) would be interrupted: \(because.joined(separator: ", "))"
+                case .remove(let node): "node \(quoted(node)) would be removed"
+                case .application(let name, _): "the health checks of \(quoted(name)) would change"
+                case .impair(let place, _): "link \(quoted(place.text)) would change"
                 }
             }
         guard !harm.isEmpty else { return nil }
