@@ -125,7 +125,7 @@ public struct NftablesAccess: Sendable, Hashable {
             }
         }
         // Without these, senders never learn the path's MTU.
-        lines.append(rule(judging, "icmp type { 3, 11, 12 } return"))
+        lines.append(rule(judging, "\(Self.beginning) icmp type { 3, 11, 12 } return"))
         lines.append(rule(judging, "icmpv6 type { 1, 2, 3, 4 } return"))
         lines += Self.verdicts(list.otherwise, list.counter, nil).map { rule(judging, $0) }
         for family in [AddressFamily.ipv4, .ipv6] {
@@ -148,6 +148,8 @@ public struct NftablesAccess: Sendable, Hashable {
     ) -> [(_ isToOwn: Bool) -> String] {
         guard let number = matter.upperProtocol(family) else { return [{ _ in "" }] }
         let whole = "meta l4proto \(number)"
+        // For IPv4, nftables reads ports and types from later fragments as well, where there are none.
+        let begun = family == .ipv4 ? "\(whole) \(beginning)" : whole
         let later = whole + (family == .ipv4 ? " ip frag-off & 0x1fff != 0" : " frag frag-off != 0")
         let first: (Bool) -> String
         switch matter {
@@ -155,16 +157,19 @@ public struct NftablesAccess: Sendable, Hashable {
         case .ports(_, 0...65535, 0...65535): return [{ _ in whole }]
         case .ports(_, let own, let remote):
             first = { isToOwn in
-                [(isToOwn ? "dport" : "sport", own), (isToOwn ? "sport" : "dport", remote)].reduce(whole) {
+                [(isToOwn ? "dport" : "sport", own), (isToOwn ? "sport" : "dport", remote)].reduce(begun) {
                     $1.1 == 0...65535 ? $0 : "\($0) th \($1.0) \(text($1.1))"
                 }
             }
         case .icmp(let type):
             let types = AccessRule.types(type, family).map { "\($0)" }.joined(separator: ", ")
-            first = { _ in (family == .ipv4 ? "icmp" : "icmpv6") + " type { \(types) }" }
+            first = { _ in begun + (family == .ipv4 ? " icmp" : " icmpv6") + " type { \(types) }" }
         }
         return allows ? [first, { _ in later }] : [first]
     }
+
+    /// Not a later fragment.
+    private static let beginning = "ip frag-off & 0x1fff == 0"
 
     private static func text(_ ports: ClosedRange<UInt16>) -> String {
         ports.count == 1 ? "\(ports.lowerBound)" : "\(ports.lowerBound)-\(ports.upperBound)"

@@ -24,7 +24,7 @@ import Testing
 
     @Test func theOperatorSaysWhoseIsMeantWhereOneTenantsIs() {
         let all: Set<Route.Name> = [
-            .readDocument, .listServices, .listAudit, .listTenants, .makeToken, .listTokens, .revokeToken,
+            .readDocument, .listServices, .listAccess, .listAudit, .listTenants, .makeToken, .listTokens, .revokeToken,
         ]
         #expect(Set(Route.all.filter { !$0.needsTenant }.map(\.name)) == all)
     }

@@ -193,7 +193,7 @@ import Testing
             Self.file.replacing(
                 "access: application",
                 with:
-                    "access: { application: { template: acl.txt, path: acl.conf, reload: \"! grep -q .103 acl.conf && cp acl.conf seen.conf\" } }"
+                    "access: { application: { template: acl.txt, path: acl.conf, reload: \"cd $TAPLINE_DIR && ! grep -q .103 acl.conf && cp acl.conf seen.conf\" } }"
             ), files: ["acl.txt": template])
         func seen(_ name: String) throws -> String {
             try lab.tapline("exec", lab.name, "firewall-1", "--", "sh", "-c", "cat $TAPLINE_DIR/\(name)").output

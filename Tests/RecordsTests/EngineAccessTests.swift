@@ -43,7 +43,7 @@ import Testing
         #expect(try lab.ask("PUT", "/v1/services/shop", token: alice, service).status == 200)
         #expect(try lab.answers("203.0.113.97") && Self.connects(lab).status == 0)
         // Answers: the customer's own kernel says what it was told.
-        let web = #"{"action": "allow", "protocol": "tcp", "own-ports": "443"}"#
+        let web = #"{"action": "allow", "protocol": "tcp", "own-ports": ["443"]}"#
         let icmp = Self.list(web, otherwise: #"{"action": "deny", "answer": "icmp"}"#)
         let put = try lab.ask("PUT", "/v1/access/firewall", token: alice, icmp)
         #expect(put.status == 200, "\(put.text)")

@@ -262,11 +262,11 @@ import Wire
                 delete counter inet tapline_access c9
                 delete chain inet tapline_access from_bob
                 delete chain inet tapline_access of_bob
-                add rule inet tapline_access of_alice ip daddr 203.0.113.96/29 ip saddr 192.0.2.0/24 meta l4proto 6 th dport 443 counter name "c3" return
+                add rule inet tapline_access of_alice ip daddr 203.0.113.96/29 ip saddr 192.0.2.0/24 meta l4proto 6 ip frag-off & 0x1fff == 0 th dport 443 counter name "c3" return
                 add rule inet tapline_access of_alice ip daddr 203.0.113.96/29 ip saddr 192.0.2.0/24 meta l4proto 6 ip frag-off & 0x1fff != 0 counter name "c3" return
-                add rule inet tapline_access of_alice ip saddr 203.0.113.96/29 ip daddr 192.0.2.0/24 meta l4proto 6 th sport 443 counter name "c3" return
+                add rule inet tapline_access of_alice ip saddr 203.0.113.96/29 ip daddr 192.0.2.0/24 meta l4proto 6 ip frag-off & 0x1fff == 0 th sport 443 counter name "c3" return
                 add rule inet tapline_access of_alice ip saddr 203.0.113.96/29 ip daddr 192.0.2.0/24 meta l4proto 6 ip frag-off & 0x1fff != 0 counter name "c3" return
-                add rule inet tapline_access of_alice icmp type { 3, 11, 12 } return
+                add rule inet tapline_access of_alice ip frag-off & 0x1fff == 0 icmp type { 3, 11, 12 } return
                 add rule inet tapline_access of_alice icmpv6 type { 1, 2, 3, 4 } return
                 add rule inet tapline_access of_alice meta l4proto tcp counter name "c4" reject with tcp reset
                 add rule inet tapline_access of_alice counter name "c4" reject with icmpx admin-prohibited
