@@ -31,5 +31,8 @@ extension NetworkDescription {
             services: network.services.map {
                 Service(name: $0.name, addresses: $0.addresses.map { "\($0)" }, applications: $0.applications)
             })
+        if entries {
+            rules = network.rules.sorted { $0.key < $1.key }.map { Rule(counter: $0.key, words: $0.value) }
+        }
     }
 }

@@ -101,6 +101,20 @@ package struct NetworkDescription: Codable, Sendable, Hashable {
         }
     }
 
+    /// A rule of a tenant's access list, or a list's default, that the engine judges by.
+    package struct Rule: Codable, Sendable, Hashable {
+        /// The index of its counters.
+        package var counter: Int
+        /// What it is: `rule 3 of alice's access list at firewall`.
+        package var words: String
+
+        /// Memberwise.
+        package init(counter: Int, words: String) {
+            self.counter = counter
+            self.words = words
+        }
+    }
+
     /// The topology.
     package var name: String
     /// The names of the interfaces, in the order of the table's.
@@ -111,6 +125,8 @@ package struct NetworkDescription: Codable, Sendable, Hashable {
     package var entries: [Entry]
     /// The services.
     package var services: [Service]
+    /// The rules of access lists, if the entries were asked for.
+    package var rules: [Rule] = []
 
     /// Memberwise.
     package init(name: String, interfaces: [String], nodes: [Node], entries: [Entry], services: [Service]) {

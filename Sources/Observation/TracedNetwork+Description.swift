@@ -24,6 +24,6 @@ extension TracedNetwork {
                 Service(
                     name: service.name, addresses: service.addresses.compactMap { IPPrefix($0) },
                     applications: service.applications)
-            })
+            }, rules: Dictionary(description.rules.map { ($0.counter, $0.words) }) { first, _ in first })
     }
 }
