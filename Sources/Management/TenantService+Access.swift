@@ -42,10 +42,11 @@ extension TenantService {
         let aside = Dictionary(description.setAside.map { ($0.id, $0.reasons) }) { first, _ in first }
         let known = Dictionary(states.map { ($0.id, $0) }) { first, _ in first }
         return kept.map { kept in
-            let tenant = caller.role == .operator ? nil : kept.list.tenant
+            let own = description.tenants.first { $0.name == kept.list.tenant }
+            let sight = own.map(TenantSight.init) ?? TenantSight(tenant: kept.list.tenant)
             return AccessView(
                 kept.list, version: kept.version,
-                setAside: aside[kept.list.id]?.map { Problem.shown($0, to: tenant) }, isPending: kept.isPending,
+                setAside: aside[kept.list.id]?.map { Problem.shown($0, to: caller.role == .operator ? nil : sight) }, isPending: kept.isPending,
                 state: known[kept.list.id])
         }
     }
