@@ -329,6 +329,7 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: settings),
@@ -339,7 +340,8 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
         .testTarget(
             name: "RecordsTests",
             dependencies: [
-                "tapline", "tapline-engine", "tapline-records", "Records", "Instructions", "ControlAPI", "Reporting",
+                "tapline", "tapline-engine", "tapline-records", "Management", "Records", "Instructions", "ControlAPI",
+                "Reporting", "Wire",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: unoptimised),

@@ -1,4 +1,5 @@
 import Instructions
+import Wire
 
 /// A request of the API, whole.
 struct APIRequest: Sendable {
@@ -12,6 +13,18 @@ struct APIRequest: Sendable {
     var origin: String
     /// True if it came by a way that is the operator's alone.
     var isOperators: Bool
+    /// Who sent it, by the management address; nil: it came by the operator's socket.
+    var peer: Peer?
+
+    /// The other end of a connection with the management address.
+    struct Peer: Sendable {
+        /// The source of the packets.
+        var address: IPAddress
+        /// The names in the client certificate that an authority of the file's has signed; empty: there is none.
+        var certificate: [String] = []
+        /// When it expires, in seconds since 1970.
+        var expires = 0
+    }
 
     /// The value of a field.
     ///

@@ -7,6 +7,9 @@ enum RecordMigrations {
         migrator.registerMigration("1: services, tokens, audit, versions") { database in
             try database.execute(sql: first)
         }
+        migrator.registerMigration("2: tokens from a tenant's own customers, reasons in the audit") { database in
+            try database.execute(sql: management)
+        }
         return migrator
     }
 
@@ -83,5 +86,11 @@ enum RecordMigrations {
             at INTEGER NOT NULL,
             PRIMARY KEY (tenant, key)
         ) STRICT;
+        """
+
+    private static let management = """
+        ALTER TABLE tokens ADD COLUMN own INTEGER NOT NULL DEFAULT 0;
+        -- Why something was refused.
+        ALTER TABLE audit ADD COLUMN reason TEXT;
         """
 }

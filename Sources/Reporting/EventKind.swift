@@ -42,6 +42,8 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case groupJoined = "group-joined"
     /// A node has left such a group, or has not reported it any more.
     case groupLeft = "group-left"
+    /// The certificate of the management address expires soon, or has expired.
+    case certificateExpires = "certificate-expires"
     /// Sent to one listener alone: it read too slowly and missed events.
     case eventsLost = "events-lost"
     case scaled

@@ -48,6 +48,7 @@ struct FileReader {
         let nodeNames = file.nodes.map(\.name) + file.applications.map(\.name)
         for names in [file.interfaces.map(\.name), nodeNames, file.services.map(\.name)] { checkDistinct(names) }
         readTenants(fields, &file)
+        addManagement(to: &file)
         if let node = fields["entries"] { file.entries = entries(node) }
         for node in nodes.list(fields["checks"]) {
             if let check = check(node) { file.checks.append(check) }
