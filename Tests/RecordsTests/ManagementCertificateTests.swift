@@ -117,18 +117,20 @@ import Testing
             ("one", "one", ", client-certificates: \(files.path("one.key"))", "has no certificate in PEM"),
             ("one", "one", ", client-certificates: \(files.path("no.pem"))", "No such file or directory"),
         ]
+        let lab = try RecordsLab()
         for one in cases {
             let more =
                 ", certificate: { chain: \(files.path("\(one.chain).pem")), key: \(files.path("\(one.key).key")) }"
                 + one.more
-            do {
-                _ = try RecordsLab(RecordsLab.managed(more))
-                Issue.record("\(one) is up")
-            } catch {
-                let text = "\(error)"
-                #expect(text.contains(one.message), "\(text)")
-                #expect(text.contains("line 2") || text.contains("topology.yaml:2"), "\(text)")
+            try lab.write(RecordsLab.managed(more))
+            let (validated, applied) = (try lab.tapline("validate", lab.file), try lab.tapline("apply", lab.name))
+            for finished in [validated, applied] {
+                #expect(finished.status == 3, "\(finished.output)")
+                #expect(finished.output.contains(one.message), "\(finished.output)")
+                #expect(
+                    finished.output.contains("line 19") || finished.output.contains(".yaml:19"), "\(finished.output)")
             }
         }
+        #expect(try lab.answers("203.0.113.80"))
     }
 }

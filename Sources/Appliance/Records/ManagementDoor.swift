@@ -37,9 +37,9 @@ final class ManagementDoor: Sendable {
         do throws(SystemError) {
             for address in plan.addresses {
                 if let there = known[address] {
-                    opened.append(
-                        try SystemError.checkErrno(
-                            fcntl(there, F_DUPFD_CLOEXEC, 0), "keep the socket of", "\(address)"))
+                    let copy = fcntl(there, F_DUPFD_CLOEXEC, 0)
+                    guard copy >= 0 else { throw SystemError("keep the socket of", "\(address)", errno: errno) }
+                    opened.append(copy)
                     continue
                 }
                 opened.append(
@@ -62,11 +62,11 @@ final class ManagementDoor: Sendable {
     func following(_ fresh: ManagementPlan, in namespace: NetworkNamespace) throws(ApplianceError) -> ManagementDoor {
         let isHere = namespace.identity == self.namespace
         guard !isHere || !plan.isServed(as: fresh) else { return self }
-        let keeps =
-            fresh.addresses == plan.addresses && fresh.certificate?.chain.text == plan.certificate?.chain.text
-            && fresh.certificate?.key.text == plan.certificate?.key.text
-            && fresh.authorities?.text == plan.authorities?.text
         // Customers may have noted the certificate that was made: it stays as long as its addresses do.
+        let keeps =
+            fresh.certificate?.chain.text == plan.certificate?.chain.text
+            && fresh.certificate?.key.text == plan.certificate?.key.text
+            && (fresh.certificate != nil || fresh.addresses == plan.addresses)
         let credentials = keeps ? self.credentials : try ManagementCredentials(fresh)
         return try ManagementDoor(fresh, credentials, in: namespace, after: self)
     }
