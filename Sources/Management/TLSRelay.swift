@@ -118,7 +118,8 @@ private final class RelayEnd: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         let why =
             if case .handshakeFailed? = error as? NIOSSLError {
-                "its certificate is not the expected one, or TLS cannot be agreed on (\(error))"
+                "\(error)".contains("CERTIFICATE_VERIFY_FAILED")
+                    ? "the certificate there is not the expected one" : "TLS cannot be agreed on with the other end"
             } else {
                 "\(error)"
             }

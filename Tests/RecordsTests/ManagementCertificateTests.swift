@@ -8,8 +8,8 @@ import Testing
         RecordsLab.managed(", client-certificates: \(files.path("authority.pem"))", alice: alice)
     }
 
-    private static func client(_ files: CertificateFolder, _ name: String) -> [String] {
-        ["--cert", files.path("\(name).pem"), "--key", files.path("\(name).key")]
+    private static func client(_ lab: RecordsLab, _ name: String) -> [String] {
+        ["--cert", "\(lab.folder.path)/\(name).pem", "--key", "\(lab.folder.path)/\(name).key"]
     }
 
     @Test func aClientCertificateShowsWhoAsks() throws {
@@ -22,32 +22,33 @@ import Testing
         try files.signed("nobody", by: "authority")
         let lab = try RecordsLab(Self.mutual(files, alice: ", certificate: [alice, alice@example.org]"))
         _ = try lab.certificate()
+        try files.copy(to: lab.folder)
         for name in ["alice", "other"] {
             let put = try lab.fetch(
                 "alice", "PUT", "/v1/services/\(name)",
                 body: RecordsLab.service(name == "alice" ? "203.0.113.97" : "203.0.113.98"),
-                Self.client(files, name))
+                Self.client(lab, name))
             #expect(put.status == 200, "\(name): \(put.text)")
         }
         let audit = try lab.ask("GET", "/v1/audit?tenant=alice").text
         #expect(audit.contains("certificate alice"), "\(audit)")
         #expect(audit.contains("certificate alice@example.org"), "\(audit)")
         // A certificate without a tenant shows nobody; one of another authority is not spoken with.
-        #expect(try lab.fetch("alice", "GET", "/v1/services", Self.client(files, "nobody")).status == 401)
-        #expect(try lab.fetch("alice", "GET", "/v1/services", Self.client(files, "stranger")).status == 0)
+        #expect(try lab.fetch("alice", "GET", "/v1/services", Self.client(lab, "nobody")).status == 401)
+        #expect(try lab.fetch("alice", "GET", "/v1/services", Self.client(lab, "stranger")).status == 0)
         #expect(try lab.fetch("alice", "GET", "/v1/services").status == 401)
         // A token beside a certificate must be of the same tenant.
         let (own, foreign) = (try lab.token("alice"), try lab.token("bob"))
-        #expect(try lab.fetch("alice", "GET", "/v1/services", token: own, Self.client(files, "alice")).status == 200)
+        #expect(try lab.fetch("alice", "GET", "/v1/services", token: own, Self.client(lab, "alice")).status == 200)
         #expect(
-            try lab.fetch("alice", "GET", "/v1/services", token: foreign, Self.client(files, "alice")).status == 401)
+            try lab.fetch("alice", "GET", "/v1/services", token: foreign, Self.client(lab, "alice")).status == 401)
         #expect(try lab.ask("GET", "/v1/audit?tenant=bob").text.contains("the client certificate is of tenant alice"))
         // The file no longer has the name: from the answer of `apply` on, the certificate shows nobody.
         try lab.write(Self.mutual(files, alice: ", certificate: [alice@example.org]"))
         let applied = try lab.tapline("apply", lab.name)
         #expect(applied.status == 0, "\(applied.output)")
-        #expect(try lab.fetch("alice", "GET", "/v1/services", Self.client(files, "alice")).status == 401)
-        #expect(try lab.fetch("alice", "GET", "/v1/services", Self.client(files, "other")).status == 200)
+        #expect(try lab.fetch("alice", "GET", "/v1/services", Self.client(lab, "alice")).status == 401)
+        #expect(try lab.fetch("alice", "GET", "/v1/services", Self.client(lab, "other")).status == 200)
     }
 
     @Test func theFileNamesACertificateAndAppliesAnother() throws {
@@ -79,7 +80,7 @@ import Testing
         let there = try lab.inside(
             "alice",
             [
-                "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", files.path("two.pem"),
+                "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", "\(lab.folder.path)/management.pem",
                 "https://192.0.2.254:8443/v1/openapi.json",
             ])
         #expect(there.output == "200", "\(there.output)")

@@ -28,9 +28,23 @@ extension RecordsLab {
     /// A script of Python in a node.
     @discardableResult
     func python(_ node: String, _ script: String, _ words: String...) throws -> Finished {
+        try inside(node, ["python3", try keep(script)] + words)
+    }
+
+    /// A script of Python in a node, with which the test talks line by line.
+    func talk(_ node: String, _ script: String, _ words: String...) throws -> NodeTalk {
+        try NodeTalk(
+            [
+                Self.programs.appendingPathComponent("tapline").path, "exec", name, node, "--", "python3", "-u",
+                try keep(script),
+            ]
+                + words)
+    }
+
+    private func keep(_ script: String) throws -> String {
         let path = folder.appendingPathComponent("\(UUID().uuidString).py").path
         try script.write(toFile: path, atomically: true, encoding: .utf8)
-        return try inside(node, ["python3", path] + words)
+        return path
     }
 
     /// The certificate of the management address, in a file.
@@ -67,6 +81,36 @@ extension RecordsLab {
     }
 }
 
+/// A program that runs, and waits for lines.
+final class NodeTalk {
+    private let process = Process()
+    private let input = Pipe()
+    private let output = Pipe()
+
+    init(_ words: [String]) throws {
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = words
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+    }
+
+    /// Its next line; empty at its end.
+    func line() throws -> String {
+        var octets = Data()
+        while let octet = try output.fileHandleForReading.read(upToCount: 1), !octet.isEmpty, octet != Data([10]) {
+            octets += octet
+        }
+        return String(decoding: octets, as: UTF8.self)
+    }
+
+    /// Lets it go on.
+    func go() throws { try input.fileHandleForWriting.write(contentsOf: Data("\n".utf8)) }
+
+    /// Waits for its end.
+    func end() { process.waitUntilExit() }
+}
+
 /// Certificates of a test's own, in a folder.
 struct CertificateFolder {
     let folder: URL
@@ -77,6 +121,13 @@ struct CertificateFolder {
     }
 
     func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
+
+    /// Puts copies where the nodes of a topology see them.
+    func copy(to other: URL) throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
+            try FileManager.default.copyItem(atPath: path(name), toPath: other.appendingPathComponent(name).path)
+        }
+    }
 
     func remove() { try? FileManager.default.removeItem(at: folder) }
 

@@ -112,7 +112,6 @@ struct ManagementCredentials: Sendable {
             CN = Tapline management address
             [extensions]
             basicConstraints = critical,CA:FALSE
-            keyUsage = critical,digitalSignature
             extendedKeyUsage = serverAuth
             subjectAltName = \(names)
             END

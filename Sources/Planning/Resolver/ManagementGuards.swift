@@ -17,16 +17,16 @@ extension ServiceStage {
         else { return [] }
         let own = made.filter { $0.entry.kind == .distribution && $0.basis.origin == service.raw.name.origin }
         var guards: [MadeEntry] = []
+        var known = Set(own.map { MatchedPackets($0.entry) })
         for open in own {
-            var guarded = Set([ManagementSender(open.entry)])
             for other in made where other.basis.origin != open.basis.origin {
                 // Packets of one MAC address are looked up by themselves. Services name so what applications send.
-                guard other.entry.sourceMAC == nil || other.basis.raw != nil, Self.takes(other.entry, open.entry),
-                    guarded.insert(ManagementSender(other.entry)).inserted
-                else { continue }
+                guard other.entry.sourceMAC == nil || other.basis.raw != nil, Self.takes(other.entry, open.entry) else {
+                    continue
+                }
                 var guardian = open
                 (guardian.entry.sourceMAC, guardian.entry.source) = (other.entry.sourceMAC, other.entry.source)
-                guards.append(guardian)
+                if known.insert(MatchedPackets(guardian.entry)).inserted { guards.append(guardian) }
             }
         }
         return guards
@@ -44,10 +44,16 @@ extension ServiceStage {
     }
 }
 
-/// What an entry asks of the sender of a packet.
-private struct ManagementSender: Hashable {
+/// The packets that an entry matches.
+private struct MatchedPackets: Hashable {
+    private let interface: Int
     private let mac: MACAddress?
     private let source: IPPrefix?
+    private let destination: IPPrefix?
+    private let port: ServicePort
 
-    init(_ entry: Entry) { (mac, source) = (entry.sourceMAC, entry.source) }
+    init(_ entry: Entry) {
+        (interface, mac, source) = (entry.receivedInterface, entry.sourceMAC, entry.source)
+        (destination, port) = (entry.destination, entry.servicePort)
+    }
 }
