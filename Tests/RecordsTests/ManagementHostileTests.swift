@@ -50,7 +50,7 @@ import Wire
         #expect(
             lines == [
                 "good 200 1", "no TLS False", "half a greeting b''", "silent b''", "two ways to say a length 400 1",
-                "two lengths 400 1", "blank before a colon 400 1", "bare line feeds 400 1", "large field 413 1",
+                "two lengths 400 1", "blank before a colon 400 1", "bare line feeds 400 1", "large field 400 1",
                 "large body 413 1", "never whole closed 0", "afterwards 200 1",
             ], "\(said.output)")
         #expect(try lab.keeper() == keeper)
