@@ -338,6 +338,7 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: settings),
@@ -348,8 +349,8 @@ if Context.environment["TAPLINE_RECORDS"] != nil {
         .testTarget(
             name: "RecordsTests",
             dependencies: [
-                "tapline", "tapline-engine", "tapline-records", "Records", "Instructions", "ControlAPI", "Reporting",
-                "Seeds",
+                "tapline", "tapline-engine", "tapline-records", "Management", "Records", "Instructions", "ControlAPI",
+                "Reporting", "Seeds", "Wire",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             exclude: ["browse-services.py", "hostile-customers.py", "judge.py", "kill-rounds.py"],

@@ -165,6 +165,17 @@ extension ControlProcess {
         report.groups = StatusReport.Group.all(table, joined: fleet?.joined(table.joiners) ?? [])
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         report.remarks = remarks()
+        if let door = recordKeeper?.door {
+            report.management = door.status
+            if let trouble = door.trouble {
+                if trouble.hasExpired {
+                    report.problems.append(trouble.sentence)
+                } else {
+                    report.remarks.append(trouble.sentence)
+                }
+            }
+            if let remark = door.remark { report.remarks.append(remark) }
+        }
         if let trouble = fleet?.spareTrouble {
             report.problems.append(
                 "the engine has no spare that can replace it at once: \(trouble); see \(directory.logPath)")

@@ -80,8 +80,10 @@ public final class ControlProcess: @unchecked Sendable {
     private(set) var fleet: EngineFleet?
     private(set) var drainNotes: DrainNotes?
     private(set) var server: ControlServer?
-    /// Keeps the records of tenants; nil if the file has none. On the run's thread.
-    private var recordKeeper: RecordKeeper?
+    /// Keeps the records of tenants; nil if the file has none. Set on the loop's thread before the topology is up.
+    private(set) var recordKeeper: RecordKeeper?
+    /// What the management address proves itself with, from the start. On the run's thread.
+    private var credentials: ManagementCredentials?
     /// Whether the folder had records that a failure must leave there. On the run's thread.
     var keepsRecords = false
     /// What is captured for commands. On the loop's thread.
@@ -217,6 +219,9 @@ public final class ControlProcess: @unchecked Sendable {
         try Machine.check()
         let enginePath = try Machine.enginePath()
         if plan.records != nil { _ = try Machine.recordsPath() }
+        credentials = try plan.records?.management.map { plan throws(ApplianceError) in
+            try ManagementCredentials(plan)
+        }
         let lock = try takeLock()
         var outcome: Result<Bool, ApplianceError>
         do throws(ApplianceError) {
@@ -317,9 +322,10 @@ public final class ControlProcess: @unchecked Sendable {
         try record.change { $0.phase = .up }
         if let records = plan.records {
             progress(.step("putting the records of tenants in force"))
-            let keeper = try RecordKeeper(self, database: records.database)
-            recordKeeper = keeper
+            let keeper = try RecordKeeper(self, database: records.database, credentials: credentials)
+            loop.sync { self.recordKeeper = keeper }
             try keeper.start()
+            keeper.watchCertificate()
         }
         try Scaling(self).start()
         logger.info("up")

@@ -67,6 +67,13 @@ extension Doctor {
                             + optional.joined(separator: ", "), hint: "install iproute2 and nftables"))
             return findings
         }
+        if let management = plan.records?.management, management.certificate == nil, !isInstalled("openssl") {
+            findings.append(
+                Finding(
+                    Self.programsSubject, .fail,
+                    "the management address (\(management.origin)) has no certificate, and openssl, which makes one, is "
+                        + "not installed", hint: "install openssl, or name a `certificate`"))
+        }
         return findings + CommandPrograms(plan).findings
     }
 

@@ -1,3 +1,4 @@
+import Fabric
 import Glibc
 import Plan
 import Planning
@@ -95,6 +96,8 @@ public enum PlanReader {
         strict isStrict: Bool = false
     ) throws(ApplianceError) -> ProvedPlan {
         let proved = try read(path, settings, isBrief) { file throws(TopologyError) in try Planner.prove(file) }
+        // Whoever has the program that reads certificates is told what is wrong with them.
+        if (try? Machine.recordsPath()) != nil { try ManagementCredentials.check(proved.plan) }
         let remarks = proved.plan.remarks
         guard isStrict, !remarks.isEmpty else { return proved }
         throw ApplianceError(

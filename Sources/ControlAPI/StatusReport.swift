@@ -311,6 +311,8 @@ public struct StatusReport: Codable, Sendable {
     public var impairments: [Impairment]? = nil
     /// The groups that nodes join; nil if there are none.
     public var groups: [Group]? = nil
+    /// The management address; nil: there is none.
+    public var management: Management? = nil
     /// Differences from the built state, one sentence with its hint each: a device that is gone, a namespace without a
     /// name.
     public var problems: [String] = []

@@ -87,7 +87,7 @@ package struct AuditEntry: Codable, Sendable, Equatable {
     /// Counts the lines.
     package var id: Int
     package var tenant: String
-    /// `operator`, or the id of the token.
+    /// `operator`, the id of the token, or `certificate` and its name.
     package var who: String
     /// Where the request came from.
     package var origin: String
@@ -98,7 +98,7 @@ package struct AuditEntry: Codable, Sendable, Equatable {
     /// The service, `access/` and the application of an access list, or the token.
     package var subject: String
     /// `written`, `in-force` or `failed`; of what was under way when a process ended, `in-force-after-restart` or
-    /// `set-aside-after-restart`; of tokens, `done`.
+    /// `set-aside-after-restart`; of tokens, `done`, or `refused` (which the operator alone sees).
     package var outcome: String
     /// The version that it made.
     package var version: Int?
@@ -108,11 +108,14 @@ package struct AuditEntry: Codable, Sendable, Equatable {
     package var before: String?
     /// The same after, as JSON.
     package var after: String?
+    /// Why it was refused.
+    package var reason: String?
 
     package init(
         id: Int, tenant: String, who: String, origin: String, at: String, instruction: String, subject: String,
-        outcome: String, version: Int?, generation: Int?, before: String?, after: String?
+        outcome: String, version: Int?, generation: Int?, before: String?, after: String?, reason: String? = nil
     ) {
+        self.reason = reason
         self.id = id
         self.tenant = tenant
         self.who = who
@@ -215,11 +218,14 @@ package struct TokenView: Codable, Sendable, Equatable {
     package var state: String
     /// The secret, in the answer that makes it alone.
     package var token: String?
+    /// `own`: it is valid from the tenant's own customers alone; absent: from everywhere.
+    package var from: String?
 
     package init(
         id: String, tenant: String, readOnly: Bool, created: String, expires: String?, state: String,
-        token: String? = nil
+        token: String? = nil, isOwn: Bool = false
     ) {
+        from = isOwn ? "own" : nil
         self.id = id
         self.tenant = tenant
         self.readOnly = readOnly
@@ -230,7 +236,7 @@ package struct TokenView: Codable, Sendable, Equatable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case id, tenant, created, expires, state, token
+        case id, tenant, created, expires, state, token, from
         case readOnly = "read-only"
     }
 }

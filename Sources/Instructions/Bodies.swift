@@ -180,10 +180,17 @@ package struct BodyReader {
         return version
     }
 
-    /// What a new token may do, and for how many seconds; nil: for ever.
-    package mutating func token(_ value: JSONValue) -> (readOnly: Bool, expires: Int?) {
-        guard let fields = object(value, ["read-only", "expires-in"], at: "") else { return (false, nil) }
-        var readOnly = false
+    /// What a new token may do, for how many seconds (nil: for ever), and whether from the tenant's own customers alone.
+    package mutating func token(_ value: JSONValue) -> (readOnly: Bool, expires: Int?, own: Bool) {
+        guard let fields = object(value, ["read-only", "expires-in", "from"], at: "") else {
+            return (false, nil, false)
+        }
+        var (readOnly, own) = (false, false)
+        switch fields["from"] {
+        case nil, .null?: break
+        case .string("own")?: own = true
+        default: fault("/from", "it must be \"own\"", "leave it out for a token that is valid from everywhere")
+        }
         if let flag = fields["read-only"] {
             if case .bool(let given) = flag {
                 readOnly = given
@@ -191,12 +198,12 @@ package struct BodyReader {
                 fault("/read-only", "it must be true or false")
             }
         }
-        guard let time = fields["expires-in"], time != .null else { return (readOnly, nil) }
+        guard let time = fields["expires-in"], time != .null else { return (readOnly, nil, own) }
         guard let count = Self.whole(time), (1...Self.longestLife).contains(count) else {
             fault("/expires-in", "it must be a number of seconds from 1 to \(Self.longestLife)")
-            return (readOnly, nil)
+            return (readOnly, nil, own)
         }
-        return (readOnly, count)
+        return (readOnly, count, own)
     }
 
     /// Ten years, in seconds.

@@ -205,6 +205,7 @@ package enum OpenAPIDocument {
         let token: [(String, JSONValue)] = [
             ("id", words), ("tenant", words), ("read-only", flag), ("created", words), ("expires", words),
             ("state", object(("enum", list(["valid", "expired", "revoked"])))),
+            ("from", object(("enum", list(["own"])))),
         ]
         let tokenKeys = ["id", "tenant", "read-only", "created", "state"]
         return [
@@ -260,7 +261,7 @@ package enum OpenAPIDocument {
                     [
                         ("id", whole), ("tenant", words), ("who", words), ("origin", words), ("at", words),
                         ("instruction", words), ("subject", words), ("outcome", words), ("version", whole),
-                        ("generation", whole), ("before", words), ("after", words),
+                        ("generation", whole), ("before", words), ("after", words), ("reason", words),
                     ], required: ["id", "tenant", "who", "origin", "at", "instruction", "subject", "outcome"])),
             .init(
                 "AuditList",
@@ -304,6 +305,10 @@ package enum OpenAPIDocument {
                             object(
                                 ("type", list(["integer", "null"])), ("minimum", number(1)),
                                 ("maximum", number(BodyReader.longestLife)))
+                        ),
+                        (
+                            "from",
+                            object(("type", list(["string", "null"])), ("enum", .array([.string("own"), .null])))
                         ),
                     ], required: [])),
             .init("Token", schema(token, required: tokenKeys)),

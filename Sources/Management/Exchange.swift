@@ -1,5 +1,6 @@
 import Instructions
 import Records
+import Wire
 
 /// A request of the API, whole.
 struct APIRequest: Sendable {
@@ -17,6 +18,18 @@ struct APIRequest: Sendable {
     var isSecure = false
     /// The token of a session of the page, in whose name the page asks. A request from outside has none.
     var session: Admission?
+    /// Who sent it, by the management address; nil: it came by the operator's socket.
+    var peer: Peer?
+
+    /// The other end of a connection with the management address.
+    struct Peer: Sendable {
+        /// The source of the packets.
+        var address: IPAddress
+        /// The names in the client certificate that an authority of the file's has signed; empty: there is none.
+        var certificate: [String] = []
+        /// When it expires, in seconds since 1970.
+        var expires = 0
+    }
 
     /// The value of a field.
     ///

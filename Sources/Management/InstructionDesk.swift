@@ -110,7 +110,8 @@ final class InstructionDesk: Sendable {
     }
 
     static let ended = Problem(
-        .unauthorised, "the token is not valid any more", hint: "it has expired, or was revoked: ask the operator")
+        .unauthorised, "the token or certificate is not valid any more",
+        hint: "it has expired, or was revoked: ask the operator")
 
     /// What happened is in the engines or in the database, and not in both: the next process brings them together.
     private func endProcess(_ error: ApplianceError) -> Never {
@@ -124,6 +125,10 @@ final class InstructionDesk: Sendable {
         // It may have been revoked while the instruction waited.
         guard try TenantService.store({ () throws(ApplianceError) in try store.isValid(work.caller.who) }) else {
             throw Self.ended
+        }
+        if !work.caller.certificate.isEmpty {
+            let description = try TenantService.store { () throws(ApplianceError) in try control.description() }
+            guard description.tenant(certified: work.caller.certificate)?.name == work.tenant else { throw Self.ended }
         }
         // The operator is told more than the tenant: neither gets an answer of the other's.
         let asker = work.caller.role == .operator ? "operator" : "tenant"

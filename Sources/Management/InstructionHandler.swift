@@ -2,6 +2,8 @@ import Instructions
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
+import NIOTLS
 
 /// One connection: reads a request, answers it, and reads the next one. On the event loop.
 ///
@@ -22,11 +24,17 @@ final class InstructionHandler: ChannelInboundHandler, ConnectionPlaces.Holder {
     private var since = NIODeadline.now()
     private var looks: RepeatedTask?
     private var keepsAlive = true
-    private var peer = ""
+    /// The other end; nil: this is the operator's socket.
+    private var peer: APIRequest.Peer?
+    /// False until TLS is agreed on.
+    private var isOpen: Bool
 
-    init(_ desk: Desk, _ size: RequestSize) {
+    /// - Parameter peer: The other end of a connection with the management address; nil: this is the operator's socket.
+    init(_ desk: Desk, _ size: RequestSize, from peer: APIRequest.Peer? = nil) {
         self.desk = desk
         self.size = size
+        self.peer = peer
+        isOpen = peer == nil
     }
 
     // MARK: - Coming and going
@@ -34,8 +42,8 @@ final class InstructionHandler: ChannelInboundHandler, ConnectionPlaces.Holder {
     func channelActive(context: ChannelHandlerContext) {
         channel = context.channel
         since = .now()
-        peer = context.channel.remoteAddress?.ipAddress ?? ""
-        guard desk.places.enter(self, of: peer) else {
+        // Connections with the management address have places of their own (`ManagementGate`).
+        guard peer != nil || desk.places.enter(self, of: "") else {
             keepsAlive = false
             phase = .answering
             return send(
@@ -51,12 +59,29 @@ final class InstructionHandler: ChannelInboundHandler, ConnectionPlaces.Holder {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        desk.places.leave(self, of: peer)
+        if peer == nil { desk.places.leave(self, of: "") }
         looks?.cancel()
         channel = nil
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted? = event as? TLSUserEvent {
+            isOpen = true
+            if let certificate = try? context.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self)
+                .peerCertificate
+            {
+                peer?.certificate = (try? certificate.toDERBytes()).map { CertificateNames.clients(der: $0) } ?? []
+                peer?.expires = Int(certificate.notValidAfter)
+            }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // Who does not speak TLS, or breaks it, is told nothing.
+        guard peer == nil || error is RequestTooLarge || error is HTTPParserError else {
+            return context.close(mode: .all, promise: nil)
+        }
         // Before an answer has begun, the other end can be told.
         guard phase == .reading, context.channel.isActive else { return context.close(promise: nil) }
         phase = .answering
@@ -70,7 +95,7 @@ final class InstructionHandler: ChannelInboundHandler, ConnectionPlaces.Holder {
 
     /// Closes a connection that keeps the server waiting. An instruction takes the time that it takes.
     private func look() {
-        guard phase != .answering, NIODeadline.now() - since > Desk.patience else { return }
+        guard phase != .answering, NIODeadline.now() - since > (isOpen ? Desk.patience : Desk.handshake) else { return }
         channel?.close(promise: nil)
     }
 
@@ -100,8 +125,10 @@ final class InstructionHandler: ChannelInboundHandler, ConnectionPlaces.Holder {
     private func answer(_ head: HTTPRequestHead) {
         let request = APIRequest(
             method: head.method.rawValue, target: head.uri,
-            fields: head.headers.map { ($0.name.lowercased(), $0.value) }, body: body, origin: "operator's socket",
-            isOperators: true)
+            fields: head.headers.map { ($0.name.lowercased(), $0.value) }, body: body,
+            origin: peer.map { "\($0.address)" } ?? "operator's socket", isOperators: peer == nil,
+            isSecure: peer != nil,
+            peer: peer)
         guard let loop = channel?.eventLoop else { return }
         let own = NIOLoopBound(self, eventLoop: loop)
         let (service, page) = (desk.service, desk.page)

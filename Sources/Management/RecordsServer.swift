@@ -13,10 +13,15 @@ final class Desk {
     let page: PageService
     /// For what reads the database, so that the event loop never waits.
     let helpers: NIOThreadPool
+    /// The connections with the operator's socket.
     let places = ConnectionPlaces()
 
     /// How long a connection may keep the server waiting: for a whole request, or for room to write.
     static let patience = TimeAmount.seconds(20)
+    /// How long it may take to agree on TLS.
+    static let handshake = TimeAmount.seconds(8)
+    /// The connections with the management address.
+    var sources = SourcePlaces<ManagementGate>()
 
     init(_ service: TenantService, _ helpers: NIOThreadPool) {
         self.service = service
@@ -30,17 +35,25 @@ public enum RecordsServer {
     /// The descriptors that the process starts with.
     private static let listener: Int32 = 3
     private static let channel: Int32 = 4
+    /// An eventfd: what the file says of tenants may have changed.
+    private static let bell: Int32 = 5
+    /// The listening sockets of the management address.
+    private static let firstListener: Int32 = 6
 
     /// Serves until the control process is gone.
     ///
     /// - Throws: `ApplianceError` if the database cannot be opened, or the process does not lose its privileges.
     public static func run() throws(ApplianceError) {
-        let control = ControlLink(owning: channel)
+        let control = ControlLink(owning: channel, bell: bell)
         let settings = try control.settings()
         // The hashes in it are nobody's to read.
         umask(0o077)
         let store: RecordStore
+        let entrance: ManagementEntrance?
         do throws(ApplianceError) {
+            entrance = try settings.management.map { settings throws(ApplianceError) in
+                try ManagementEntrance(settings, first: firstListener)
+            }
             store = try RecordStore(path: settings.database)
             try RecordsConfinement.enter(user: settings.user)
         } catch {
@@ -55,12 +68,13 @@ public enum RecordsServer {
             let loop = group.any()
             let desk = try loop.submit { NIOLoopBound(Desk(service, helpers), eventLoop: loop) }.wait()
             let server = try bootstrap(group, desk).withBoundSocket(listener).wait()
+            let others = try entrance?.open(group, desk, control.sources) ?? []
             try RecordsConfinement.restrict()
             // From here on the control process may say that the topology is up, and bytes of others are read.
             try begin(store, control)
             try service.start()
             try watch(for: channel)
-            try server.setOption(.autoRead, value: true).wait()
+            for server in [server] + others { try server.setOption(.autoRead, value: true).wait() }
             try server.closeFuture.wait()
         } catch let error as ApplianceError {
             throw error
@@ -107,16 +121,23 @@ public enum RecordsServer {
             .serverChannelOption(.autoRead, value: false)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let size = RequestSize()
-                    let handlers = channel.pipeline.syncOperations
-                    try handlers.addHandler(size)
-                    try handlers.addHandler(HTTPResponseEncoder())
-                    try handlers.addHandler(ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)))
-                    try handlers.addHandler(InstructionHandler(desk.value, size))
+                    try addHandlers(to: channel, desk.value)
                 }
             }
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 8192))
+    }
+
+    /// Adds what serves requests of HTTP.
+    ///
+    /// - Parameter peer: The other end of a connection with the management address; nil: this is the operator's socket.
+    static func addHandlers(to channel: any Channel, _ desk: Desk, from peer: APIRequest.Peer? = nil) throws {
+        let size = RequestSize()
+        let handlers = channel.pipeline.syncOperations
+        try handlers.addHandler(size)
+        try handlers.addHandler(HTTPResponseEncoder())
+        try handlers.addHandler(ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)))
+        try handlers.addHandler(InstructionHandler(desk, size, from: peer))
     }
 }
 

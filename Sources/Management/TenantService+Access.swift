@@ -46,7 +46,8 @@ extension TenantService {
             let sight = own.map(TenantSight.init) ?? TenantSight(tenant: kept.list.tenant)
             return AccessView(
                 kept.list, version: kept.version,
-                setAside: aside[kept.list.id]?.map { Problem.shown($0, to: caller.role == .operator ? nil : sight) }, isPending: kept.isPending,
+                setAside: aside[kept.list.id]?.map { Problem.shown($0, to: caller.role == .operator ? nil : sight) },
+                isPending: kept.isPending,
                 state: known[kept.list.id])
         }
     }

@@ -15,6 +15,8 @@ final class TenantService: Sendable {
     let control: ControlLink
     private let desk: InstructionDesk
     private let budgets = Mutex<[String: InstructionBudget]>([:])
+    /// How many refusals of each token may still be noted.
+    let noted = Mutex<[String: InstructionBudget]>([:])
 
     init(store: RecordStore, control: ControlLink) throws(ApplianceError) {
         self.store = store
@@ -30,12 +32,15 @@ final class TenantService: Sendable {
         var role: Role
         /// nil: the operator, for all tenants.
         var tenant: String?
-        /// `operator`, or the id of the token.
+        /// `operator`, the id of the token, or `certificate` and its name.
         var who: String
         var origin: String
+        /// The names in the client certificate that shows who asks; empty: a token does, or nothing.
+        var certificate: [String] = []
 
-        init(role: Role, tenant: String?, who: String, origin: String) {
+        init(role: Role, tenant: String?, who: String, origin: String, certificate: [String] = []) {
             (self.role, self.tenant, self.who, self.origin) = (role, tenant, who, origin)
+            self.certificate = certificate
         }
 
         /// The holder of a token.
@@ -93,7 +98,7 @@ final class TenantService: Sendable {
                 .notAsExpected, "there is no parameter \(ControlText.shown(name, most: 64)) here",
                 hint: known.isEmpty ? "remove it" : "there are: \(known.sorted().joined(separator: ", "))")
         }
-        var caller = try bearer(of: request)
+        var caller = try identify(request, for: route)
         guard caller.role.has(route.right) else {
             switch caller.role {
             case .stranger:
@@ -119,35 +124,6 @@ final class TenantService: Sendable {
             _ = try self.tenant(tenant, caller)
         }
         return caller
-    }
-
-    private func bearer(of request: APIRequest) throws(Problem) -> Caller {
-        if let session = request.session {
-            // The token was shown when the session began. It may have been revoked since.
-            guard try Self.store({ () throws(ApplianceError) in try store.isValid(session.token) }) else {
-                throw InstructionDesk.ended
-            }
-            return Caller(session, origin: "\(request.origin), by the page")
-        }
-        guard let field = try request.field("authorization") else {
-            return request.isOperators
-                ? Caller(role: .operator, tenant: nil, who: "operator", origin: request.origin)
-                : Caller(role: .stranger, tenant: nil, who: "stranger", origin: request.origin)
-        }
-        let parts = field.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer", let token = AccessToken(parts[1]) else {
-            throw Problem(.unauthorised, "this is no token", hint: "Authorization: Bearer TOKEN")
-        }
-        guard let admission = try admission(of: token, in: request) else {
-            throw Problem(
-                .unauthorised, "the token is not valid", hint: "it may have expired, or was revoked: ask the operator")
-        }
-        return Caller(admission, origin: request.origin)
-    }
-
-    /// What a token lets its holder do where a request came from; nil if it is not valid there.
-    func admission(of token: AccessToken, in request: APIRequest) throws(Problem) -> Admission? {
-        try Self.store { () throws(ApplianceError) in try store.admission(of: token) }
     }
 
     /// What the file says of a tenant.
@@ -296,7 +272,8 @@ final class TenantService: Sendable {
             before = number
         }
         let lines = try Self.store { () throws(ApplianceError) in
-            try store.audit(of: caller.tenant, before: before, limit: limit + 1)
+            try store.audit(
+                of: caller.tenant, before: before, limit: limit + 1, refusals: caller.role == .operator)
         }
         let page = Array(lines.prefix(limit))
         return try Self.answer(
@@ -327,7 +304,7 @@ final class TenantService: Sendable {
         let instruction = Instruction(
             tenant: values["tenant"] ?? "", who: caller.who, origin: caller.origin, name: Route.Name.makeToken.rawValue)
         let token = try Self.store { () throws(ApplianceError) in
-            try store.makeToken(instruction, readOnly: wanted.readOnly, life: wanted.expires)
+            try store.makeToken(instruction, readOnly: wanted.readOnly, life: wanted.expires, own: wanted.own)
         }
         return try Self.answer(201, token)
     }

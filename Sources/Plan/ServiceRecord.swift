@@ -68,11 +68,14 @@ public struct RecordsPlan: Sendable, Hashable {
     public var database: String?
     /// The tenants in the order of the file.
     public var tenants: [TenantPlan]
+    /// Where tenants reach them; nil: the operator's socket alone.
+    public var management: ManagementPlan?
 
     /// Memberwise.
-    public init(database: String?, tenants: [TenantPlan]) {
+    public init(database: String?, tenants: [TenantPlan], management: ManagementPlan? = nil) {
         self.database = database
         self.tenants = tenants
+        self.management = management
     }
 }
 
@@ -114,6 +117,11 @@ public struct TenantPlan: Sendable, Hashable {
     public var rules: Int
     /// How many instructions they may give in a minute.
     public var instructions: Int
+    /// The addresses of their customers, the networks behind these, and the networks that the file gives them: what they send
+    /// from.
+    public var origins: [IPPrefix] = []
+    /// The names in their client certificates.
+    public var certificates: [String] = []
 
     /// Memberwise.
     public init(

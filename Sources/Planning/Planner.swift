@@ -55,7 +55,7 @@ public enum Planner {
         plan.entryOrigins = resolved.entryOrigins()
         plan.impairments = resolved.impairments()
         plan.changes = changes
-        plan.records = file.recordsPlan()
+        plan.records = resolved.recordsPlan()
         plan.remarks = (file.remarks + diagnostics.remarks).sorted { $0.origin < $1.origin }
         return (plan, proved)
     }

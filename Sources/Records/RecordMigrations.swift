@@ -8,6 +8,9 @@ enum RecordMigrations {
             try database.execute(sql: first)
         }
         migrator.registerMigration("2: access lists") { database in try database.execute(sql: accessLists) }
+        migrator.registerMigration("3: tokens from a tenant's own customers, reasons in the audit") { database in
+            try database.execute(sql: management)
+        }
         return migrator
     }
 
@@ -105,5 +108,11 @@ enum RecordMigrations {
             PRIMARY KEY (tenant, application, place),
             FOREIGN KEY (tenant, application) REFERENCES access_lists (tenant, application) ON DELETE CASCADE
         ) STRICT;
+        """
+
+    private static let management = """
+        ALTER TABLE tokens ADD COLUMN own INTEGER NOT NULL DEFAULT 0;
+        -- Why something was refused.
+        ALTER TABLE audit ADD COLUMN reason TEXT;
         """
 }

@@ -15,6 +15,9 @@ package struct KeptService: Sendable, Equatable {
 
 /// Who gives an instruction, and how.
 package struct Instruction: Sendable {
+    /// The beginning of `who` where it is a client certificate; its name follows.
+    package static let certificate = "certificate "
+
     package var tenant: String
     /// `operator`, or the id of the token.
     package var who: String

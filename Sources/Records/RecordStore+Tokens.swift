@@ -9,6 +9,8 @@ package struct Admission: Sendable, Equatable {
     package var token: String
     package var tenant: String
     package var isReadOnly: Bool
+    /// True if it is valid from the tenant's own customers alone.
+    package var isOwn = false
 }
 
 extension RecordStore {
@@ -16,9 +18,11 @@ extension RecordStore {
 
     /// Makes a token.
     ///
-    /// - Parameter life: In seconds; nil: it does not expire.
+    /// - Parameters:
+    ///   - life: In seconds; nil: it does not expire.
+    ///   - own: Whether it is valid from the tenant's own customers alone.
     package func makeToken(
-        _ instruction: Instruction, readOnly: Bool, life: Int?
+        _ instruction: Instruction, readOnly: Bool, life: Int?, own: Bool = false
     ) throws(ApplianceError) -> TokenView {
         let token = AccessToken()
         let salt = AccessToken.newSalt()
@@ -29,12 +33,13 @@ extension RecordStore {
             let expires = life.map { now + $0 }
             try database.execute(
                 sql: """
-                    INSERT INTO tokens (id, tenant, salt, hash, read_only, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
-                    """, arguments: [token.id, instruction.tenant, Data(salt), Data(hash), readOnly, now, expires])
+                    INSERT INTO tokens (id, tenant, salt, hash, read_only, created, expires, own)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                    """, arguments: [token.id, instruction.tenant, Data(salt), Data(hash), readOnly, now, expires, own])
             try Self.note(instruction, token.id, "done", nil, at: now, database)
             return TokenView(
                 id: token.id, tenant: instruction.tenant, readOnly: readOnly, created: Clock.text(now),
-                expires: expires.map(Clock.text), state: "valid", token: token.text)
+                expires: expires.map(Clock.text), state: "valid", token: token.text, isOwn: own)
         }
     }
 
@@ -53,16 +58,18 @@ extension RecordStore {
         }
         let (expires, revoked): (Int?, Int?) = (row["expires"], row["revoked"])
         guard revoked == nil, expires.map({ now < $0 }) ?? true else { return nil }
-        return Admission(token: token.id, tenant: row["tenant"], isReadOnly: row["read_only"])
+        return Admission(
+            token: token.id, tenant: row["tenant"], isReadOnly: row["read_only"], isOwn: row["own"])
     }
 
-    /// True if who gives an instruction may still do so: the operator, or a token that is neither revoked nor expired.
+    /// True if who gives an instruction may still do so: the operator, a client certificate (the file says whose it is), or a
+    /// token that is neither revoked nor expired.
     package func isValid(_ who: String) throws(ApplianceError) -> Bool {
         try read { try Self.isValid(who, $0, clock.now()) }
     }
 
     static func isValid(_ who: String, _ database: Database, _ now: Int) throws -> Bool {
-        if who == "operator" { return true }
+        if who == "operator" || who.hasPrefix(Instruction.certificate) { return true }
         let sql = """
             SELECT count(*) FROM tokens WHERE id = ? AND revoked IS NULL AND (expires IS NULL OR expires > ?)
             """
@@ -83,7 +90,8 @@ extension RecordStore {
         return TokenView(
             id: row["id"], tenant: row["tenant"], readOnly: row["read_only"], created: Clock.text(row["created"]),
             expires: expires.map(Clock.text),
-            state: revoked != nil ? "revoked" : expires.map { now >= $0 } ?? false ? "expired" : "valid")
+            state: revoked != nil ? "revoked" : expires.map { now >= $0 } ?? false ? "expired" : "valid",
+            isOwn: row["own"])
     }
 
     /// Revokes a token: from now on it is none.
@@ -125,21 +133,42 @@ extension RecordStore {
     /// - Parameters:
     ///   - tenant: nil: of all tenants.
     ///   - before: The number of the line before which it begins.
-    package func audit(of tenant: String?, before: Int?, limit: Int) throws(ApplianceError) -> [AuditEntry] {
+    ///   - refusals: Whether it has what was refused; a tenant does not see where others have tried its tokens.
+    package func audit(
+        of tenant: String?, before: Int?, limit: Int, refusals: Bool = false
+    ) throws(ApplianceError) -> [AuditEntry] {
         try read { database in
             try Row.fetchAll(
                 database,
                 sql: """
                     SELECT * FROM audit WHERE (:tenant IS NULL OR tenant = :tenant) AND (:before IS NULL OR id < :before)
-                    ORDER BY id DESC LIMIT :limit
-                    """, arguments: ["tenant": tenant, "before": before, "limit": limit]
+                    AND (:refusals OR outcome != 'refused') ORDER BY id DESC LIMIT :limit
+                    """, arguments: ["tenant": tenant, "before": before, "limit": limit, "refusals": refusals]
             ).map { row in
                 AuditEntry(
                     id: row["id"], tenant: row["tenant"], who: row["who"], origin: row["origin"],
                     at: Clock.text(row["at"]),
                     instruction: row["instruction"], subject: row["subject"], outcome: row["outcome"],
-                    version: row["version"], generation: row["generation"], before: row["before"], after: row["after"])
+                    version: row["version"], generation: row["generation"], before: row["before"], after: row["after"],
+                    reason: row["reason"])
             }
+        }
+    }
+
+    /// Notes that a token was refused although it is one.
+    ///
+    /// - Parameter reason: Why, for the operator.
+    package func noteRefusal(_ instruction: Instruction, reason: String) throws(ApplianceError) {
+        try write { database in
+            try database.execute(
+                sql: """
+                    INSERT INTO audit (tenant, who, origin, at, instruction, subject, outcome, reason)
+                    VALUES (?, ?, ?, ?, ?, ?, 'refused', ?)
+                    """,
+                arguments: [
+                    instruction.tenant, instruction.who, instruction.origin, clock.now(), instruction.name,
+                    instruction.who, reason,
+                ])
         }
     }
 }

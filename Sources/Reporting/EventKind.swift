@@ -44,6 +44,8 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case groupLeft = "group-left"
     /// The access lists in a node were changed by something there, and were put in force again.
     case accessRestored = "access-restored"
+    /// The certificate of the management address expires soon, or has expired.
+    case certificateExpires = "certificate-expires"
     /// Sent to one listener alone: it read too slowly and missed events.
     case eventsLost = "events-lost"
     case scaled

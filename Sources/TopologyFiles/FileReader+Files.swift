@@ -84,8 +84,10 @@ extension FileReader {
     }
 
     /// The content of a file beside the topology file, or beside the included file that names it.
-    func source(_ node: Node?, isTemplate: Bool) -> (contents: [UInt8], origin: SourceOrigin)? {
-        guard let node, let name = nodes.text(node, "`from`") else { return nil }
+    func source(
+        _ node: Node?, isTemplate: Bool, _ what: String = "`from`"
+    ) -> (contents: [UInt8], origin: SourceOrigin)? {
+        guard let node, let name = nodes.text(node, what) else { return nil }
         let path = FileComposer.path(name.value, of: node.includedFile ?? diagnostics.path)
         let contents: [UInt8]
         do throws(TopologyError) {

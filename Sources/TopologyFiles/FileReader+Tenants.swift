@@ -10,6 +10,7 @@ extension FileReader {
             let own = nodes.fields(node, "`records`", Grammar.recordsMapping)
             var records = RawRecords(origin: fields.origin(of: "records"))
             records.database = nodes.text(own["database"], "the database")
+            if let value = own["manage"] { records.management = management(value, own.origin(of: "manage")) }
             file.records = records
         }
         guard let node = fields["tenants"] else { return }
@@ -33,7 +34,8 @@ extension FileReader {
         let subject = "tenant \(quoted(name.value))"
         let fields = nodes.fields(node, subject, Grammar.tenant)
         var tenant = RawTenant(name: name)
-        tenant.customers = nodes.texts(fields["customers"], "a customer of \(subject)")
+        readCustomers(fields["customers"], subject, &tenant)
+        tenant.certificates = certificateNames(fields["certificate"], subject)
         tenant.addresses = nodes.list(fields["addresses"]).compactMap { nodes.prefix($0, "an address of \(subject)") }
         tenant.applications = nodes.texts(fields["applications"], "an application of \(subject)")
         tenant.must = nodes.texts(fields["must"], "an application of `must`")

@@ -13,7 +13,9 @@ extension Grammar {
     static let tenant = MappingGrammar(
         "tenant", "A customer that manages services of its own, and what it may do.",
         [
-            KeyGrammar("customers", .oneOrMany(.name), "The customer nodes that are theirs."),
+            KeyGrammar(
+                "customers", .oneOrMany(.oneOf([.name, .prefix])),
+                "The customer nodes that are theirs, and networks of theirs behind such nodes."),
             KeyGrammar(
                 "addresses", .oneOrMany(.prefix),
                 "The service addresses that they may use; no two tenants share one.", required: true),
@@ -23,6 +25,9 @@ extension Grammar {
                 required: true),
             KeyGrammar("must", .oneOrMany(.name), "Those of them that every chain of theirs has."),
             KeyGrammar("limits", .mapping(tenantLimits), "How much they may have and do."),
+            KeyGrammar(
+                "certificate", .oneOrMany(.text),
+                "The names in their client certificates, which show who they are at the management address."),
         ])
 
     static let tenantLimits = MappingGrammar(
@@ -70,7 +75,41 @@ extension Grammar {
             KeyGrammar(
                 "database", .text,
                 "The SQLite database: a path, relative to the file's folder; it stays when the topology goes. By default it is "
-                    + "in the topology's own folder, and goes with it.")
+                    + "in the topology's own folder, and goes with it."),
+            KeyGrammar(
+                "manage", .mapping(management),
+                "The management address: tenants give their instructions there, from their own nodes."),
+        ])
+
+    /// The ports that the management address may have.
+    static let managementPorts = 1...65_535
+
+    static let management = MappingGrammar(
+        "management", "The management address, where tenants give instructions by HTTPS.",
+        [
+            KeyGrammar(
+                "address", .oneOrMany(.address), "The address, or several, that no node, engine or service has.",
+                required: true),
+            KeyGrammar("port", .integer(managementPorts), "The TCP port; 443 by default."),
+            KeyGrammar(
+                "interface", .oneOrMany(.name),
+                "The interface whose customers can reach it, or several; the first one is that of its node.",
+                required: true),
+            KeyGrammar(
+                "certificate", .mapping(certificateFiles),
+                "Its certificate; without this key one is made when the topology comes up."),
+            KeyGrammar(
+                "client-certificates", .text,
+                "A PEM file of authorities: who has a certificate of theirs needs no token. Tenants' `certificate` has the names."
+            ),
+        ])
+
+    static let certificateFiles = MappingGrammar(
+        "certificate-files", "A certificate and its key, as PEM files beside the topology file.",
+        [
+            KeyGrammar(
+                "chain", .text, "The certificate, and those between it and its authority.", required: true),
+            KeyGrammar("key", .text, "The private key of the certificate, without a passphrase.", required: true),
         ])
 }
 

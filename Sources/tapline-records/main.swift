@@ -1,5 +1,6 @@
-// The process that keeps tenants' records. The control process starts it with the operator's socket at descriptor 3, and its way
-// to the control process at 4.
+// The process that keeps tenants' records. The control process starts it with the operator's socket at descriptor 3, its way to
+// the control process at 4, an eventfd at 5, and the listening sockets of the management address behind that. It is also the
+// program for what needs TLS: commands of tenants, and a look at certificates.
 import Glibc
 import Management
 import Reporting
@@ -9,14 +10,16 @@ func say(_ text: String, to descriptor: Int32) {
     _ = line.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
 }
 
-if CommandLine.arguments.dropFirst() == ["--version"] {
-    say("tapline-records \(Release.version)", to: 1)
-    exit(0)
-}
+let words = Array(CommandLine.arguments.dropFirst())
 do throws(ApplianceError) {
-    try RecordsServer.run()
+    switch words.first {
+    case "--version"?: say("tapline-records \(Release.version)", to: 1)
+    case "--certificate"?: CertificateInspection.run()
+    case "--connect"?: try TLSRelay.run(Array(words.dropFirst()))
+    default: try RecordsServer.run()
+    }
 } catch {
-    say("tapline-records: \(error)", to: 2)
+    say(words.first == "--connect" ? error.message : "tapline-records: \(error)", to: 2)
     // Nothing is closed in order: the database is whole at every moment.
     _exit(2)
 }

@@ -9,8 +9,35 @@ import Reporting
 
 /// What all commands about tenants' records take.
 struct InstructionOptions: ParsableArguments {
-    @Argument(help: "The topology's name.", completion: topologyNames)
+    @Argument(help: "The topology's name. With --url there is none.", completion: topologyNames)
     var name: String
+
+    @Option(
+        help: ArgumentHelp(
+            "The management address of a topology, from a node that may reach it, in the place of NAME.",
+            discussion: "TAPLINE_TOKEN has the token; none is needed with a client certificate.",
+            valueName: "https://address"))
+    var url: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "With --url: the SHA-256 of the certificate that is expected there, as 'tapline status' shows it.",
+            valueName: "sha256"))
+    var certificateFingerprint: String?
+
+    @Option(
+        help: ArgumentHelp("With --url: a PEM file of the authorities to trust.", valueName: "file"),
+        completion: .file())
+    var ca: String?
+
+    @Option(
+        help: ArgumentHelp("With --url: a PEM file with a client certificate.", valueName: "file"), completion: .file())
+    var clientCertificate: String?
+
+    @Option(
+        help: ArgumentHelp("With --url: a PEM file with the key of the client certificate.", valueName: "file"),
+        completion: .file())
+    var clientKey: String?
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -31,8 +58,7 @@ struct InstructionOptions: ParsableArguments {
         _ method: Route.Method, _ path: [String], query: [String: String?], headers: [(String, String)], json: [UInt8]?
     ) throws(ApplianceError) -> [UInt8] {
         let token = getenv("TAPLINE_TOKEN").map { String(cString: $0) }
-        if token == nil { try Machine.requireRoot() }
-        let client = InstructionClient(directory: try StateDirectory(name: name), token: token)
+        let client = InstructionClient(try way(token), token: token)
         let pairs = query.compactMap { key, value in value.map { "\(key)=\(Self.encoded($0))" } }.sorted()
         let target =
             "/v1/" + path.map(Self.encoded).joined(separator: "/")
@@ -40,6 +66,68 @@ struct InstructionOptions: ParsableArguments {
         let answer = try client.ask(method.rawValue, target, headers: headers, body: json)
         guard answer.status >= 300 else { return answer.body }
         throw Self.error(try JSONLine.decode(Problem.self, answer.body))
+    }
+
+    /// The way to the process of records.
+    private func way(_ token: String?) throws(ApplianceError) -> InstructionClient.Way {
+        guard url != nil else {
+            guard [certificateFingerprint, ca, clientCertificate, clientKey].allSatisfy({ $0 == nil }) else {
+                throw ApplianceError(.usage, "certificates are for --url alone", hint: "add --url https://ADDRESS")
+            }
+            if token == nil { try Machine.requireRoot() }
+            return .socket(try StateDirectory(name: name))
+        }
+        // The word is in the place of the topology's name (`place`).
+        guard var connection = ManagementConnection(name) else {
+            throw ApplianceError(
+                .usage, "'\(name)' is no management address",
+                hint: "write --url https://192.0.2.254, or with a port behind")
+        }
+        if let certificateFingerprint {
+            guard CertificateFingerprint(certificateFingerprint) != nil, ca == nil else {
+                throw ApplianceError(
+                    .usage,
+                    ca == nil
+                        ? "--certificate-fingerprint is 64 hexadecimal digits, with colons or without"
+                        : "--certificate-fingerprint and --ca exclude each other", hint: "see 'tapline status NAME'")
+            }
+            connection.fingerprint = certificateFingerprint
+        }
+        connection.authorities = ca
+        switch (clientCertificate, clientKey) {
+        case (nil, nil):
+            guard token != nil else {
+                throw ApplianceError(
+                    .usage, "nothing shows who asks",
+                    hint:
+                        "put a token into the environment variable TAPLINE_TOKEN; the operator makes one by 'tapline tenant token'"
+                )
+            }
+        case (let chain?, let key?): connection.certificate = (chain, key)
+        default: throw ApplianceError(.usage, "--client-certificate and --client-key go together")
+        }
+        return .address(connection)
+    }
+
+    /// The commands below which `--url` takes the place of the topology's name.
+    static let commands = ["tenant", "service", "audit"]
+
+    /// Puts the value of `--url` also where the parser expects the topology's name.
+    ///
+    /// - Parameter words: The command line, without the program's name.
+    static func place(_ words: [String]) -> [String] {
+        guard let first = words.first, commands.contains(first) else { return words }
+        let end = words.firstIndex(of: "--") ?? words.endIndex
+        var value: String?
+        for (place, word) in words[..<end].enumerated() {
+            if word == "--url", place + 1 < end { value = words[place + 1] }
+            if word.hasPrefix("--url=") { value = String(word.dropFirst(6)) }
+        }
+        guard let value else { return words }
+        // Behind the command itself: `tenant list`, `audit`.
+        let hasCommands = first != "audit"
+        let place = hasCommands && words.count > 1 && !words[1].hasPrefix("-") ? 2 : 1
+        return Array(words[..<place]) + [value] + Array(words[place...])
     }
 
     /// The answer as a value.

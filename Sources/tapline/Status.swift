@@ -131,6 +131,14 @@ struct Status: ParsableCommand {
             lines.append(line + (engine.lastEnd.map { "; the last one \($0)" } ?? ""))
         }
         if let engine = report.engine { lines += frames(engine) }
+        if let management = report.management {
+            lines.append(
+                "management: \(management.locations.joined(separator: ", "))"
+                    + (management.clientCertificates ? ", with tokens or client certificates" : ""))
+            lines.append(
+                "certificate: \(management.made ? "made here" : "of the file"), until \(management.expires.prefix(10)), SHA-256 "
+                    + management.fingerprint)
+        }
         lines = lines.flatMap { Terminal.wrapped($0) }
         lines += report.problems.flatMap { Terminal.wrapped(Terminal.coloured("problem:", 31) + " \($0)") }
         lines += report.remarks.flatMap { Terminal.wrapped(Terminal.coloured("remark:", 33) + " \($0)") }

@@ -54,7 +54,7 @@ struct Tapline: ParsableCommand {
         if words.count > 3, words[0] == "exec", !words[1...3].contains(where: { $0.hasPrefix("-") }) {
             words.insert("--", at: 3)
         }
-        main(words)
+        main(InstructionOptions.place(words))
         let failure = Terminal.failure.load(ordering: .relaxed)
         guard failure != 0 else { return }
         Terminal.error(

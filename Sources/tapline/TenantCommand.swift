@@ -18,7 +18,7 @@ struct TenantCommand: ParsableCommand {
               sudo tapline tenant tokens shared-firewall alice
               sudo tapline tenant revoke shared-firewall alice 5b1f0c7e9a2d4c88
             """.paragraphs,
-        subcommands: [List.self, Token.self, Tokens.self, Revoke.self, Uses.self])
+        subcommands: [List.self, Token.self, Tokens.self, Revoke.self, Uses.self, TenantCertificate.self])
 
     /// `tapline tenant list`.
     struct List: ParsableCommand {
@@ -48,11 +48,18 @@ struct TenantCommand: ParsableCommand {
         @Argument(help: "The tenant.") var tenant: String
         @Flag(help: "It may only look.") var readOnly = false
         @Option(help: "How long it is valid: 30d, 12h, 10m. (default: until it is revoked)") var expires: String?
+        @Option(
+            help: ArgumentHelp(
+                "Where it is valid: 'own' for the tenant's own customers, at the management address. (default: everywhere)",
+                valueName: "own"))
+        var from: String?
 
         private struct Body: Encodable {
             var readOnly: Bool
             var expiresIn: Int?
+            var from: String?
             enum CodingKeys: String, CodingKey {
+                case from
                 case readOnly = "read-only"
                 case expiresIn = "expires-in"
             }
@@ -62,13 +69,14 @@ struct TenantCommand: ParsableCommand {
 
         func validate() throws {
             if expires != nil, life == nil { throw ValidationError("--expires is a time such as 30d, 12h or 10m.") }
+            if let from, from != "own" { throw ValidationError("--from is 'own', or left out.") }
         }
 
         func run() throws {
             try reporting { () throws(ApplianceError) in
                 let token = try options.ask(
                     for: TokenView.self, .post, ["tenants", tenant, "tokens"],
-                    body: Body(readOnly: readOnly, expiresIn: life))
+                    body: Body(readOnly: readOnly, expiresIn: life, from: from))
                 if options.json { return Terminal.out(try prettyJSON(token)) }
                 Terminal.out(token.token ?? "")
             }
@@ -85,10 +93,11 @@ struct TenantCommand: ParsableCommand {
             try reporting { () throws(ApplianceError) in
                 let list = try options.ask(for: TokenList.self, .get, ["tenants", tenant, "tokens"])
                 if options.json { return Terminal.out(try prettyJSON(list)) }
-                var table = TextTable(["TOKEN", "STATE", "MAY", "CREATED", "EXPIRES"])
+                var table = TextTable(["TOKEN", "STATE", "MAY", "FROM", "CREATED", "EXPIRES"])
                 for token in list.tokens {
                     table.add([
-                        token.id, token.state, token.readOnly ? "look" : "change", token.created,
+                        token.id, token.state, token.readOnly ? "look" : "change", token.from ?? "everywhere",
+                        token.created,
                         token.expires ?? "never",
                     ])
                 }

@@ -21,9 +21,12 @@ extension ControlProcess {
         _ path: String, settings: [String: String]? = nil, isTrial: Bool, drain: Duration?,
         tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
+        // After the change, and also after one that was taken back: its node may be another one then.
+        defer { recordKeeper?.renew() }
+        return try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
             let fresh = try plan(of: path, settings, keeping: current)
+            try ManagementCredentials.check(fresh.plan, besides: current)
             var report = try change(current, to: fresh, isTrial: isTrial, drain: drain, cancellation, tell)
             guard !isTrial else { return report }
             report.notes += try forgetCommandedImpairments(cancellation)
@@ -209,7 +212,8 @@ extension ControlProcess {
 extension ControlProcess {
     /// Publishes a file's table, if only the table and the checks differ.
     func reload(_ path: String, settings: [String: String]? = nil) throws(ApplianceError) -> ReloadReport {
-        try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
+        defer { recordKeeper?.renew() }
+        return try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
             var fresh = try plan(of: path, settings, keeping: current)
             fresh.plan = fresh.plan.adopting(current)

@@ -205,20 +205,25 @@ final class RecordInstructions {
     private func description() -> TenantsDescription {
         let plan = control.loop.sync { self.control.plan }
         let interfaces = plan.interfaces.map(\.name)
-        return TenantsDescription(
+        var description = TenantsDescription(
             topology: control.name,
             tenants: (plan.records?.tenants ?? []).map { tenant in
-                TenantsDescription.Tenant(
+                var described = TenantsDescription.Tenant(
                     name: tenant.name, customers: tenant.customers, addresses: tenant.addresses.map { "\($0)" },
                     applications: tenant.applications.map {
                         TenantsDescription.Application(
                             name: $0.name, type: $0.type, passive: $0.isPassive, access: $0.access)
                     }, must: tenant.must, interfaces: interfaces, services: tenant.services, rules: tenant.rules,
                     instructions: tenant.instructions)
+                described.origins = tenant.origins.map { "\($0)" }
+                described.certificates = tenant.certificates
+                return described
             },
             setAside: plan.recordsSetAside.map { TenantsDescription.SetAside(id: $0.record.id, reasons: $0.reasons) }
                 + plan.accessSetAside.map { TenantsDescription.SetAside(id: $0.record.id, reasons: $0.reasons) },
             generation: generation)
+        description.networks = plan.records?.management?.networks.map { $0.map { "\($0)" } } ?? []
+        return description
     }
 }
 

@@ -24,28 +24,45 @@ final class RecordKeeper: @unchecked Sendable {
     private struct State {
         var isClosed = false
         var channel: LineChannel?
+        /// The management address; nil: there is none.
+        var door: ManagementDoor?
+        /// True if the process that runs serves another one: it is ended, and started again at once.
+        var isOutdated = false
     }
 
-    private unowned let control: ControlProcess
+    unowned let control: ControlProcess
     private let program: String
     private let database: String
     private let listener: Int32
     private let log: Int32
+    /// An eventfd: what the file says of tenants may have changed.
+    let bell = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
     private let state = Mutex(State())
+    /// One change after another is looked at.
+    let renewing = Mutex(())
     private let left = RaisedFlag()
 
-    /// - Parameter database: The path of the database; nil: in the topology's folder.
-    /// - Throws: `ApplianceError` if the program is not there, or the operator's socket cannot be made.
-    init(_ control: ControlProcess, database: String?) throws(ApplianceError) {
+    /// - Parameters:
+    ///   - database: The path of the database; nil: in the topology's folder.
+    ///   - credentials: What the management address proves itself with.
+    /// - Throws: `ApplianceError` if the program is not there, or the operator's socket or the management address cannot be served.
+    init(
+        _ control: ControlProcess, database: String?, credentials: ManagementCredentials?
+    ) throws(ApplianceError) {
         self.control = control
         program = try Machine.recordsPath()
         self.database = database ?? control.directory.recordsPath
         listener = try Self.listen(at: control.directory.recordsSocketPath)
         log = open(control.directory.logPath, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        if let credentials, let (plan, namespace) = Self.management(control) {
+            let door = try ManagementDoor(plan, credentials, in: namespace)
+            state.withLock { $0.door = door }
+        }
     }
 
     deinit {
         close(listener)
+        if bell >= 0 { close(bell) }
         if log >= 0 { close(log) }
     }
 
@@ -107,6 +124,18 @@ final class RecordKeeper: @unchecked Sendable {
         }
     }
 
+    /// The management address; nil: there is none.
+    var door: ManagementDoor? { state.withLock(\.door) }
+
+    /// Has another management address served: the process that runs is ended, and started again at once.
+    func replace(_ door: ManagementDoor?) {
+        state.withLock { state in
+            state.door = door
+            state.isOutdated = true
+            state.channel?.shutDown()
+        }
+    }
+
     /// Ends the process, and waits for that. An instruction under way has left by then.
     func stop() {
         hearNoMore()
@@ -157,14 +186,18 @@ final class RecordKeeper: @unchecked Sendable {
         }
         let channel = LineChannel(owning: ends[0], longest: Self.longestLine)
         defer { close(ends[1]) }
-        let isClosed = state.withLock { state in
+        let (isClosed, door) = state.withLock { state in
             state.channel = channel
-            return state.isClosed
+            state.isOutdated = false
+            return (state.isClosed, state.door)
         }
         if isClosed { throw .cancelled }
         var command = Command(
             program, arguments: ["tapline-records"], environment: ["SWIFT_BACKTRACE=enable=no"], workingDirectory: "/",
-            descriptors: [2: log, 3: listener, 4: ends[1]], diesWithParent: true)
+            descriptors: [2: log, 3: listener, 4: ends[1], 5: bell], diesWithParent: true)
+        for (place, listener) in (door?.listeners ?? []).enumerated() {
+            command.descriptors[6 + Int32(place)] = listener
+        }
         command.ownsProcesses = true
         let process: Pidfd
         do throws(SystemError) { process = try ProcessLauncher.spawn(command) } catch {
@@ -172,7 +205,9 @@ final class RecordKeeper: @unchecked Sendable {
         }
         if let recorded = RecordedProcess(pid: process.pid, what: "tapline-records") { control.note(recorded) }
         let settings = RecordsSettings(
-            name: control.name, user: EngineIdentity.user(of: process.pid), database: database)
+            name: control.name, user: EngineIdentity.user(of: process.pid), database: database,
+            management: door?.settings)
+        withExtendedLifetime(door) {}
         // A process that is gone already shows as one that says nothing.
         _ = channel.write(try JSONLine.encode(settings))
         return Running(process: process, channel: channel, started: monotonicTime())
@@ -191,8 +226,14 @@ final class RecordKeeper: @unchecked Sendable {
             serve(running, instructions)
             end(running)
             guard !isClosed else { return }
-            control.logger.error("the process of records ended, and is started again")
-            var pause = backoff.ended(now: monotonicTime(), started: running.started)
+            let isOutdated = state.withLock(\.isOutdated)
+            if isOutdated {
+                control.logger.info(
+                    "the process of records is started again, for a management address that has changed")
+            } else {
+                control.logger.error("the process of records ended, and is started again")
+            }
+            var pause = isOutdated ? .zero : backoff.ended(now: monotonicTime(), started: running.started)
             while true {
                 pauseUntilClosed(pause)
                 guard !isClosed else { return }

@@ -153,6 +153,10 @@ package struct TenantsDescription: Codable, Sendable {
         package var rules: Int
         /// How many instructions it may give in a minute.
         package var instructions: Int
+        /// The prefixes that its customers send from.
+        package var origins: [String] = []
+        /// The names in its client certificates.
+        package var certificates: [String] = []
 
         package init(
             name: String, customers: [String], addresses: [String], applications: [Application], must: [String],
@@ -204,6 +208,8 @@ package struct TenantsDescription: Codable, Sendable {
     package var setAside: [SetAside]
     /// The generation of the table that the engines decide by.
     package var generation: UInt64
+    /// Networks behind customers: all connections from one of these lists of prefixes count together.
+    package var networks: [[String]] = []
 
     package init(topology: String, tenants: [Tenant], setAside: [SetAside], generation: UInt64) {
         self.topology = topology
@@ -221,10 +227,13 @@ package struct RecordsSettings: Codable, Sendable {
     package var user: UInt32
     /// The absolute path of the database.
     package var database: String
+    /// nil: there is no management address.
+    package var management: ManagementSettings?
 
-    package init(name: String, user: UInt32, database: String) {
+    package init(name: String, user: UInt32, database: String, management: ManagementSettings? = nil) {
         self.name = name
         self.user = user
         self.database = database
+        self.management = management
     }
 }

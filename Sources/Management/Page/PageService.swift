@@ -160,7 +160,7 @@ final class PageService: Sendable {
         }
         let token = AccessToken((form["token"] ?? "").filter { !$0.isWhitespace })
         let admission = try token.flatMap { token throws(Problem) in
-            try service.admission(of: token, in: request)
+            try service.admission(of: token, in: request, for: "login")
         }
         guard let admission else {
             logins.withLock { $0.fail(request.origin, now: now) }

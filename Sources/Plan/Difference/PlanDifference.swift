@@ -102,7 +102,15 @@ public struct PlanDifference: Sendable, Hashable {
         if let table = Self.change(from: old.table, to: new.table) { actions.append(.publish(table)) }
         actions += removed + Self.applications(old, new) + Self.impairments(old, new)
         actions += Self.access(old.access, new.access)
-        let tenants = Self.tenants(old.records?.tenants ?? [], new.records?.tenants ?? [])
+        var tenants = Self.tenants(old.records?.tenants ?? [], new.records?.tenants ?? [])
+        if let before = old.records?.management, let after = new.records?.management {
+            if before.certificate?.chain.text != after.certificate?.chain.text {
+                tenants.append("the management address gets another certificate")
+            }
+            if before.authorities?.text != after.authorities?.text {
+                tenants.append("the management address trusts other client certificates")
+            }
+        }
         if !tenants.isEmpty { actions.append(.tenants(what: tenants)) }
         if old.checks.map(\.placeless) != new.checks.map(\.placeless) {
             actions.append(.checks(before: old.checks.count, after: new.checks.count))

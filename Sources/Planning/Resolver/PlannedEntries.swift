@@ -36,7 +36,9 @@ struct PlannedEntries: Sendable {
         let ofServices =
             served.services.flatMap { maker.entries(of: $0) } + served.neighbourhoods.flatMap { maker.entries(of: $0) }
         maker.checkNames(ofServices)
-        let made = ofServices + maker.nameEntries() + served.file.entries.flatMap { maker.entries(of: $0) }
+        let unguarded =
+            ofServices + maker.nameEntries() + served.file.entries.flatMap { maker.entries(of: $0) }
+        let made = unguarded + served.managementGuards(of: unguarded)
         bases = made.map(\.basis)
         let counted = made.enumerated().map { number, made in
             var entry = made.entry
