@@ -32,7 +32,7 @@ public enum Planner {
             unproved: resolved.unprovedEntries(proved.paths))
     }
 
-    private static func make(
+    static func make(
         _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?, changes: InstanceChanges
     ) throws(TopologyError) -> (plan: AppliancePlan, proved: ProvedTopology) {
         let diagnostics = Diagnostics(path: file.path, text: file.text, included: file.included)
