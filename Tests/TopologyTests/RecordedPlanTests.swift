@@ -91,8 +91,7 @@ import Wire
         var (partly, wholly, refused) = (0, 0, 0)
         var reasons: [String: Int] = [:]
         for _ in 0..<3 {
-            var plan = try Planner.plan(
-                file, records: [], name: nil, keeping: Planner.plan(file), changes: InstanceChanges())
+            var plan = try Planner.plan(file)
             var recorded = try #require(RecordedPlan(file, plan))
             for _ in 0..<40 {
                 let isRemoval = !plan.serviceRecords.isEmpty && Int.random(in: 0..<4, using: &generator) == 0

@@ -80,7 +80,8 @@ extension RecordedPlan {
             guard same == new[index], let before = old[index].origins, let after = new[index].origins,
                 let whole = sources[index].origins
             else { throw Misfit("what \(same.node) may send differs") }
-            sources[index].origins = try ListChange(from: before, to: after).done(to: whole, "what \(same.node) may send")
+            sources[index].origins = try ListChange(from: before, to: after)
+                .done(to: whole, "what \(same.node) may send")
         }
         return sources
     }

@@ -37,7 +37,8 @@ extension EntryMaker {
         guard !own.contains(where: { $0.upperProtocol == .any || isICMP($0, address.family) }) else { return false }
         return !prefixes.having(address).contains { place in
             let other = services[place]
-            guard other.index != service.index, other.scopes.contains(where: { scope in service.scopes.contains(scope) })
+            guard other.index != service.index,
+                other.scopes.contains(where: { scope in service.scopes.contains(scope) })
             else { return false }
             return other.index < service.index || other.raw.ports.contains { isICMP($0.value, address.family) }
         }
