@@ -2,9 +2,11 @@ import Plan
 import TopologyFiles
 import Wire
 
-/// A record in force, as it was read, and what it has in common with others.
-struct KnownRecord: Sendable {
+/// A record in force, as it was read, and what it has in common with others. A class, because there are many of them and
+/// they are put into lists again and again.
+final class KnownRecord: Sendable {
     let record: ServiceRecord
+    let id: String
     let service: RawService
     let addresses: [IPPrefix]
     /// What its part in the plan depends on besides its addresses and ports: two records of one shape use the same nodes,
@@ -28,6 +30,7 @@ struct KnownRecord: Sendable {
     /// - Parameter shapes: The numbers of the shapes that are known.
     init(_ record: ServiceRecord, _ service: RawService, _ shapes: inout [Shape: Int]) {
         self.record = record
+        id = record.id
         self.service = service
         addresses = service.addresses.map(\.value)
         let own = Shape(

@@ -19,7 +19,7 @@ struct PartialPlan {
         var plan = made
         plan.recordEntries = proved.routed.resolved.recordEntries(behind: file.services.count, records.count)
         self.plan = plan
-        places = Dictionary(records.enumerated().map { ($1.record.id, $0) }) { first, _ in first }
+        places = Dictionary(records.enumerated().map { ($1.id, $0) }) { first, _ in first }
         ranges = plan.recordEntries.ranges
     }
 

@@ -102,7 +102,7 @@ extension RecordedPlan {
         let kept = Set(next.map(\.id))
         var counts: [String: Int] = [:]
         for (place, record) in records.enumerated() {
-            let id = record.record.id
+            let id = record.id
             if !kept.contains(id) {
                 spans.append(TablePatch.Span(ranges[place], []))
                 continue
@@ -136,7 +136,7 @@ extension RecordedPlan {
         from before: PartialPlan, to after: PartialPlan, _ next: [ServiceRecord], _ changed: inout AppliancePlan
     ) {
         let own = file.services.count
-        let places = Dictionary(records.enumerated().map { ($1.record.id, $0) }) { first, _ in first }
+        let places = Dictionary(records.enumerated().map { ($1.id, $0) }) { first, _ in first }
         let (services, origins) = (plan.services, plan.entryOrigins)
         changed.services = Array(after.plan.services[..<own])
         changed.entryOrigins = Array(after.plan.entryOrigins[..<own])

@@ -84,7 +84,7 @@ package struct RecordedPlan: Sendable {
         let touched = remove.union(replaced)
         let part = part(of: next, touched)
         func chosen(_ records: [KnownRecord]) -> [KnownRecord] {
-            records.filter { touched.contains($0.record.id) || part.contains($0.record.id) }
+            records.filter { touched.contains($0.id) || part.contains($0.id) }
         }
         let kept = keptParts
         let (former, latter) = (chosen(records), chosen(next))
@@ -127,8 +127,8 @@ package struct RecordedPlan: Sendable {
         let judged = fresh
         var next: [KnownRecord] = []
         next.reserveCapacity(records.count + put.count)
-        for known in records where !remove.contains(known.record.id) {
-            next.append(fresh.removeValue(forKey: known.record.id) ?? known)
+        for known in records where !remove.contains(known.id) {
+            next.append(fresh.removeValue(forKey: known.id) ?? known)
         }
         for record in put {
             if let known = fresh.removeValue(forKey: record.id) { next.append(known) }
@@ -136,21 +136,21 @@ package struct RecordedPlan: Sendable {
         let tenants = Set(put.map(\.tenant))
         try check(
             reader.judging(
-                next.filter { tenants.contains($0.record.tenant) }.map { ($0.record, judged[$0.record.id]?.service) }))
+                next.filter { tenants.contains($0.record.tenant) }.map { ($0.record, judged[$0.id]?.service) }))
         return next
     }
 
     /// The ids of the untouched records that a part of the plan needs (see above).
     private func part(of next: [KnownRecord], _ touched: Set<String>) -> Set<String> {
-        var isIn = records.map { touched.contains($0.record.id) }
+        var isIn = records.map { touched.contains($0.id) }
         let others = records.indices.filter { !isIn[$0] }
         var relations = Relations(networkEnds)
-        for known in zip(records, isIn).lazy.filter(\.1).map(\.0) + next.filter({ touched.contains($0.record.id) }) {
+        for known in zip(records, isIn).lazy.filter(\.1).map(\.0) + next.filter({ touched.contains($0.id) }) {
             relations.add(known)
-            relations.name(known.record.id)
+            relations.name(known.id)
         }
         for place in others
-        where isExposed(records[place]) || relations.hasNames(in: records[place].record.id) {
+        where isExposed(records[place]) || relations.hasNames(in: records[place].id) {
             isIn[place] = true
             relations.add(records[place])
         }
@@ -172,7 +172,7 @@ package struct RecordedPlan: Sendable {
             }
             isIn[place] = true
         }
-        return Set(others.lazy.filter { isIn[$0] }.map { records[$0].record.id })
+        return Set(others.lazy.filter { isIn[$0] }.map { records[$0].id })
     }
 
     private enum Witnesses {
