@@ -278,7 +278,7 @@ host_state() {
         ip -o address show | sed -E 's/(valid|preferred)_lft [^ ]+//g; s/^[0-9]+: //'
         ip route show table all; ip -6 route show table all | sed -E 's/expires [0-9]+sec//'
         ip rule show; ip -6 rule show
-        ls /run/netns /run/tapline || true
+        ls /run/netns /run/tapline /var/lib/tapline || true
         find /sys/fs/cgroup -type d -name 'tapline-*' | sort || true
         sort -k5 /proc/self/mountinfo | awk '{print $5, $9}'
         ip neigh show nud permanent || true

@@ -94,6 +94,8 @@ struct CommandPrograms {
 
     /// True if the node's shell finds a program.
     private func isFound(_ program: String, _ node: NodePlan?) -> Bool {
+        // What is in an image shows when it is unpacked.
+        if case .image? = node?.filesystem.base { return true }
         if program.contains("/") {
             // The folder of the file has its own path in every node.
             if !program.hasPrefix("/") { return Self.isExecutable("\(plan.directory)/\(program)", below: nil) }

@@ -291,6 +291,7 @@ public final class ControlProcess: @unchecked Sendable {
                 stream: { [unowned self] request throws(ApplianceError) in try stream(request) },
                 answer: { [unowned self] in answer($0, $1) })
         }
+        try NodeImages(directory).unpack(for: plan.nodes, cancellation)
         progress(.step("building \(Plural.nodes(plan.nodes.count)) on \(Plural.interfaces(plan.interfaces.count))"))
         let builder = NetworkBuilder(plan: plan, mark: record.mark, cancellation: cancellation)
         let built = try builder.build()

@@ -18,6 +18,8 @@ public enum Prune {
         public var processes: [Int32]
         /// Its folder of state; nil if that is gone.
         public var state: String?
+        /// Its folder of unpacked images; nil if it has none.
+        public var images: String?
     }
     /// The leftovers that were found, and the results. The keys are stable.
     public struct Report: Codable, Sendable {
@@ -65,7 +67,8 @@ public enum Prune {
         report.leftAlone = names.isEmpty ? found.strange : []
         let names = Set(found.marked.keys).union(StateDirectory.allNames())
         let folders = Set(names.map { DerivedNames.topology($0) })
-        for name in names.union(found.groups.keys.filter { !folders.contains($0) }).sorted() where wanted(name) {
+        let byFolder = Set(found.groups.keys).union(StateDirectory.foldersWithImages())
+        for name in names.union(byFolder.subtracting(folders)).sorted() where wanted(name) {
             let directory = try StateDirectory(name: name)
             let namespaces = found.marked[name] ?? []
             guard !isLive(directory, namespaces) else {
@@ -75,7 +78,7 @@ public enum Prune {
             var leftover = Leftover(
                 name: name, namespaces: namespaces, controlGroups: found.groups[directory.folder] ?? [],
                 processes: processes(of: name, in: namespaces),
-                state: directory.exists ? directory.path : nil)
+                state: directory.exists ? directory.path : nil, images: directory.unpackedImages)
             let intended = directory.readState()?.namespaces ?? []
             leftover.namespaces += found.unfinished.filter { intended.contains($0) }
             report.leftAlone.removeAll { summary in intended.contains { summary.hasPrefix("/run/netns/\($0) ") } }

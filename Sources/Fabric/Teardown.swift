@@ -68,6 +68,7 @@ package struct Teardown {
         for (path, why) in ControlGroups.remove(groups) {
             failure = failure ?? ApplianceError(.failed, "cannot take away the control group \(path): \(why)")
         }
+        directory.removeImages()
         if let failure { throw failure }
         report.foreignProcesses = before.remaining()
         return report

@@ -75,7 +75,10 @@ extension NodeRuntime {
     ///
     /// - Parameter seen: The root directory as the node sees it; nil: it does not run yet.
     func users(of seen: String?) -> UserList {
-        if case .root(let path) = plan.filesystem.base { return UserList(root: seen ?? path, knowsMachine: false) }
-        return UserList(root: seen, knowsMachine: true)
+        switch plan.filesystem.base {
+        case .root(let path): return UserList(root: seen ?? path, knowsMachine: false)
+        case .image(let image): return UserList(root: seen ?? directory.imagePath(image), knowsMachine: false)
+        case .machine, .shared: return UserList(root: seen, knowsMachine: true)
+        }
     }
 }

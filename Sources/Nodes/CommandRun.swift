@@ -75,6 +75,20 @@ package enum CommandRun {
         _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Duration, cancellation: Cancellation,
         bounds: CommandBounds = CommandBounds()
     ) throws(ApplianceError) -> CommandOutcome {
+        try captured(
+            node: node, timeout: timeout, cancellation: cancellation, bounds: bounds
+        ) { entrance.command(command, output: $0) }
+    }
+
+    /// Runs a program, and keeps its output.
+    ///
+    /// - Parameters:
+    ///   - node: The init of the node that it runs in; nil: it runs on the machine.
+    ///   - command: The program, which prints into the descriptor given.
+    package static func captured(
+        node: Pidfd?, timeout: Duration, cancellation: Cancellation, bounds: CommandBounds = CommandBounds(),
+        _ command: (Int32) -> Command
+    ) throws(ApplianceError) -> CommandOutcome {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .system("cannot make a pipe", errno: errno) }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -83,9 +97,9 @@ package enum CommandRun {
         let child: Pidfd
         do throws(SystemError) {
             defer { close(ends[1]) }
-            var started = entrance.command(command, output: ends[1])
+            var started = command(ends[1])
             started.limits = bounds.limits
-            if let witnessed = bounds.witnessed {
+            if let witnessed = bounds.witnessed, let node {
                 let witness: Witness?
                 (child, witness) = try Witness.spawn(started, node: node)
                 witnessed(witness)

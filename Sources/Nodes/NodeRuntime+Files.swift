@@ -24,6 +24,7 @@ extension NodeRuntime {
         case .machine: view.keepsMachine = false
         case .shared: view.keepsMachine = true
         case .root(let path): (view.keepsMachine, view.root) = (false, path)
+        case .image(let image): (view.keepsMachine, view.root) = (false, directory.imagePath(image))
         }
         view.privates = plan.filesystem.layered
         view.writables = plan.filesystem.writable

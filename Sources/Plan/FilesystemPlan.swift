@@ -8,6 +8,8 @@ public struct FilesystemPlan: Sendable, Hashable {
         case shared
         /// A folder that is the node's root directory, with a layer of the node's own over it.
         case root(String)
+        /// An archive of a root directory, unpacked for the topology, with a layer of the node's own over it.
+        case image(ImagePlan)
     }
     /// What the node sees.
     public var base: Base = .machine
@@ -18,4 +20,21 @@ public struct FilesystemPlan: Sendable, Hashable {
 
     /// The machine's files, read-only.
     public init() {}
+}
+
+/// An archive that holds a root directory.
+public struct ImagePlan: Sendable, Hashable {
+    /// The absolute path of the archive.
+    public var path: String
+    /// What tells this archive from another one that takes its place: device, inode, size and time of its last change.
+    public var identity: String
+
+    /// Memberwise.
+    public init(path: String, identity: String) {
+        self.path = path
+        self.identity = identity
+    }
+
+    /// The name of the folder that it is unpacked into.
+    package var folder: String { String(GeneratedNames.hash([path, identity]), radix: 16) }
 }

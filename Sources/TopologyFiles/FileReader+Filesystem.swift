@@ -19,17 +19,20 @@ extension FileReader {
             guard fields.pairs.isEmpty else { return nil }
             diagnostics.error(
                 fields.origin, "`filesystem` says nothing",
-                hint: "write machine, shared, { root: FOLDER } or { writable: [FOLDER] }")
+                hint: "write machine, shared, { root: FOLDER }, { image: FILE } or { writable: [FOLDER] }")
             return nil
         }
-        if let root = nodes.text(fields["root"], "`root`") {
-            if known.count > 1 {
+        for (key, what) in [("root", "a root folder"), ("image", "an image")] {
+            guard let written = nodes.text(fields[key], "`\(key)`") else { continue }
+            if let other = known.first(where: { $0 != key }) {
                 diagnostics.error(
-                    fields.origin(of: known.first { $0 != "root" } ?? "root"),
-                    "a node with a root folder of its own writes no folder of the machine",
+                    fields.origin(of: other),
+                    ["root", "image"].contains(other)
+                        ? "a node has one root directory, and this is a second one"
+                        : "a node with \(what) of its own writes no folder of the machine",
                     hint: "remove one of the two")
             }
-            plan.base = .root(self.root(root))
+            plan.base = key == "root" ? .root(root(written)) : .image(image(written))
             return plan
         }
         plan.writable = folders(fields["writable"], "a folder of `writable`")
@@ -58,6 +61,15 @@ extension FileReader {
                 hint: "put it elsewhere, such as below /srv")
         }
         return absolute
+    }
+
+    /// The archive of a root directory. What is in it is found out when it is unpacked.
+    private func image(_ written: Located<String>) -> ImagePlan {
+        let path = FileComposer.path(written.value, of: written.origin.position?.file ?? diagnostics.path)
+        if let fault = ImageFile.fault(of: path) {
+            diagnostics.error(written.origin, "the image \(quoted(path)) \(fault.what)", hint: fault.hint)
+        }
+        return ImagePlan(path: canonicalPath(path), identity: ImageFile.identity(of: path))
     }
 
     /// Where a path leads for a process that has `root` as its root directory; nil: nowhere, or in a circle.

@@ -29,12 +29,15 @@ extension Grammar {
     static let filesystem = KeyGrammar(
         "filesystem", .oneOf([.choice(["machine", "shared"]), .mapping(filesystemForm)]),
         "machine, the default: the machine's files, read-only, with private /etc, /var, /root and /tmp; shared: the "
-            + "machine's files, written by nodes; or a root folder.")
+            + "machine's files, written by nodes; or a root directory of its own.")
 
     static let filesystemForm = MappingGrammar(
         "filesystem", "What a node sees of the machine's files.",
         [
             KeyGrammar("root", .text, "A folder that is its root directory; what it writes is its own."),
+            KeyGrammar(
+                "image", .text,
+                "A tar archive of a root directory, which `up` unpacks; it may be compressed (gzip, bzip2, xz, zstd)."),
             KeyGrammar("writable", .oneOrMany(.text), "Folders of the machine that it writes."),
             KeyGrammar(
                 "private", .oneOrMany(.text),

@@ -57,6 +57,7 @@ struct PruneCommand: ParsableCommand {
             let namespaces = leftover.namespaces.count, processes = leftover.processes.count
             var parts: [String] = []
             if leftover.state != nil { parts.append("its state") }
+            if leftover.images != nil { parts.append("its images") }
             if namespaces > 0 { parts.append("\(namespaces) namespace\(namespaces == 1 ? "" : "s")") }
             if processes > 0 { parts.append("\(processes) process\(processes == 1 ? "" : "es")") }
             return "\(report.dryRun ? "would take" : "took") '\(leftover.name)' away: \(parts.joined(separator: ", "))"

@@ -220,6 +220,8 @@ final class ScratchTopology {
         var left = names.filter { $0.hasPrefix(name) }.map { "namespace \($0)" }
         let states = (try? FileManager.default.contentsOfDirectory(atPath: "/run/tapline")) ?? []
         left += states.filter { $0.hasPrefix(name) }.map { "state of \($0)" }
+        let images = (try? FileManager.default.contentsOfDirectory(atPath: "/var/lib/tapline")) ?? []
+        left += images.filter { $0.hasPrefix(name) }.map { "images of \($0)" }
         left += try processes().map { "process \($0)" }
         return left.isEmpty ? nil : left.joined(separator: ", ")
     }

@@ -5,13 +5,13 @@ import Testing
 @Suite("A node's files", .enabled(if: isRoot))
 struct NodeFilesystemTests {
     /// A topology with one node of commands alone; `web` is the rest of it.
-    private static func topology(_ web: String, more: String = "") throws -> ScratchTopology {
+    static func topology(_ web: String, more: String = "") throws -> ScratchTopology {
         let made = try ScratchTopology(small: nil)
         try write(made, web, more: more)
         return made
     }
 
-    private static func write(_ topology: ScratchTopology, _ web: String, more: String = "") throws {
+    static func write(_ topology: ScratchTopology, _ web: String, more: String = "") throws {
         try """
         name: \(topology.name)
         \(more)
@@ -25,17 +25,17 @@ struct NodeFilesystemTests {
         """.write(toFile: topology.file, atomically: true, encoding: .utf8)
     }
 
-    private static func up(_ topology: ScratchTopology) throws {
+    static func up(_ topology: ScratchTopology) throws {
         let up = try CommandLineRun.run("up", "-d", topology.file)
         #expect(up.status == 0, "\(up)")
     }
 
-    private static func shell(_ topology: ScratchTopology, _ node: String, _ command: String) throws -> RunResult {
+    static func shell(_ topology: ScratchTopology, _ node: String, _ command: String) throws -> RunResult {
         try CommandLineRun.run("exec", topology.name, node, "--", "sh", "-c", command)
     }
 
     /// A root directory with the least that runs a shell: the machine's own, and what it is linked with.
-    private static func makeRoot(_ path: String) throws {
+    static func makeRoot(_ path: String) throws {
         let made = try CommandLineRun.shell(
             """
             mkdir -p \(path)/bin \(path)/etc && cp /bin/sh /bin/cat /bin/ls /bin/sleep \(path)/bin/ &&

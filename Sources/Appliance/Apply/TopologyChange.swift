@@ -67,6 +67,7 @@ final class TopologyChange {
     func perform() throws(ApplianceError) -> Int {
         let kept: Int
         do throws(ApplianceError) {
+            try NodeImages(control.directory).unpack(for: new.nodes, cancellation)
             try announce()
             try alterInterfaces()
             removed = goingNodes()

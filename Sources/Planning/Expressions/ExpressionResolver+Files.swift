@@ -41,7 +41,10 @@ extension ExpressionResolver {
                 hint: "add `template: true` if its value is meant")
         }
         // Users are those of a node's own root directory, if it has one. Numbers need no entry in /etc/passwd.
-        if case .root = (file.nodes[node].filesystem ?? file.filesystem)?.base { return }
+        switch (file.nodes[node].filesystem ?? file.filesystem)?.base {
+        case .root, .image: return
+        case .machine, .shared, nil: break
+        }
         guard let owner = raw.owner else { return }
         let parts = owner.value.split(separator: ":").map(String.init)
         if let user = parts.first, Int(user) == nil, getpwnam(user) == nil {
