@@ -102,9 +102,9 @@ def address(number):
 class Bench:
     """One program, with one topology."""
 
-    def __init__(self, lab, program, services):
+    def __init__(self, lab, program, services, key):
         self.lab, self.program, self.services = lab, program, services
-        self.name = f"{lab.tag}-records"
+        self.name = f"{lab.tag}-{key}"
         self.folder = os.path.join(lab.folder, self.name)
         os.makedirs(self.folder, exist_ok=True)
         self.file = os.path.join(self.folder, "topology.yaml")
@@ -197,8 +197,8 @@ def percentile(values, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-def measure(lab, program, services, count, label):
-    bench = Bench(lab, program, services)
+def measure(lab, program, services, count, label, key):
+    bench = Bench(lab, program, services, key)
     figures = {}
     lab.on_close(lambda: subprocess.run([program, "down", bench.name], capture_output=True))
     bench.up()
@@ -243,10 +243,10 @@ def main():
     options = parser.parse_args()
     lab = Lab()
     try:
-        now = measure(lab, options.tapline, options.services, options.instructions, "today")
+        now = measure(lab, options.tapline, options.services, options.instructions, "today", "now")
         before = {}
         if options.earlier:
-            before = measure(lab, options.earlier, options.services, options.few, options.earlier_name)
+            before = measure(lab, options.earlier, options.services, options.few, options.earlier_name, "earlier")
         print()
         print(f"{'beside ' + format(options.services, ',') + ' services':<64} {'today':>10} {'before':>10} {'ratio':>8}")
         for name, value in now.items():
