@@ -210,14 +210,9 @@ struct GroupTable {
 
     /// Adds a group of several entries.
     private mutating func addGroup(_ members: [Int], _ entries: [Entry]) -> (head: UInt64, tail: UInt64) {
-        let direction = entries[members[0]].direction
-        let isMixed = members.contains { entries[$0].direction != direction }
-        func side(_ wanted: ChainDirection) -> [Int] {
-            isMixed ? members.filter { entries[$0].direction == wanted } : direction == wanted ? members : []
-        }
-        let requests = flatten(side(.request), entries)
-        let responses = flatten(side(.response), entries)
-        if isMixed { findCrossTies(members, entries) }
+        let requests = flatten(members.filter { entries[$0].direction == .request }, entries)
+        let responses = flatten(members.filter { entries[$0].direction == .response }, entries)
+        findCrossTies(members, entries)
         let fragmentStart = fragments.count
         let other = addFragments(members, entries)
         groups.append(UInt64(low: requests.lowerBound / 2, high: requests.count / 2))
@@ -298,18 +293,6 @@ struct GroupTable {
     /// Appends the entry of each protocol for packets without ports. Returns the entry for every other protocol, or
     /// none.
     private mutating func addFragments(_ members: [Int], _ entries: [Entry]) -> UInt32 {
-        // A service with one port and with its address's echo has two, of two protocols.
-        if members.count == 2, let one = entries[members[0]].servicePort.protocolNumber,
-            let two = entries[members[1]].servicePort.protocolNumber, one != two
-        {
-            for (number, member) in one < two
-                ? [(one, members[0]), (two, members[1])] : [(two, members[1]), (one, members[0])]
-            {
-                let flags = entries[member].servicePort.ports == 0...65535 ? Layout.fragmentIsCovered : 0
-                fragments.append(UInt64(low: UInt32(number) << 8 | UInt32(flags), high: UInt32(member)))
-            }
-            return Layout.none
-        }
         var other = Layout.none
         var chosen: [UInt8: Int] = [:]
         for member in members {
