@@ -265,25 +265,28 @@ build() {
     products=$(cd "$root" && swift build -c release --show-bin-path)
 }
 
-# build_earlier COMMIT: a release build of that commit in a folder of its own below .build, kept for the next time;
-# `earlier` becomes its program.
+# build_earlier COMMIT [PRODUCT…]: a release build of that commit in a folder of its own below .build, kept for the next
+# time, with further products besides the two programs that every commit has; `earlier` becomes its program.
 build_earlier() {
-    local commit place log
+    local commit place log product
     commit=$(git -c safe.directory="$root" -C "$root" rev-parse --verify --quiet "$1^{commit}") || fail "$1 is no commit"
     place=$root/.build/beside/$commit
     earlier=$place/.build/release/tapline
-    [ ! -x "$earlier" ] || [ ! -x "$place/.build/release/tapline-engine" ] || return 0
+    set -- tapline-engine tapline "${@:2}"
+    for product in "$@"; do
+        [ -x "$place/.build/release/$product" ] || break
+        [ "$product" != "${!#}" ] || return 0
+    done
     say "building Tapline of commit ${commit:0:12}"
     log=$(mktemp)
     mkdir -p "$place"
     git -c safe.directory="$root" -C "$root" archive "$commit" | tar -x -C "$place"
     # The same packages as today's.
     [ ! -f "$root/Package.resolved" ] || cp "$root/Package.resolved" "$place/"
-    if ! (cd "$place" && swift build -c release --product tapline && swift build -c release --product tapline-engine) \
-        >"$log" 2>&1; then
+    if ! (cd "$place" && for product in "$@"; do swift build -c release --product "$product" || exit; done) >"$log" 2>&1; then
         cat "$log" >&2
         rm -rf "$log" "$place"
-        fail "the build of $1 failed"
+        fail "the build of $commit failed"
     fi
     rm -f "$log"
 }

@@ -341,15 +341,3 @@ extension ForwardingTable {
         return (table, kept)
     }
 }
-
-extension Entry {
-    /// The matched packets and the name of the entry, without its copies: an entry that sends to one more instance goes
-    /// on counting.
-    fileprivate var match: Entry {
-        var entry = self
-        entry.hops = []
-        entry.rewriteSource = nil
-        entry.counter = 0
-        return entry
-    }
-}

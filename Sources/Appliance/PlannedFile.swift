@@ -1,3 +1,4 @@
+import Forwarding
 import Plan
 import TopologyFiles
 
@@ -9,4 +10,6 @@ public struct PlannedFile: Sendable {
     public let source: TopologyFile
     /// Its plan.
     public var plan: AppliancePlan
+    /// How its table differs from that of the plan in force, if that is known.
+    var patch: TablePatch?
 }

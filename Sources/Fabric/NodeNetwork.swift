@@ -35,10 +35,10 @@ package struct NodeNetwork {
             }
             if old.legs[place].isLocked, !leg.isLocked { try lock(leg) }
         }
-        for address in new.loopback where !old.loopback.contains(address) {
+        for address in Set(new.loopback).subtracting(old.loopback) {
             try netlink.ensureAddress(LinkAddress(address), link: 1)
         }
-        for prefix in new.local where !old.local.contains(prefix) {
+        for prefix in Set(new.local).subtracting(old.local) {
             try netlink.replaceRoute(Route(prefix, link: 1, kind: .local))
         }
         try addRoutes(netlink, links)
@@ -57,12 +57,12 @@ package struct NodeNetwork {
         for route in old.routes where !destinations.contains(route.destination) {
             try ignoringAbsence { () throws(SystemError) in try netlink.deleteRoute(kernel(route, links)) }
         }
-        for prefix in old.local where !new.local.contains(prefix) {
+        for prefix in Set(old.local).subtracting(new.local) {
             try ignoringAbsence { () throws(SystemError) in
                 try netlink.deleteRoute(Route(prefix, link: 1, kind: .local))
             }
         }
-        for address in old.loopback where !new.loopback.contains(address) {
+        for address in Set(old.loopback).subtracting(new.loopback) {
             try ignoringAbsence { () throws(SystemError) in
                 try netlink.deleteAddress(LinkAddress(address), link: 1)
             }

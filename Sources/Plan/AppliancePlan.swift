@@ -35,6 +35,8 @@ public struct AppliancePlan: Sendable {
     public var records: RecordsPlan?
     /// The records of tenants that are in force.
     public var serviceRecords: [ServiceRecord] = []
+    /// Where their entries are in the table.
+    public var recordEntries = RecordEntries()
     /// Those that are not, and why.
     public var recordsSetAside: [RecordSetAside] = []
     /// The records that tenants want in force: those that are, and those that are set aside.

@@ -146,3 +146,15 @@ public struct TenantPlan: Sendable, Hashable {
     /// The instructions in a minute where the file gives no limit.
     public static let usualInstructions = 600
 }
+
+extension [ServiceRecord] {
+    /// These records after an instruction: one that is put takes the place of that with its id, or comes last.
+    public func with(_ put: [ServiceRecord], _ remove: Set<String>) -> [ServiceRecord] {
+        var fresh = Dictionary(put.map { ($0.id, $0) }) { _, last in last }
+        var records = compactMap { record in
+            fresh.removeValue(forKey: record.id) ?? (remove.contains(record.id) ? nil : record)
+        }
+        for record in put { if let added = fresh.removeValue(forKey: record.id) { records.append(added) } }
+        return records
+    }
+}

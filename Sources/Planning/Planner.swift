@@ -32,7 +32,7 @@ public enum Planner {
             unproved: resolved.unprovedEntries(proved.paths))
     }
 
-    private static func make(
+    static func make(
         _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?, changes: InstanceChanges
     ) throws(TopologyError) -> (plan: AppliancePlan, proved: ProvedTopology) {
         let diagnostics = Diagnostics(path: file.path, text: file.text, included: file.included)
@@ -56,6 +56,7 @@ public enum Planner {
         plan.impairments = resolved.impairments()
         plan.changes = changes
         plan.records = resolved.recordsPlan()
+        plan.recordEntries = resolved.recordEntries(behind: file.services.count, 0)
         plan.remarks = (file.remarks + diagnostics.remarks).sorted { $0.origin < $1.origin }
         return (plan, proved)
     }

@@ -25,13 +25,31 @@ package struct RecordReader {
     ///
     /// - Returns: What is wrong with some of them, which `diagnostics` tells; nil if nothing is.
     package func adding(_ records: [ServiceRecord], to file: inout TopologyFile) -> Fault? {
-        let before = diagnostics.count
-        let services = records.map(service)
-        guard diagnostics.count == before else { return .invalid }
-        checkRights(records, services)
-        guard diagnostics.count == before else { return .forbidden }
+        var services: [RawService] = []
+        if let fault = reading(records, as: &services) { return fault }
+        if let fault = judging(zip(records, services).map { ($0, $1) }) { return fault }
         file.services += services
         return nil
+    }
+
+    /// Reads records as services.
+    ///
+    /// - Returns: What is wrong with some of them, which `diagnostics` tells; nil if nothing is.
+    package func reading(_ records: [ServiceRecord], as services: inout [RawService]) -> Fault? {
+        let before = diagnostics.count
+        services = records.map(service)
+        return diagnostics.count == before ? nil : .invalid
+    }
+
+    /// Sees to it that tenants do what they may alone.
+    ///
+    /// - Parameter records: All records of these tenants in their order, each with the service that was read of it; nil for one
+    ///   that was judged before and only counts.
+    /// - Returns: What is wrong with some of them, which `diagnostics` tells; nil if nothing is.
+    package func judging(_ records: [(record: ServiceRecord, service: RawService?)]) -> Fault? {
+        let before = diagnostics.count
+        checkRights(records)
+        return diagnostics.count == before ? nil : .forbidden
     }
 
     // MARK: - Form
@@ -112,11 +130,12 @@ package struct RecordReader {
 
     // MARK: - Rights
 
-    private func checkRights(_ records: [ServiceRecord], _ services: [RawService]) {
+    private func checkRights(_ records: [(record: ServiceRecord, service: RawService?)]) {
         var counts: [String: Int] = [:]
         var matches: [String: Int] = [:]
-        for (record, service) in zip(records, services) {
-            guard let tenant = file.tenants.first(where: { $0.name.value == record.tenant }) else {
+        let tenants = Dictionary(file.tenants.map { ($0.name.value, $0) }) { first, _ in first }
+        for (record, service) in records {
+            guard let tenant = tenants[record.tenant] else {
                 diagnostics.error(
                     record.origin(), "the file has no tenant \(quoted(record.tenant))",
                     hint: "add the tenant to the file, or remove the service")
@@ -143,6 +162,7 @@ package struct RecordReader {
                         + "and this makes \(after)",
                     hint: "use prefixes and ranges of ports, or remove other services")
             }
+            guard let service else { continue }
             if let own = file.services.first(where: { $0.name.value == record.id }) {
                 diagnostics.error(
                     record.origin("/name"), "the file has a service \(quoted(record.id)) already",

@@ -135,10 +135,13 @@ extension ControlProcess {
     /// Publishes the table of a plan and waits until every engine decides by it. An entry that equals one of the table
     /// before keeps its counters. The known state of instances stays.
     ///
-    /// - Parameter lingering: The entries of the table in force that stay beside it.
+    /// - Parameters:
+    ///   - lingering: The entries of the table in force that stay beside it.
+    ///   - patch: How its entries differ from those in force, if that is known.
     /// - Returns: How many of its entries kept their counters.
     func publishAndWait(
-        _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, _ cancellation: Cancellation
+        _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, patch: TablePatch? = nil,
+        _ cancellation: Cancellation
     ) throws(ApplianceError) -> Int {
         let kept = Box(0)
         try waiting(cancellation) { [self] done in
@@ -148,6 +151,12 @@ extension ControlProcess {
                 next.groups = applications.groups(of: fresh, health: watch.health(of: nodes))
                 next.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
                 next = lingering.map { next.with($0, from: table) } ?? next.with(leaversOf: table)
+                if let patch, lingering == nil, let entries = patch.patched(table.entries) {
+                    kept.value = patch.kept(of: table.entries)
+                    next.entries = entries
+                    table = next
+                    return
+                }
                 let (numbered, count) = next.keepingCounters(of: table)
                 kept.value = count - (lingering?.entries.count ?? 0)
                 table = numbered

@@ -23,6 +23,8 @@ final class TopologyChange {
     /// The file of the plan to reach.
     private let source: TopologyFile
     let difference: PlanDifference
+    /// How the entries of the table differ, if that is known.
+    private let patch: TablePatch?
     /// How long removed nodes keep their flows.
     let time: RemovalTime
     let tell: (Progress) -> Void
@@ -49,7 +51,8 @@ final class TopologyChange {
         self.old = old
         new = fresh.plan
         source = fresh.source
-        difference = PlanDifference(from: old, to: new)
+        patch = fresh.patch
+        difference = PlanDifference(from: old, to: new, patch: patch)
         let gone = difference.actions.compactMap { if case .remove(let node) = $0 { node } else { nil } }
         let instances = Set(old.applications.flatMap(\.instances).map(\.node))
         time = RemovalTime(drain, instancesOnly: !gone.isEmpty && gone.allSatisfy(instances.contains))
@@ -210,6 +213,8 @@ final class TopologyChange {
     /// Watches the instances of the new plan, and waits until each has passed its health checks once. If an instance
     /// never does, the error explains it, and the change is taken back.
     private func prove() throws(ApplianceError) {
+        // What an instruction of a tenant adds to nodes that run on takes nothing from a check.
+        guard patch == nil else { return }
         try watch(new)
         guard let monitor = control.loop.sync({ self.control.watch.monitor }) else { return }
         tell(.step("waiting for the health checks"))
@@ -245,7 +250,7 @@ final class TopologyChange {
         }
         try cancellation.check()
         tell(.step("publishing the table"))
-        return try control.publishAndWait(new, leaving: lingering, cancellation)
+        return try control.publishAndWait(new, leaving: lingering, patch: patch, cancellation)
     }
 
     /// Waits until removed nodes and services have had their time. Packets that come out of the nodes meanwhile are
@@ -283,6 +288,8 @@ final class TopologyChange {
             note("interface \(new.interfaces[interface].name)") { try bridge(interface) }
         }
         removeNodes()
+        // An instruction of a tenant neither adds a node nor removes one.
+        guard patch == nil else { return }
         let (namespaces, nodes) = (NetworkBuilder.namespaces(of: new), new.nodes.map(\.name))
         note("the state") { [control] in
             try control.record.change { state in

@@ -12,9 +12,10 @@ import TopologyFiles
 extension RecordInstructions {
     /// A plan with the access lists that are wanted.
     func judging(
-        _ wanted: RecordChange, _ planned: PlannedFile, _ source: TopologyFile, _ current: AppliancePlan
+        _ wanted: RecordChange, _ planned: PlannedFile, _ recorded: RecordedPlan?, _ source: TopologyFile,
+        _ current: AppliancePlan
     ) -> Planned {
-        guard !wanted.putAccess.isEmpty || !wanted.removeAccess.isEmpty else { return .proved(planned) }
+        guard !wanted.putAccess.isEmpty || !wanted.removeAccess.isEmpty else { return .proved(planned, recorded) }
         let touched = Set(wanted.removeAccess + wanted.putAccess.map(\.id))
         var records = current.accessLists.map(\.record)
         records.removeAll { wanted.removeAccess.contains($0.id) }
@@ -33,7 +34,9 @@ extension RecordInstructions {
             return .refused(InstructionRefusal(error))
         }
         planned.plan.accessSetAside = current.accessSetAside.filter { !touched.contains($0.record.id) }
-        return .proved(planned)
+        // The patch of a service says nothing of lists.
+        planned.patch = nil
+        return .proved(planned, recorded)
     }
 
     /// Why applications would not take the lists; nil: they would.

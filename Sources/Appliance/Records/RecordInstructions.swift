@@ -11,9 +11,22 @@ import TopologyFiles
 final class RecordInstructions {
     let control: ControlProcess
     /// What was prepared last, and the plan that it was prepared for.
-    private var prepared: (number: Int, basis: Int, wanted: RecordChange, planned: PlannedFile)?
+    private var prepared: Prepared?
     private var nextNumber = 1
     private let observation: RecordObservation
+    /// The plan that runs, in the form that instructions change, with its number.
+    private var recorded: (version: Int, plan: RecordedPlan)?
+    /// How long the stages of the instruction took that is under way.
+    private var stages: StageTimes?
+
+    private struct Prepared {
+        var number: Int
+        var basis: Int
+        var wanted: RecordChange
+        var planned: PlannedFile
+        /// The plan in the form that the next instruction changes.
+        var recorded: RecordedPlan?
+    }
 
     init(_ control: ControlProcess) {
         self.control = control
@@ -94,18 +107,25 @@ final class RecordInstructions {
             (self.control.plan, self.control.topology.version, self.control.topology.source)
         }
         _ = try control.running()
-        var outcome = planned(wanted, source, current)
+        stages = StageTimes()
+        var outcome = planned(wanted, source, current, basis)
         try cancellation.check()
-        if case .proved(let planned) = outcome { outcome = judging(wanted, planned, source, current) }
+        if case .proved(let planned, let recorded) = outcome {
+            outcome = judging(wanted, planned, recorded, source, current)
+        }
+        stages?.end("plan")
         switch outcome {
         case .refused(let refusal): return .refused(refusal)
-        case .proved(let planned):
-            let difference = PlanDifference(from: current, to: planned.plan.adopting(current))
+        case .proved(let planned, let recorded):
+            let difference = PlanDifference(
+                from: current, to: planned.plan.adopting(current), patch: planned.patch)
+            stages?.end("difference")
             if let refusal = refusal(of: difference, wanted.ids.first) { return .refused(refusal) }
             if let refusal = refusal(ofAccess: planned.plan, wanted) { return .refused(refusal) }
             let number = nextNumber
             nextNumber += 1
-            prepared = (number, basis, wanted, planned)
+            prepared = Prepared(
+                number: number, basis: basis, wanted: wanted, planned: planned, recorded: recorded)
             return .prepared(
                 PreparedInstruction(
                     number: number, changes: difference.lines(planned.plan), remarks: remarks(wanted, planned.plan)))
@@ -113,39 +133,44 @@ final class RecordInstructions {
     }
 
     /// The plan with the services that are wanted.
-    private func planned(_ wanted: RecordChange, _ source: TopologyFile, _ current: AppliancePlan) -> Planned {
+    private func planned(
+        _ wanted: RecordChange, _ source: TopologyFile, _ current: AppliancePlan, _ basis: Int
+    ) -> Planned {
+        guard wanted.put.isEmpty, wanted.remove.isEmpty else {
+            return plan(wanted.put.map(ServiceRecord.init), Set(wanted.remove), source, current, basis)
+        }
         // Access lists change no service.
-        guard !wanted.put.isEmpty || !wanted.remove.isEmpty else {
-            return .proved(PlannedFile(source: source, plan: current))
-        }
-        var records = current.serviceRecords
-        let gone = Set(wanted.remove)
-        records.removeAll { gone.contains($0.id) }
-        for service in wanted.put {
-            let record = ServiceRecord(service)
-            if let index = records.firstIndex(where: { $0.id == record.id }) {
-                records[index] = record
-            } else {
-                records.append(record)
-            }
-        }
-        return plan(records, gone.union(wanted.put.map(\.id)), source, current)
+        return .proved(
+            PlannedFile(source: source, plan: current), recorded?.version == basis ? recorded?.plan : nil)
     }
 
+    /// Plans and proves the running plan with an instruction: what the instruction can touch if that is enough, else all.
     private func plan(
-        _ records: [ServiceRecord], _ touched: Set<String>, _ source: TopologyFile, _ current: AppliancePlan
+        _ put: [ServiceRecord], _ remove: Set<String>, _ source: TopologyFile, _ current: AppliancePlan, _ basis: Int
     ) -> Planned {
+        let touched = remove.union(put.map(\.id))
+        let aside = current.recordsSetAside.filter { !touched.contains($0.record.id) }
         do throws(RecordRefusal) {
-            var planned = try PlanReader.plan(source, records: records, name: control.name, keeping: current)
-            planned.plan.recordsSetAside = current.recordsSetAside.filter { !touched.contains($0.record.id) }
-            return .proved(planned)
+            if recorded?.version != basis { recorded = RecordedPlan(source, current).map { (basis, $0) } }
+            switch try recorded?.plan.changed(put: put, remove: remove) {
+            case .changed(let changed, let table)?:
+                var planned = PlannedFile(source: source, plan: changed.plan, patch: table)
+                planned.plan.recordsSetAside = aside
+                return .proved(planned, changed)
+            case .unknown(let why)?: control.logger.debug("all is planned: \(why)")
+            case nil: control.logger.debug("all is planned: the plan in force cannot be read")
+            }
+            var planned = try PlanReader.plan(
+                source, records: current.serviceRecords.with(put, remove), name: control.name, keeping: current)
+            planned.plan.recordsSetAside = aside
+            return .proved(planned, nil)
         } catch {
             return .refused(InstructionRefusal(error))
         }
     }
 
     enum Planned {
-        case proved(PlannedFile)
+        case proved(PlannedFile, RecordedPlan?)
         case refused(InstructionRefusal)
     }
 
@@ -194,8 +219,20 @@ final class RecordInstructions {
             self.prepared = nil
             prepared = fresh
         }
+        stages?.begin()
         _ = try control.change(current, to: prepared.planned, isTrial: false, drain: .zero, cancellation) { _ in }
+        stages?.end("publish")
+        remember(prepared)
+        if let stages { control.logger.debug("instruction took \(stages.text)") }
         return .committed(CommittedInstruction(generation: generation))
+    }
+
+    /// Keeps the form of the plan that the next instruction changes, if nothing else has changed the plan.
+    private func remember(_ prepared: Prepared) {
+        let (version, plan) = control.loop.sync { (self.control.topology.version, self.control.plan) }
+        guard var recorded = prepared.recorded, version == prepared.basis + 1 else { return self.recorded = nil }
+        recorded.adopt(plan)
+        self.recorded = (version, recorded)
     }
 
     private var generation: UInt64 { control.loop.sync { self.control.fleet?.newestGeneration ?? 0 } }

@@ -93,13 +93,23 @@ public struct NodeChange: Sendable, Hashable {
         if old.legs.map(\.deliverToo) != new.legs.map(\.deliverToo) { inPlace.append("its delivered addresses") }
         if old.legs.map(\.isLocked) != new.legs.map(\.isLocked) { inPlace.append("its anti-spoofing") }
         if old.legs.map(\.virtual) != new.legs.map(\.virtual) { inPlace.append("its virtual MAC addresses") }
-        if old.loopback != new.loopback || old.local != new.local { inPlace.append("its service addresses") }
-        if old.routes != new.routes { inPlace.append("its routes") }
+        // Their order means nothing.
+        if !old.loopback.isPermuted(new.loopback) || !old.local.isPermuted(new.local) {
+            inPlace.append("its service addresses")
+        }
+        if !old.routes.isPermuted(new.routes) { inPlace.append("its routes") }
         let before = Set(old.sysctls)
         if new.sysctls.contains(where: { !before.contains($0) }) { inPlace.append("its sysctls") }
         if old.hosts != new.hosts { inPlace.append("its hosts") }
         if old.nameServers != new.nameServers { inPlace.append("its name servers") }
         if old.type != new.type { inPlace.append("its type") }
+    }
+}
+
+extension Array where Element: Hashable {
+    /// True if another array has the same elements, none of them twice.
+    fileprivate func isPermuted(_ other: [Element]) -> Bool {
+        self == other || count == other.count && Set(self) == Set(other)
     }
 }
 

@@ -67,8 +67,10 @@ public struct PlanDifference: Sendable, Hashable {
 
     /// The difference from `old` to `new`.
     ///
-    /// - Parameter new: As it is carried out where `old` runs (`AppliancePlan.adopting`).
-    public init(from old: AppliancePlan, to new: AppliancePlan) {
+    /// - Parameters:
+    ///   - new: As it is carried out where `old` runs (`AppliancePlan.adopting`).
+    ///   - patch: How the entries of its table differ, if that is known; nil: all of them are compared.
+    public init(from old: AppliancePlan, to new: AppliancePlan, patch: TablePatch? = nil) {
         compareInterfaces(old, new)
         if old.engines != new.engines {
             refuse("the engines differ", "write the engines as before", old.name)
@@ -99,7 +101,7 @@ public struct PlanDifference: Sendable, Hashable {
         }
         let removed = old.nodes.filter { !after.contains($0.name) }.map { Action.remove(node: $0.name) }
         actions = interfaces + added + alteredInPlace + changed
-        if let table = Self.change(from: old.table, to: new.table) { actions.append(.publish(table)) }
+        if let table = Self.change(from: old.table, to: new.table, patch) { actions.append(.publish(table)) }
         actions += removed + Self.applications(old, new) + Self.impairments(old, new)
         actions += Self.access(old.access, new.access)
         var tenants = Self.tenants(old.records?.tenants ?? [], new.records?.tenants ?? [])
@@ -202,7 +204,15 @@ public struct PlanDifference: Sendable, Hashable {
     }
 
     /// nil if the tables are the same, apart from parts that change at run time: counters, health, heartbeats' token.
-    private static func change(from old: ForwardingTable, to new: ForwardingTable) -> TableChange? {
+    private static func change(
+        from old: ForwardingTable, to new: ForwardingTable, _ patch: TablePatch?
+    ) -> TableChange? {
+        if let patch {
+            let kept = patch.unchanged(of: old.entries)
+            let change = TableChange(
+                added: new.entries.count - kept, removed: old.entries.count - kept, kept: kept)
+            return patch.spans.isEmpty && old.isWritten(as: new) ? nil : change
+        }
         var known: [Entry: Int] = [:]
         for entry in old.entries { known[entry.uncounted, default: 0] += 1 }
         var kept = 0
@@ -213,7 +223,7 @@ public struct PlanDifference: Sendable, Hashable {
         }
         let change = TableChange(
             added: new.entries.count - kept, removed: old.entries.count - kept, kept: kept)
-        return old.written == new.written ? nil : change
+        return change.added == 0 && change.removed == 0 && old.isWritten(as: new) ? nil : change
     }
 
     private static func impairments(_ old: AppliancePlan, _ new: AppliancePlan) -> [Action] {
@@ -241,21 +251,22 @@ public struct PlanDifference: Sendable, Hashable {
     }
 }
 
-extension Entry {
-    /// Without the place of its counters.
-    fileprivate var uncounted: Entry {
-        var entry = self
-        entry.counter = 0
-        return entry
-    }
-}
-
 extension ForwardingTable {
-    /// The table as the file says it, without decisions made while it runs.
-    fileprivate var written: ForwardingTable {
+    /// True if another table is the same besides its entries: without decisions made while it runs, and in any order where
+    /// none matters.
+    fileprivate func isWritten(as other: ForwardingTable) -> Bool {
+        written == other.written && Set(claimed) == Set(other.claimed) && Set(holders) == Set(other.holders)
+    }
+
+    private var written: ForwardingTable {
         var table = self
-        table.entries = entries.map(\.uncounted)
+        (table.entries, table.claimed, table.holders) = ([], [], [])
         table.heartbeatToken = 0
+        for index in table.sources.indices {
+            table.sources[index].origins?.sort {
+                ($0.family.rawValue, $0.address, $0.length) < ($1.family.rawValue, $1.address, $1.length)
+            }
+        }
         for group in table.groups.indices {
             for member in table.groups[group].members.indices {
                 table.groups[group].members[member].availability = .up

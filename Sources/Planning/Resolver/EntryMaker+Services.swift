@@ -35,8 +35,9 @@ extension EntryMaker {
     private func hasImpliedICMP(_ service: ResolvedService, _ address: IPPrefix) -> Bool {
         let own = service.raw.ports.map(\.value)
         guard !own.contains(where: { $0.upperProtocol == .any || isICMP($0, address.family) }) else { return false }
-        return !services.contains { other in
-            guard other.index != service.index, other.raw.addresses.contains(where: { $0.value == address }),
+        return !prefixes.having(address).contains { place in
+            let other = services[place]
+            guard other.index != service.index,
                 other.scopes.contains(where: { scope in service.scopes.contains(scope) })
             else { return false }
             return other.index < service.index || other.raw.ports.contains { isICMP($0.value, address.family) }

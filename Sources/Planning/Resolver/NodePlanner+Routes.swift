@@ -214,6 +214,8 @@ extension NodePlanner {
 
     /// The services that routers at the end of these ones are customers of: their packets pass the same nodes.
     private func behindRouters(_ passed: [ResolvedService]) -> [ResolvedService] {
+        let asking = services.filter { !$0.openers.isEmpty }
+        guard !asking.isEmpty else { return [] }
         var found = passed
         var next = 0
         while next < found.count {
@@ -221,7 +223,7 @@ extension NodePlanner {
             next += 1
             guard let end, file.nodes[end].kind == .router else { continue }
             let wide = found[next - 1].raw.addresses.map(\.value)
-            found += services.filter { service in
+            found += asking.filter { service in
                 service.openers.contains(end) && !found.contains { $0.index == service.index }
                     && service.raw.addresses.contains { own in wide.contains { $0.contains(own.value) } }
             }

@@ -79,6 +79,14 @@ extension EntryStage {
 struct EntryMaker: ServiceStage, Diagnosing {
     let served: ServedTopology
     let diagnostics: Diagnostics
+    /// The services by address, as places in `services`.
+    let prefixes: ServicePrefixes
+
+    init(served: ServedTopology, diagnostics: Diagnostics) {
+        self.served = served
+        self.diagnostics = diagnostics
+        prefixes = ServicePrefixes(served.services.map { $0.raw.addresses.map(\.value) })
+    }
 
     /// One address and one service port of a service, which an entry names.
     struct Flow {

@@ -8,8 +8,11 @@ import Wire
 extension Remarker {
     /// Remarks once for each service that only the first fragment of a datagram tells from an earlier service.
     func remarkOnFragments() {
+        let addresses = services.map { $0.raw.addresses.map(\.value) }
+        let prefixes = ServicePrefixes(addresses)
         for (number, service) in services.enumerated() {
-            guard let other = services[..<number].first(where: { dividesFragments(service, $0) }) else { continue }
+            let earlier = prefixes.overlapping(addresses[number]).prefix { $0 < number }.map { services[$0] }
+            guard let other = earlier.first(where: { dividesFragments(service, $0) }) else { continue }
             diagnostics.remark(
                 datagrams(of: service).first?.origin ?? service.raw.name.origin,
                 "only the ports tell UDP to \(quoted(service.raw.name.value)) from UDP to "
@@ -23,7 +26,6 @@ extension Remarker {
 
     private func dividesFragments(_ one: ResolvedService, _ other: ResolvedService) -> Bool {
         guard one.stops != other.stops || one.passives != other.passives,
-            one.raw.addresses.contains(where: { own in other.raw.addresses.contains { own.value.overlaps($0.value) } }),
             one.scopes.contains(where: { own in other.scopes.contains { mayBeOneCustomer(own, $0) } })
         else { return false }
         let (own, others) = (datagrams(of: one), datagrams(of: other))

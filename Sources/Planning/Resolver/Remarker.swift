@@ -65,18 +65,20 @@ struct Remarker: EntryStage, Diagnosing {
     /// instances the first.
     private func busyNodes() -> Set<Int> {
         var busy: Set<Int> = []
+        var scopes: Set<Scope> = []
         for service in services {
             busy.formUnion(service.chain)
             busy.formUnion(service.listeners)
             busy.formUnion(service.openers.map { lead($0) })
-            for scope in service.scopes where scope.node == nil {
-                for (node, leg) in legsOn[scope.interface] where file.nodes[node].kind == .customer {
-                    let networks =
-                        legs[node][leg].addresses.map { IPPrefix(host: $0.address) }
-                        + file.nodes[node].prefixes.map(\.value)
-                    if scope.source.map({ source in networks.contains { source.overlaps($0) } }) ?? true {
-                        busy.insert(node)
-                    }
+            scopes.formUnion(service.scopes.filter { $0.node == nil })
+        }
+        for scope in scopes {
+            for (node, leg) in legsOn[scope.interface] where file.nodes[node].kind == .customer {
+                let networks =
+                    legs[node][leg].addresses.map { IPPrefix(host: $0.address) }
+                    + file.nodes[node].prefixes.map(\.value)
+                if scope.source.map({ source in networks.contains { source.overlaps($0) } }) ?? true {
+                    busy.insert(node)
                 }
             }
         }

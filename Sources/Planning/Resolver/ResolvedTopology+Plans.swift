@@ -42,12 +42,12 @@ extension ResolvedTopology {
 
     /// The services as customers find them.
     func serviceAddresses() -> [ServiceAddresses] {
-        file.services.enumerated().map { number, service in
+        let resolved = Dictionary(services.map { ($0.index, $0) }) { first, _ in first }
+        return file.services.enumerated().map { number, service in
             var plan = ServiceAddresses(
                 name: service.name.value, addresses: service.addresses.map { "\($0.value)" }.uniqued(),
                 ports: service.ports.filter { $0.value != .any }.map { "\($0.value)" }.uniqued())
-            let resolved = services.filter { $0.index == number }
-            plan.interfaces = resolved.flatMap { $0.scopes.map(\.interface) }.uniqued().sorted()
+            plan.interfaces = (resolved[number]?.scopes ?? []).map(\.interface).uniqued().sorted()
             plan.matches = service.addresses.flatMap { address in
                 service.ports.map { specification in
                     let port = specification.value.servicePort(address.value.family)

@@ -13,14 +13,13 @@ extension ServiceResolver {
     func widened(_ found: [ResolvedService]) -> [ResolvedService] {
         var services = found
         let original = services.map(\.scopes)
+        let addresses = services.map { $0.raw.addresses.map(\.value) }
+        let prefixes = ServicePrefixes(addresses)
+        let naming = original.map { $0.contains { $0.source != nil } }
         for index in services.indices {
             var extra: [Scope] = []
-            for other in services.indices where other != index && original[other].contains(where: { $0.source != nil })
-            {
-                let isWider = services[other].raw.addresses.contains { wide in
-                    services[index].raw.addresses.contains { wide.value != $0.value && wide.value.contains($0.value) }
-                }
-                guard isWider else { continue }
+            let wider = Set(addresses[index].flatMap { prefixes.wider(than: $0) }).sorted()
+            for other in wider where other != index && naming[other] {
                 for scope in original[other] {
                     guard scope.node == nil, let source = scope.source, !original[index].contains(scope) else {
                         continue
@@ -34,32 +33,20 @@ extension ServiceResolver {
             services[index].scopes = (services[index].scopes + extra).uniqued()
         }
         // If two services have one address and different customers, the customers tell them apart all the way.
-        var groups: [IPPrefix: [Int]] = [:]
-        for (index, service) in services.enumerated() {
-            for address in service.raw.addresses { groups[address.value, default: []].append(index) }
-        }
-        for members in groups.values where members.count > 1 {
+        for prefix in Set(addresses.joined()) {
+            let members = prefixes.having(prefix)
+            guard members.count > 1 else { continue }
             let scopes = Set(original[members[0]])
             guard members.contains(where: { Set(original[$0]) != scopes }) else { continue }
             for member in members { services[member].needsSource = true }
         }
-        separateOpeners(&services)
-        guard services.contains(where: \.needsSource) else { return services }
-        var changed = true
-        while changed {
-            changed = false
-            let asking = services.filter(\.needsSource)
-            for index in services.indices where !services[index].needsSource {
-                let own = services[index]
-                let isAsked = asking.contains { other in
-                    meet(own, other)
-                        && own.raw.addresses.contains { own in
-                            other.raw.addresses.contains { $0.value.overlaps(own.value) }
-                        }
-                }
-                guard isAsked else { continue }
+        separateOpeners(&services, addresses, prefixes)
+        var asking = services.indices.filter { services[$0].needsSource }
+        while let other = asking.popLast() {
+            for index in prefixes.overlapping(addresses[other])
+            where !services[index].needsSource && meet(services[index], services[other]) {
                 services[index].needsSource = true
-                changed = true
+                asking.append(index)
             }
         }
         return services
@@ -88,15 +75,13 @@ extension ServiceResolver {
 
     /// A proxy and its customers may pass one application on their way to overlapping addresses. Then only the source
     /// tells the proxy's packets from the customers'.
-    private func separateOpeners(_ services: inout [ResolvedService]) {
+    private func separateOpeners(
+        _ services: inout [ResolvedService], _ addresses: [[IPPrefix]], _ prefixes: ServicePrefixes
+    ) {
         for index in services.indices where !services[index].openers.isEmpty {
-            for other in services.indices where other != index {
+            for other in prefixes.overlapping(addresses[index]) where other != index {
                 let (mine, theirs) = (services[index], services[other])
-                guard Set(mine.chain.dropLast()).contains(where: { theirs.chain.contains($0) }),
-                    mine.raw.addresses.contains(where: { own in
-                        theirs.raw.addresses.contains { $0.value.overlaps(own.value) }
-                    })
-                else { continue }
+                guard Set(mine.chain.dropLast()).contains(where: { theirs.chain.contains($0) }) else { continue }
                 services[index].needsSource = true
                 services[other].needsSource = true
             }

@@ -35,8 +35,10 @@ extension Planner {
             }
         }
         do throws(TopologyError) {
-            var plan = try self.plan(whole, name: name, keeping: kept, changes: changes)
+            let (made, proved) = try make(whole, name: name, keeping: kept, changes: changes)
+            var plan = made
             plan.serviceRecords = records
+            plan.recordEntries = proved.routed.resolved.recordEntries(behind: file.services.count, records.count)
             return plan
         } catch {
             throw RecordRefusal(stage: .conflict, error: error)
@@ -76,5 +78,22 @@ extension Planner {
         var plan = try self.plan(file, name: name, keeping: kept, changes: changes)
         plan.recordsSetAside = aside
         return plan
+    }
+}
+
+extension ResolvedTopology {
+    /// Where the entries of records are.
+    ///
+    /// - Parameters:
+    ///   - own: How many services the file has: the records' come behind them.
+    ///   - count: How many records there are.
+    func recordEntries(behind own: Int, _ count: Int) -> RecordEntries {
+        var counts = Array(repeating: 0, count: count)
+        let chained = Set(services.map(\.index))
+        let end = bases.prefix { $0.service.map(chained.contains) ?? false }.count
+        for basis in bases[..<end] {
+            if let service = basis.service, service >= own { counts[service - own] += 1 }
+        }
+        return RecordEntries(start: end - counts.reduce(0, +), counts: counts)
     }
 }
