@@ -24,7 +24,7 @@ extension NodeRuntime {
                 self.removeFiles(of: old)
             }
             // Processes of the node have this very file open as /etc/hosts: it is overwritten, not replaced.
-            if self.initProcess != nil { try self.writeSmall(self.directory.hostsPath(plan.name), self.hostsText) }
+            if self.initProcess != nil { try self.rewriteHosts() }
         }
     }
 
@@ -40,10 +40,17 @@ extension NodeRuntime {
         self.names = names
         guard initProcess != nil else { return }
         do throws(ApplianceError) {
-            try writeSmall(directory.hostsPath(plan.name), hostsText)
+            try rewriteHosts()
         } catch {
             log?.note("\(plan.name): its hosts file keeps its former names: \(error)")
         }
+    }
+
+    /// Writes its hosts file again; a resolver reads it again.
+    private func rewriteHosts() throws(ApplianceError) {
+        try writeSmall(directory.hostsPath(plan.name), hostsText)
+        try writeSmall(directory.resolverPath(plan.name), resolverText)
+        if plan.isResolver { try? process?.signal(SIGHUP) }
     }
 
     /// A leg that had its TAP in the node itself has got a veth. On the loop's thread.

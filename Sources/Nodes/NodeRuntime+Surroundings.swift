@@ -28,6 +28,14 @@ extension NodeRuntime {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// Its /etc/resolv.conf.
+    var resolverText: String {
+        // A resolver reads three at most (resolv.conf(5)).
+        plan.nameServers.isEmpty
+            ? "# Nothing in the topology resolves names beside /etc/hosts.\n"
+            : plan.nameServers.prefix(3).map { "nameserver \($0)\n" }.joined() + "options timeout:2\n"
+    }
+
     /// The variables that its commands get.
     var environment: [String: String] {
         var variables = ["PATH": ProcessPlan.path, "HOME": "/root"]

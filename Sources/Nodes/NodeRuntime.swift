@@ -158,7 +158,7 @@ package final class NodeRuntime: @unchecked Sendable {
         let files = directory.filesPath
         if mkdir(files, 0o755) != 0, errno != EEXIST { throw .system("cannot make \(files)", errno: errno) }
         try writeSmall(hosts, hostsText)
-        try writeSmall(resolver, "# Nothing in the topology resolves names beside /etc/hosts.\n")
+        try writeSmall(resolver, resolverText)
         try putFiles()
         do throws(SystemError) {
             var refused: [String] = []

@@ -284,6 +284,10 @@ public struct NodePlan: Sendable, Hashable {
     public var filesystem = FilesystemPlan()
     /// The files that it gets, before anything runs in it.
     public var files: [FilePlan] = []
+    /// The addresses that it asks for names; empty: it has its hosts file alone.
+    public var nameServers: [IPAddress] = []
+    /// True if it answers the others: it reads its hosts file again when that has changed.
+    public var isResolver = false
     /// Its process.
     public var process: ProcessPlan
 

@@ -47,6 +47,7 @@ struct FileReader {
         }
         let nodeNames = file.nodes.map(\.name) + file.applications.map(\.name)
         for names in [file.interfaces.map(\.name), nodeNames, file.services.map(\.name)] { checkDistinct(names) }
+        addNameService(fields, to: &file)
         readTenants(fields, &file)
         checkAccess(of: file)
         if let node = fields["entries"] { file.entries = entries(node) }

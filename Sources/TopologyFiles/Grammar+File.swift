@@ -22,6 +22,10 @@ extension Grammar {
             KeyGrammar(
                 "variables", .named(.anything), "Values that `${NAME}` stands for; --set NAME=VALUE replaces one."),
             filesystem,
+            KeyGrammar(
+                "dns", .flag,
+                "Whether the engine's addresses answer questions for the names of nodes and services (port 53); off by default."
+            ),
             KeyGrammar("interfaces", .named(.mapping(interface)), "The engine's interfaces, by name."),
             KeyGrammar("customers", .named(.mapping(customer)), "The nodes on whose behalf packets arrive, by name."),
             KeyGrammar(

@@ -27,6 +27,8 @@ public struct TopologyFile: Sendable {
     package var records: RawRecords?
     /// What nodes see of the machine's files, unless they say it themselves.
     package var filesystem = FilesystemPlan()
+    /// The place of `dns: true`; nil: nodes have their hosts files alone.
+    package var nameService: SourceOrigin?
     package var entries: [RawEntry] = []
     package var checks: [RawCheck] = []
     /// The packeting engines; which interfaces each takes, the planner finds out.

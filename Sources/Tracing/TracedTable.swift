@@ -84,7 +84,7 @@ final class TracedTable {
     }
 
     private func newRoute(_ packet: TracedPacket, from source: MACAddress, on interface: Int) -> Route {
-        if snapshot.isOwnAddress(packet.flow.destination) { return .engine }
+        if snapshot.takes(packet.flow) { return .engine }
         let sender = snapshot.sender(of: source, on: interface)
         switch decide(packet, from: sender, on: interface) {
         case nil: return .undecided

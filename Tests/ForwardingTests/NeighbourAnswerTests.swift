@@ -61,6 +61,42 @@ struct NeighbourAnswerTests {
         withExtendedLifetime(buffer) {}
     }
 
+    @Test("the engine takes what is for its own addresses, but for questions that an entry forwards to a resolver")
+    func names() throws {
+        var table = Self.table
+        var entry = Entry(
+            name: "dns.request.alice", kind: .distribution, direction: .request, receivedInterface: 0,
+            source: prefix("192.0.2.10"), destination: prefix("192.0.2.1"),
+            servicePort: ServicePort(protocolNumber: IPProtocol.udp, ports: 53...53),
+            targets: [SendTarget(interface: 1, address: .mac(mac("02:00:00:00:00:0b")), system: .terminalApplication)],
+            counter: 0)
+        entry.isBetween = true
+        table.entries = [entry]
+        let buffer = try table.snapshot()
+        let snapshot = buffer.snapshot
+        func takes(_ destination: String, _ number: UInt8, _ port: UInt16) -> Bool {
+            var flow = FlowFields()
+            (flow.source, flow.destination, flow.protocolNumber) = (address("192.0.2.10"), address(destination), number)
+            (flow.hasPorts, flow.sourcePort, flow.destinationPort) = (true, 4000, port)
+            return snapshot.takes(flow)
+        }
+        #expect(!takes("192.0.2.1", IPProtocol.udp, 53))
+        #expect(!takes("192.0.2.1", IPProtocol.tcp, 53))
+        #expect(takes("192.0.2.1", IPProtocol.udp, 54))
+        #expect(takes("192.0.2.1", IPProtocol.sctp, 53))
+        // Addresses that no such entry names.
+        #expect(takes("198.51.100.1", IPProtocol.udp, 53))
+        #expect(takes("fe80::1", IPProtocol.udp, 53))
+        #expect(!takes("203.0.113.80", IPProtocol.udp, 53))
+        // An entry of other ports opens nothing.
+        table.entries[0].servicePort = .any
+        let other = try table.snapshot()
+        var flow = FlowFields()
+        (flow.destination, flow.protocolNumber, flow.destinationPort) = (address("192.0.2.1"), IPProtocol.udp, 53)
+        #expect(other.snapshot.takes(flow))
+        withExtendedLifetime((buffer, other)) {}
+    }
+
     @Test("ARP and neighbour discovery")
     func answers() throws {
         let rows: [(String, Int, String, Bool)] = [

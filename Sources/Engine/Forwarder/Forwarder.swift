@@ -189,7 +189,7 @@ struct Forwarder: ~Copyable {
             return .notForUs
         }
         let isForAll = fields.destinationMAC.isMulticast
-        if table.isOwnAddress(fields.flow.destination) {
+        if table.takes(fields.flow) {
             return answerEcho(octets.bytes, from: interface, into: &writes)
         }
         switch decide(from: sender, on: interface) {

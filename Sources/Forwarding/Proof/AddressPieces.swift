@@ -8,12 +8,16 @@ struct AddressPieces {
     private let lengths: [AddressFamily: [Int]]
     /// Addresses that no packet may have here: the engine's own addresses.
     private let excluded: Set<IPAddress>
+    /// Those of them that are destinations nevertheless, where an entry names them.
+    private let named: Set<IPAddress>
     private var cache: [IPPrefix: [IPAddress]] = [:]
 
     /// - Parameters:
     ///   - prefixes: All prefixes that distinguish addresses.
     ///   - excluded: Addresses that represent no piece.
-    init(_ prefixes: some Sequence<IPPrefix>, excluding excluded: Set<IPAddress>) {
+    ///   - named: Those of them that represent themselves where an entry names them.
+    init(_ prefixes: some Sequence<IPPrefix>, excluding excluded: Set<IPAddress>, named: Set<IPAddress> = []) {
+        self.named = named
         set = Set(prefixes).union(excluded.map { IPPrefix(host: $0) })
         self.prefixes = set.sorted { ($0.address, $0.length) < ($1.address, $1.length) }
         self.excluded = excluded
@@ -29,7 +33,9 @@ struct AddressPieces {
 
     /// One address of every piece of `prefix`. The piece outside all narrower prefixes comes first, if there is one.
     mutating func representatives(in prefix: IPPrefix) -> [IPAddress] {
-        if prefix.isHost { return excluded.contains(prefix.address) ? [] : [prefix.address] }
+        if prefix.isHost {
+            return excluded.contains(prefix.address) && !named.contains(prefix.address) ? [] : [prefix.address]
+        }
         if let known = cache[prefix] { return known }
         let found = pieces(of: prefix)
         cache[prefix] = found

@@ -11,7 +11,9 @@ extension Proof {
     mutating func findDeadEntries() {
         var senders: [Int: [Sender]] = [:]
         for (index, entry) in world.table.entries.enumerated() {
-            if let destination = entry.destination, destination.isHost, world.isOwnAddress(destination.address) {
+            if let destination = entry.destination, destination.isHost, world.isOwnAddress(destination.address),
+                !entry.isBetween
+            {
                 findings.append(.dead(entry: index, .ownAddress(destination.address), example: nil))
                 continue
             }

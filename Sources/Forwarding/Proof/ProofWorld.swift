@@ -64,7 +64,7 @@ final class ProofWorld {
     /// What the engine does with a packet. Only the snapshot decides, as in the engine itself.
     func decide(_ flow: FlowFields, from emitter: Emitter) -> Decision {
         // The engine takes packets for its own addresses before it looks at any entry.
-        if snapshot.isOwnAddress(flow.destination) { return .drop(.noService, answer: .none) }
+        if snapshot.takes(flow) { return .drop(.noService, answer: .none) }
         return snapshot.decide(flow, sourceMAC: emitter.mac, receivedInterface: emitter.interface)
     }
 

@@ -181,6 +181,11 @@ enum Layout {
     /// Bit of the first word of a scope, and of a prefix: groups of it stand in the hash table of groups.
     @usableFromInline static let hasSlots: UInt64 = 1 << 40
 
+    /// A bit of the value of an engine's own address: entries forward questions for names to a resolver.
+    @usableFromInline static let answersNames: UInt64 = 1 << 32
+    /// The port of DNS (RFC 1035, 4.2).
+    @usableFromInline static let namePort: UInt16 = 53
+
     // Bits of a MAC slot's flags.
     @usableFromInline static let flagOwn: UInt64 = 1
     @usableFromInline static let flagKnown: UInt64 = 2
@@ -302,7 +307,7 @@ enum Layout {
 enum AddressRole: UInt8 {
     /// The value is the neighbour's MAC address.
     case neighbour = 1
-    /// An address of the engine, on any interface. The value is the first interface that has it.
+    /// An address of the engine, on any interface. The value is the first interface that has it, and `answersNames`.
     case own = 2
     /// An address of the engine on the slot's interface.
     case ownOnInterface = 3

@@ -29,6 +29,17 @@ extension Snapshot {
         address == TableInterface.linkLocal || addressValue(.own, address, interface: 0) != nil
     }
 
+    /// True if the engine itself takes a packet: its destination is one of the engine's own addresses, and it is not a question
+    /// for names that entries forward to a resolver.
+    @inlinable
+    public func takes(_ flow: FlowFields) -> Bool {
+        guard isOwnAddress(flow.destination) else { return false }
+        guard flow.destinationPort == Layout.namePort,
+            flow.protocolNumber == IPProtocol.udp || flow.protocolNumber == IPProtocol.tcp
+        else { return true }
+        return (addressValue(.own, flow.destination, interface: 0) ?? 0) & Layout.answersNames == 0
+    }
+
     /// True if `address` is one of the engine's own on `interface`.
     @inlinable
     public func isOwnAddress(_ address: IPAddress, on interface: Int) -> Bool {

@@ -206,6 +206,18 @@ public struct ForwardingTable: Hashable, Sendable {
         return members
     }
 
+    /// The engine's own addresses at which entries forward questions for names (DNS, port 53) to a resolver.
+    var namingAddresses: Set<IPAddress> {
+        var addresses: Set<IPAddress> = []
+        for index in entries.indices where entries[index].isBetween && entries[index].direction == .request {
+            guard entries[index].servicePort.ports == 53...53, let destination = entries[index].destination,
+                destination.isHost
+            else { continue }
+            addresses.insert(destination.address)
+        }
+        return addresses
+    }
+
     /// The nodes whose reports of a group are theirs to make: `joiners`, and the members of the same groups that need
     /// not join. The order is the same for the same table.
     var reporters: [GroupJoiner] {

@@ -98,6 +98,7 @@ public struct NodeChange: Sendable, Hashable {
         let before = Set(old.sysctls)
         if new.sysctls.contains(where: { !before.contains($0) }) { inPlace.append("its sysctls") }
         if old.hosts != new.hosts { inPlace.append("its hosts") }
+        if old.nameServers != new.nameServers { inPlace.append("its name servers") }
         if old.type != new.type { inPlace.append("its type") }
     }
 }

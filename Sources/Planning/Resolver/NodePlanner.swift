@@ -27,6 +27,8 @@ struct NodePlanner: EntryStage, Diagnosing {
                 sysctls: sysctls(index), hosts: raw.hosts, process: process)
             plan.files = resolved.files[index]
             plan.filesystem = raw.filesystem ?? file.filesystem
+            plan.nameServers = nameServers(of: index)
+            plan.isResolver = index == resolver
             return plan
         }
     }

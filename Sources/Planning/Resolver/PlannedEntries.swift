@@ -36,7 +36,7 @@ struct PlannedEntries: Sendable {
         let ofServices =
             served.services.flatMap { maker.entries(of: $0) } + served.neighbourhoods.flatMap { maker.entries(of: $0) }
         maker.checkNames(ofServices)
-        let made = ofServices + served.file.entries.flatMap { maker.entries(of: $0) }
+        let made = ofServices + maker.nameEntries() + served.file.entries.flatMap { maker.entries(of: $0) }
         bases = made.map(\.basis)
         let counted = made.enumerated().map { number, made in
             var entry = made.entry

@@ -90,6 +90,7 @@ struct Remarker: EntryStage, Diagnosing {
                 if file.nodes[node].kind == .customer || isNamed(node, in: entries[index]) { busy.insert(lead(node)) }
             }
         }
+        if let resolver { busy.insert(resolver) }
         busy.formUnion(dependencies.joined().map { lead($0) })
         return busy
     }

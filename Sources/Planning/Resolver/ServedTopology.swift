@@ -170,6 +170,7 @@ extension ServiceStage {
                     .filter { $0.isHost && !isOwn($0, member, leg: stop.enter) }.map(\.address)
             }
         }
+        if let resolver { served[resolver] = answeredAddresses() }
         return served.mapValues { $0.uniqued() }
     }
 }
