@@ -125,8 +125,8 @@ public struct NftablesAccess: Sendable, Hashable {
             }
         }
         // Without these, senders never learn the path's MTU.
-        lines.append(rule(judging, "\(Self.beginning) icmp type { 3, 11, 12 } return"))
-        lines.append(rule(judging, "icmpv6 type { 1, 2, 3, 4 } return"))
+        lines += Self.beginnings(.ipv4).map { rule(judging, "\($0) icmp type { 3, 11, 12 } return") }
+        lines += Self.beginnings(.ipv6).map { rule(judging, "\($0) icmpv6 type { 1, 2, 3, 4 } return") }
         lines += Self.verdicts(list.otherwise, list.counter, nil).map { rule(judging, $0) }
         for family in [AddressFamily.ipv4, .ipv6] {
             let own = Self.apart(list.own, family).map { "\($0)" }.joined(separator: ", ")
@@ -148,28 +148,34 @@ public struct NftablesAccess: Sendable, Hashable {
     ) -> [(_ isToOwn: Bool) -> String] {
         guard let number = matter.upperProtocol(family) else { return [{ _ in "" }] }
         let whole = "meta l4proto \(number)"
-        // For IPv4, nftables reads ports and types from later fragments as well, where there are none.
-        let begun = family == .ipv4 ? "\(whole) \(beginning)" : whole
-        let later = whole + (family == .ipv4 ? " ip frag-off & 0x1fff != 0" : " frag frag-off != 0")
-        let first: (Bool) -> String
+        let first: (_ beginning: String, _ isToOwn: Bool) -> String
         switch matter {
         case .any, .protocolNumber: return [{ _ in whole }]
         case .ports(_, 0...65535, 0...65535): return [{ _ in whole }]
         case .ports(_, let own, let remote):
-            first = { isToOwn in
-                [(isToOwn ? "dport" : "sport", own), (isToOwn ? "sport" : "dport", remote)].reduce(begun) {
+            first = { beginning, isToOwn in
+                let ports = [(isToOwn ? "dport" : "sport", own), (isToOwn ? "sport" : "dport", remote)]
+                return ports.reduce("\(whole) \(beginning)") {
                     $1.1 == 0...65535 ? $0 : "\($0) th \($1.0) \(text($1.1))"
                 }
             }
         case .icmp(let type):
             let types = AccessRule.types(type, family).map { "\($0)" }.joined(separator: ", ")
-            first = { _ in begun + (family == .ipv4 ? " icmp" : " icmpv6") + " type { \(types) }" }
+            let name = family == .ipv4 ? "icmp" : "icmpv6"
+            first = { beginning, _ in "\(whole) \(beginning) \(name) type { \(types) }" }
         }
-        return allows ? [first, { _ in later }] : [first]
+        let later = whole + (family == .ipv4 ? " ip frag-off & 0x1fff != 0" : " frag frag-off != 0")
+        let begun: [(Bool) -> String] = beginnings(family).map { beginning in
+            return { isToOwn in first(beginning, isToOwn) }
+        }
+        return allows ? begun + [{ _ in later }] : begun
     }
 
-    /// Not a later fragment.
-    private static let beginning = "ip frag-off & 0x1fff == 0"
+    /// Packets that are no later fragments. In those nftables reads ports and types as well, from what stands there in their
+    /// place: payload, or the fragment header.
+    private static func beginnings(_ family: AddressFamily) -> [String] {
+        family == .ipv4 ? ["ip frag-off & 0x1fff == 0"] : ["exthdr frag missing", "frag frag-off 0"]
+    }
 
     private static func text(_ ports: ClosedRange<UInt16>) -> String {
         ports.count == 1 ? "\(ports.lowerBound)" : "\(ports.lowerBound)-\(ports.upperBound)"

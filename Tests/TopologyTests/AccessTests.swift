@@ -267,7 +267,8 @@ import Wire
                 add rule inet tapline_access of_alice ip saddr 203.0.113.96/29 ip daddr 192.0.2.0/24 meta l4proto 6 ip frag-off & 0x1fff == 0 th sport 443 counter name "c3" return
                 add rule inet tapline_access of_alice ip saddr 203.0.113.96/29 ip daddr 192.0.2.0/24 meta l4proto 6 ip frag-off & 0x1fff != 0 counter name "c3" return
                 add rule inet tapline_access of_alice ip frag-off & 0x1fff == 0 icmp type { 3, 11, 12 } return
-                add rule inet tapline_access of_alice icmpv6 type { 1, 2, 3, 4 } return
+                add rule inet tapline_access of_alice exthdr frag missing icmpv6 type { 1, 2, 3, 4 } return
+                add rule inet tapline_access of_alice frag frag-off 0 icmpv6 type { 1, 2, 3, 4 } return
                 add rule inet tapline_access of_alice meta l4proto tcp counter name "c4" reject with tcp reset
                 add rule inet tapline_access of_alice counter name "c4" reject with icmpx admin-prohibited
                 add rule inet tapline_access from_alice ip daddr { 203.0.113.96/29 } return
