@@ -90,7 +90,7 @@ import Wire
         """
         entries:
           distribution:
-            - { name: all, received-interface: customers, source: alice, destination: 192.0.2.0/24, to: web }
+            - { name: all, received-interface: customers, source: 192.0.2.2, destination: 192.0.2.0/24, to: web }
           sequencing:
             - { name: back, received-interface: servers, source: web, direction: response, to: { interface: customers, neighbour: true } }
         """,
