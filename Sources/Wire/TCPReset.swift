@@ -8,7 +8,7 @@ public enum TCPReset {
     /// Writes the reset that `segment` is answered with, as if from its destination.
     ///
     /// - Parameters:
-    ///   - frame: Of `maximumFrameLength` octets or more, zeroed.
+    ///   - frame: Of `maximumFrameLength` octets or more. Every octet of the reset is written, whatever was there.
     ///   - segment: The frame that `fields` was parsed from.
     ///   - mac: The Ethernet source of the reset; it goes to the segment's.
     /// - Returns: The frame's length; 0 if the segment is a reset itself, a fragment, or not TCP between two hosts.
@@ -52,6 +52,8 @@ public enum TCPReset {
             frame.store(TCPView.rst | TCPView.ack, to: TCPHeader.controlBits, at: start)
         }
         frame.store(UInt8(length / 4) << 4, to: TCPHeader.dataOffset, at: start)
+        frame.store(0, to: TCPHeader.window, at: start)
+        frame.store(0, to: TCPHeader.urgentPointer, at: start)
         frame.store(0, to: TCPHeader.checksum, at: start)
         let pseudo = InternetChecksum.pseudoHeader(
             source: fields.flow.destination, destination: fields.flow.source, protocolNumber: IPProtocol.tcp,

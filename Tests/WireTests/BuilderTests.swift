@@ -17,6 +17,23 @@ import Wire
         return Array(buffer[..<length])
     }
 
+    /// A buffer may hold another customer's packet from before.
+    @Test func aResetSaysNothingOfWhatWasInMemoryBefore() {
+        for (source, destination) in [(alice, shop), (alice6, shop6)] {
+            let frame = TestFrames.transport(6, source, destination)
+            let (_, fields) = parsed(frame)
+            func reset(over octet: UInt8) -> [UInt8] {
+                var buffer = [UInt8](repeating: octet, count: TCPReset.maximumFrameLength)
+                var span = buffer.mutableSpan
+                var bytes = span.mutableBytes
+                let length = TCPReset.write(into: &bytes, answering: frame.span.bytes, fields, from: TestFrames.engine)
+                return Array(buffer[..<length])
+            }
+            #expect(reset(over: 0).count > 50)
+            #expect(reset(over: 0) == reset(over: 0xFF))
+        }
+    }
+
     @Test func arpRequestAndReply() throws {
         let request = ARPFields(requestFor: shop, from: TestFrames.alice, alice)
         let frame = written { request.write(into: &$0) }
