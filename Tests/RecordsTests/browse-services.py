@@ -107,7 +107,7 @@ def work(path, token, folder, script):
             "({title: document.title, of: document.querySelector('#f-addresses').getAttribute('aria-describedby'), "
             "invalid: document.querySelector('#f-addresses').getAttribute('aria-invalid'), "
             "said: document.querySelector('#e-addresses').textContent, kept: document.querySelector('#f-sequence').value, lines: document.querySelector('#f-addresses').value, "
-            "focus: document.activeElement.id})")
+            "focus: document.activeElement?.id})")
         browser.picture(os.path.join(folder, "mistake-%s.png" % script))
         fill(browser, addresses="203.0.113.97")
         result["checked"] = submit(browser, ".fields button[value=check]", "document.querySelector('#trial').textContent")
@@ -172,16 +172,16 @@ def keyboard(path, token):
     with Browser() as browser:
         browser.open(url + "/")
         # The field for the token has the focus.
-        browser.until("document.activeElement.name === 'token'")
+        browser.until("document.activeElement?.name === 'token'")
         browser.call("Input.insertText", text=token)
         browser.enter()
         browser.until("location.pathname === '/' && document.querySelector('nav') !== null")
         browser.tab()
-        result = {"first": browser.run("document.activeElement.textContent")}
+        result = {"first": browser.run("document.activeElement?.textContent")}
         browser.open(url + "/new-service")
         for field, text in (("name", "shop"), ("addresses", "203.0.113.97"), ("ports", "icmp"), ("sequence", "")):
             for _ in range(40):
-                if browser.run("document.activeElement.name") == field:
+                if browser.run("document.activeElement?.name") == field:
                     break
                 browser.tab()
             if text:
@@ -189,7 +189,7 @@ def keyboard(path, token):
         # Buttons behind the field add the names of applications.
         for name in ("firewall", "web"):
             for _ in range(40):
-                if browser.run("document.activeElement.textContent").endswith(" " + name):
+                if browser.run("document.activeElement?.textContent").endswith(" " + name):
                     break
                 browser.tab()
             browser.key(" ", 32, " ")
