@@ -189,7 +189,7 @@ def keyboard(path, token):
         # Buttons behind the field add the names of applications.
         for name in ("firewall", "web"):
             for _ in range(40):
-                if browser.run("document.activeElement?.textContent").endswith(" " + name):
+                if browser.run("document.activeElement?.textContent ?? ''").endswith(" " + name):
                     break
                 browser.tab()
             browser.key(" ", 32, " ")
