@@ -21,7 +21,7 @@ package struct InstructionClient {
     /// The longest answer, in octets.
     private static let longest = 64 << 20
     /// How long an answer may take: an instruction waits for the change under way.
-    private static let patience = Duration.seconds(300)
+    package var patience = Duration.seconds(300)
 
     /// Memberwise.
     package init(_ way: Way, token: String?) {
@@ -45,14 +45,14 @@ package struct InstructionClient {
         if let body { lines += ["Content-Type: application/json", "Content-Length: \(body.count)"] }
         lines += headers.map { "\($0.0): \($0.1)" }
         _ = channel.write(Array((lines + ["", ""]).joined(separator: "\r\n").utf8) + (body ?? []))
-        guard let first = channel.read(within: Self.patience) else { throw end?.failure ?? silence }
+        guard let first = channel.read(within: patience) else { throw end?.failure ?? silence }
         let words = String(decoding: first, as: UTF8.self).split(separator: " ")
         guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let status = Int(words[1]) else {
             throw ApplianceError(.failed, "the process of records answers with something that is not HTTP")
         }
-        while let line = channel.read(within: Self.patience), line != [13], !line.isEmpty {}
+        while let line = channel.read(within: patience), line != [13], !line.isEmpty {}
         // Every answer of the API is one line, or nothing.
-        return (status, channel.read(within: Self.patience) ?? [])
+        return (status, channel.read(within: patience) ?? [])
     }
 
     /// A channel to the process, the name of its end in a request, and the program between, if there is one.

@@ -62,6 +62,8 @@ public struct StepPlan: Sendable, Hashable {
         case fault(FaultPlan)
         /// A link is impaired from now on, or no more.
         case impair(ImpairmentStep)
+        /// The operator asks the process that keeps tenants' records.
+        case instruct(InstructionStep, CommandExpectation)
     }
     /// Where it is written: a line of the file, or a record.
     public var origin: SourceOrigin
@@ -89,6 +91,26 @@ public struct StepPlan: Sendable, Hashable {
     package var withInnerSteps: [StepPlan] {
         if case .outage(let outage) = action { return [self] + outage.steps.flatMap(\.withInnerSteps) }
         return [self]
+    }
+}
+
+/// A request of the operator to the process that keeps tenants' records, and where its answer goes.
+public struct InstructionStep: Sendable, Hashable {
+    /// `GET`, `PUT`, `POST` or `DELETE`.
+    public var method: String
+    /// The path, with its query.
+    public var target: InstructionTarget
+    /// JSON; nil: none.
+    public var body: String?
+    /// The node that gets the answer's body, and the file in its folder (`$TAPLINE_DIR`); nil: nobody.
+    public var into: LogSource?
+
+    /// Memberwise.
+    public init(method: String, target: InstructionTarget, body: String? = nil, into: LogSource? = nil) {
+        self.method = method
+        self.target = target
+        self.body = body
+        self.into = into
     }
 }
 

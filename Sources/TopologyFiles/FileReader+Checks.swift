@@ -179,6 +179,7 @@ extension FileReader {
             let bytes = number(fields["bytes"], "`bytes`")
             if frames == nil, bytes == nil { expectsNothing(fields, "the capture", "frames: \">= 1\"") }
             return .captured(place(subject, fields), frameFilter(fields["where"]), frames: frames, bytes: bytes)
+        case "instruct": return instruction(subject, fields)
         case "instance": return instance(subject, fields)
         case "event": return event(subject, fields)
         default:
@@ -213,7 +214,7 @@ extension FileReader {
         return node.map { RawCommand(node: $0, command: command, alters: alters) }
     }
 
-    private func fileInFolder(_ node: Node?) -> String? {
+    func fileInFolder(_ node: Node?) -> String? {
         guard let file = nodes.text(node, "`file`") else { return nil }
         if file.value.hasPrefix("/") || file.value.split(separator: "/").contains("..") {
             diagnostics.error(

@@ -3,8 +3,10 @@ import Reporting
 import Yams
 
 extension FileReader {
-    /// The expected end and output of a command.
-    func commandExpectation(_ node: Node?) -> CommandExpectation {
+    /// The expected end and output of a command, or the expected answer to a request.
+    ///
+    /// - Parameter isAnswer: The status is one of HTTP, and not an exit status.
+    func commandExpectation(_ node: Node?, isAnswer: Bool = false) -> CommandExpectation {
         guard let node, !node.isNothing, node.mapping != nil else {
             return CommandExpectation(output: textExpectation(node))
         }
@@ -12,18 +14,21 @@ extension FileReader {
         remarkOnNothing(node, "`expect`")
         var expectation = CommandExpectation(output: textExpectation(fields))
         if let status = fields["status"] {
-            expectation.status = status.scalar?.string == "any" ? nil : exitStatus(status)
+            expectation.status = status.scalar?.string == "any" ? nil : self.status(status, isAnswer)
         }
         return expectation
     }
 
-    private func exitStatus(_ node: Node) -> NumberExpectation? {
-        guard let text = node.scalar?.string, let status = NumberExpectation(text), status.value > 255 else {
-            return number(node, "`status`", atMost: 255)
+    private func status(_ node: Node, _ isAnswer: Bool) -> NumberExpectation? {
+        let most = isAnswer ? 599 : 255
+        guard let text = node.scalar?.string, let status = NumberExpectation(text), status.value > most else {
+            return number(node, "`status`", atMost: UInt64(most))
         }
         diagnostics.error(
-            node.origin, "`status` is \(node.shape), and an exit status is at most 255",
-            hint: "write a number from 0 to 255, \"!= 0\" or any")
+            node.origin,
+            "`status` is \(node.shape), and \(isAnswer ? "a status of HTTP" : "an exit status") is at most \(most)",
+            hint: isAnswer
+                ? "write a number such as 403, \">= 400\" or any" : "write a number from 0 to 255, \"!= 0\" or any")
         return status
     }
 

@@ -5,7 +5,10 @@ extension Grammar {
     /// One check: exactly one of the kinds, and the keys that go with it.
     static let check = MappingGrammar(
         "check", "One thing to prove: a command in a node, a log, counters, the path of a packet, or steps in order.",
-        kinds: ["on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "steps"],
+        kinds: [
+            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "instruct",
+            "steps",
+        ],
         [
             KeyGrammar("name", .text, "What it proves.", required: true),
             KeyGrammar(
@@ -17,8 +20,9 @@ extension Grammar {
     static let step: MappingGrammar = MappingGrammar(
         "step", "One step of a check: an action, a fault, or an expectation.",
         kinds: [
-            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "wait",
-            "start", "finish", "capture", "captured", "kill", "stop", "continue", "restart", "link-down", "link-up",
+            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "instruct",
+            "wait", "start", "finish", "capture", "captured", "kill", "stop", "continue", "restart", "link-down",
+            "link-up",
             "drain", "undrain", "take-out",
             "put-back", "replace", "impair",
         ],
@@ -58,7 +62,16 @@ extension Grammar {
             KeyGrammar(
                 "program", .name, "The program of the node whose output is examined, instead of `run`'s.",
                 beside: ["log"]),
-            KeyGrammar("file", .text, "A file below the node's $TAPLINE_DIR, instead of its output.", beside: ["log"]),
+            KeyGrammar(
+                "file", .text, "A file below the node's $TAPLINE_DIR, instead of its output.",
+                beside: ["log", "instruct"]),
+            KeyGrammar(
+                "instruct", .text,
+                "What the operator asks of the tenants' API: `POST /v1/tenants/alice/tokens`, for example. `{$.id}` in the path is that value of the answer before."
+            ),
+            KeyGrammar("body", .text, "The request's body, as JSON.", beside: ["instruct"]),
+            KeyGrammar(
+                "give", .name, "The node that gets the answer, in its `file` below $TAPLINE_DIR.", beside: ["instruct"]),
             KeyGrammar("entry", .text, "The entries of that name, as `tapline tables` lists them."),
             KeyGrammar(
                 "interface", .name,
@@ -93,7 +106,8 @@ extension Grammar {
                 "answer", .oneOrMany(.oneOrMany(.name)), "The nodes that the answer reaches.", beside: ["packet"]),
             KeyGrammar(
                 "expect", .oneOf([.oneOrMany(.text), .mapping(commandExpectation)]),
-                "Texts that the output must contain, or a description of it.", beside: ["on", "log", "finish"]),
+                "Texts that the output must contain, or a description of it.",
+                beside: ["on", "log", "finish", "instruct"]),
             KeyGrammar(
                 "path", .mapping(path), "Packets that are sent, to measure their paths, losses, order and times."),
             KeyGrammar(
@@ -122,10 +136,13 @@ extension Grammar {
                 beside: ["log", "entry", "interface", "drops", "event"]),
             KeyGrammar(
                 "within", .duration, "The step is repeated until it holds, or this time is over.",
-                beside: ["on", "log", "entry", "interface", "drops", "instance", "event", "packet", "captured"]),
+                beside: [
+                    "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "captured", "instruct",
+                ]),
             KeyGrammar(
                 "timeout", .duration, "The longest time of one try; 30s by default, 2s for packets.",
-                beside: ["on", "packet", "path", "outage", "finish"] + FaultPlan.Kind.allCases.map(\.rawValue)),
+                beside: ["on", "packet", "path", "outage", "finish", "instruct"]
+                    + FaultPlan.Kind.allCases.map(\.rawValue)),
         ]
 
     /// The mappings that are read when the expressions in them have values (`UnreadPart`), by their names.
@@ -174,7 +191,8 @@ extension Grammar {
         [
             KeyGrammar(
                 "status", .oneOf([.comparison, .choice(["any"])]),
-                "The exit status, such as 0 or \"!= 0\", or any; 0 by default. For commands only.")
+                "The exit status, such as 0 or \"!= 0\", or any; 0 by default. Of `instruct`: the status of HTTP, or any; from 200 to 299 by default. Not for logs."
+            )
         ] + textExpectation.keys)
 
     /// The expectations of a text.

@@ -32,6 +32,7 @@ package struct RawStep: Sendable {
         case event(RawEvent, CountingStart)
         case fault(FaultPlan.Kind, RawPlace, duration: Int?)
         case impair(RawImpairedPlace, ImpairmentPair)
+        case instruct(RawInstruction, CommandExpectation)
     }
     package var origin: SourceOrigin
     package var summary: String
@@ -51,6 +52,17 @@ package struct RawCommand: Sendable {
     package var node: Located<String>
     package var command: Located<String>
     package var alters: Bool
+}
+
+/// A request of the operator as the file has it.
+package struct RawInstruction: Sendable {
+    package var origin: SourceOrigin
+    package var method: String
+    package var target: InstructionTarget
+    package var body: String?
+    /// The node that gets the answer, and the file.
+    package var node: Located<String>?
+    package var file: String?
 }
 
 /// A node, and one of its interfaces if the file names one.

@@ -42,6 +42,8 @@ final class CheckSession {
     var traces: [CheckReport.Evidence] = []
     /// The line of the step that is looked at; 0 for a record.
     var line = 0
+    /// The answer to the newest instruction of the operator that was as expected.
+    var instructed: JSONValue?
     var captures: [CapturePlace: FrameCapture] = [:]
     var faults = StandingFaults()
     /// The nodes that commands have run in which may not alter them.
@@ -140,6 +142,8 @@ final class CheckSession {
             return try impair(step)
         case .fault(let fault):
             return try cause(fault, timeout)
+        case .instruct(let instruction, let expectation):
+            return try instruct(instruction, expectation, timeout)
         }
     }
 

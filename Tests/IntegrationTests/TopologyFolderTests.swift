@@ -18,7 +18,8 @@ import Testing
         let named = [
             "balance", "caches-and-switches", "database", "dns-security", "egress", "failover", "impaired",
             "intrusion-prevention", "long-chain", "network-address", "one-armed", "proxy", "routing",
-            "tls-inspection", "transparent-ips", "two-engines", "two-vendors", "virtual-router", "virus-detection",
+            "tenants", "tls-inspection", "transparent-ips", "two-engines", "two-vendors", "virtual-router",
+            "virus-detection",
             "voice-and-things", "vpn", "web-security",
         ].map { "\($0)/topology.yaml" }
         #expect(Set(Self.files).isSuperset(of: named + ["two-engines/topology-by-direction.yaml"]))

@@ -76,8 +76,13 @@ final class RecordsLab: Sendable {
 
     @discardableResult
     func run(_ words: [String], environment: [String: String] = [:]) throws -> Finished {
+        try Self.run(words, environment: environment)
+    }
+
+    /// Runs a program to its end.
+    static func run(_ words: [String], environment: [String: String] = [:]) throws -> Finished {
         let process = Process()
-        let output = FileManager.default.temporaryDirectory.appendingPathComponent("\(name)-\(UUID().uuidString).out")
+        let output = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-\(UUID().uuidString).out")
         FileManager.default.createFile(atPath: output.path, contents: nil)
         defer { try? FileManager.default.removeItem(at: output) }
         let handle = try FileHandle(forWritingTo: output)

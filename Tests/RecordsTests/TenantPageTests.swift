@@ -95,6 +95,50 @@ import Testing
         #expect(try visitor.get("/history").text.contains("Restore version 1"))
     }
 
+    /// Rule by rule; judged by pings through the firewall's own nftables.
+    @Test func accessListsAreChangedRuleByRule() throws {
+        let lab = try RecordsLab(
+            RecordsLab.usual.replacing("out: inspected } }", with: "out: inspected }, access: application }"))
+        let visitor = try PageVisitor(lab, token: lab.token("alice"))
+        #expect(try visitor.post("/new-service", PageVisitor.service()).status == 303)
+        func change(_ fields: [String: String]) throws -> RecordsLab.Answer {
+            let page = try visitor.get("/access/firewall").text
+            let version = page.components(separatedBy: "name=\"version\" value=\"").dropFirst().first
+            let known = version.map { String($0.prefix { $0 != "\"" }) } ?? ""
+            return try visitor.post("/access/firewall", fields.merging(["version": known]) { first, _ in first })
+        }
+        #expect(try visitor.get("/access").text.contains("href=\"/access/firewall\""))
+        #expect(try visitor.get("/access/web").status == 404 && visitor.get("/access/nothing").status == 404)
+        let evil = "<script>alert(1)</script>"
+        let closed = try change(["do": "add", "action": "deny", "protocol": "icmp", "comment": evil])
+        #expect(closed.status == 303, "\(closed.text)")
+        #expect(try !lab.answers("203.0.113.97") && lab.answers("203.0.113.80"))
+        let page = try visitor.get("/access/firewall").text
+        #expect(page.contains("deny icmp") && page.contains("<bdi>&lt;script&gt;") && !page.contains(evil))
+        // A rule before it opens the service to alice alone.
+        #expect(
+            try change(["do": "add", "action": "allow", "protocol": "icmp", "remote": "192.0.2.2", "place": "1"]).status
+                == 303)
+        #expect(try lab.answers("203.0.113.97") && !lab.answers("203.0.113.97", to: "bob"))
+        #expect(try change(["do": "down", "index": "0"]).status == 303)
+        #expect(try !lab.answers("203.0.113.97"))
+        #expect(try change(["do": "up", "index": "1"]).status == 303)
+        #expect(try lab.answers("203.0.113.97"))
+        // A mistake stands at its field, and changes nothing.
+        let wrong = try change(["do": "replace", "index": "0", "action": "allow", "own": "203.0.113.4"])
+        #expect(wrong.status >= 400 && wrong.text.contains("id=\"e-own\""), "\(wrong.text)")
+        #expect(try change(["do": "delete", "index": "7"]).status == 412)
+        #expect(try change(["do": "delete", "index": "0", "version": "1"]).status == 412)
+        #expect(try visitor.get("/access/firewall?rule=1").text.contains("value=\"192.0.2.2"))
+        #expect(try change(["do": "delete", "index": "0"]).status == 303)
+        #expect(try !lab.answers("203.0.113.97"))
+        #expect(try change(["do": "remove"]).status == 303)
+        #expect(try lab.answers("203.0.113.97"))
+        #expect(try change(["do": "default", "default": "deny icmp"]).status == 303)
+        #expect(try !lab.answers("203.0.113.97"))
+        #expect(try visitor.get("/history").text.contains("access/firewall"))
+    }
+
     @Test func nothingOfOthersIsThere() throws {
         let lab = try RecordsLab()
         let alice = try PageVisitor(lab, token: lab.token("alice"))

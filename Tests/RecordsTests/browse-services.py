@@ -156,7 +156,7 @@ def look(path, token, folder):
                 found = {"login": (browser.run(WIDE), browser.run(CONTRAST))}
                 login(browser, url, token)
                 pages = browser.run("[...document.querySelectorAll('nav a, .card h2 a, main section a')].map((at) => at.pathname)")
-                for page in dict.fromkeys(["/"] + pages):
+                for page in dict.fromkeys(["/"] + pages + ["/access/firewall"]):
                     browser.open(url + page)
                     browser.run("for (const at of document.querySelectorAll('details')) at.open = true")
                     browser.picture(os.path.join(folder, "%s-%d%s.png" % (scheme, width, page.replace("/", "-"))))

@@ -1,7 +1,7 @@
 /// What is at which path of the page.
 enum PagePlace: Equatable {
-    case style, script, login, logout, overview, newService, history, restore
-    case service(String), removeService(String)
+    case style, script, login, logout, overview, newService, history, restore, accessLists
+    case service(String), removeService(String), access(String)
 
     /// nil: there is nothing.
     init?(_ steps: [String]) {
@@ -14,6 +14,8 @@ enum PagePlace: Equatable {
         case ("new-service", 1): self = .newService
         case ("history", 1): self = .history
         case ("restore", 1): self = .restore
+        case ("access", 1): self = .accessLists
+        case ("access", 2): self = .access(steps[1])
         case ("services", 2): self = .service(steps[1])
         case ("services", 3) where steps[2] == "remove": self = .removeService(steps[1])
         default: return nil
@@ -27,9 +29,9 @@ enum PagePlace: Equatable {
 
     var methods: [String] {
         switch self {
-        case .style, .script, .overview, .history: ["GET", "HEAD"]
+        case .style, .script, .overview, .history, .accessLists: ["GET", "HEAD"]
         case .logout, .restore, .removeService: ["POST"]
-        case .login, .newService, .service: ["GET", "HEAD", "POST"]
+        case .login, .newService, .service, .access: ["GET", "HEAD", "POST"]
         }
     }
 }

@@ -26,7 +26,7 @@ extension PageService {
     }
 
     /// What a route answers that only looks: it answers at once.
-    private func read<Answer: Decodable>(
+    func read<Answer: Decodable>(
         _ type: Answer.Type, _ target: String, _ visit: Visit
     ) throws(Problem) -> Answer {
         let kept = Mutex<APIAnswer?>(nil)
@@ -50,7 +50,7 @@ extension PageService {
     /// - Parameters:
     ///   - isTrial: Plan and prove it, and do nothing.
     ///   - done: Gets what it has done, or why not.
-    private func instruct(
+    func instruct(
         _ method: Route.Method, _ path: String, _ visit: Visit, condition: (String, String)? = nil,
         body: (some Encodable & Sendable)?, isTrial: Bool = false,
         _ done: @escaping @Sendable (Result<Outcome, Problem>) -> Void

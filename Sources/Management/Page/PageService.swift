@@ -102,6 +102,10 @@ final class PageService: Sendable {
             done(Self.html(200, try show(name, visit)))
         case .removeService(let name): try remove(name, visit, done)
         case .restore: try restore(visit, done)
+        case .accessLists: done(try accessLists(visit))
+        case .access(let name):
+            if visit.request.method == "POST" { return try changeAccess(name, visit, done) }
+            done(Self.html(200, try access(name, visit)))
         case .style, .script, .login: break
         }
     }

@@ -17,11 +17,13 @@ struct PageView {
     ///   - here: The path of the page among those of the navigation.
     ///   - main: HTML.
     func page(_ title: String, here: String = "", _ main: String) -> String {
-        let links = [("/", "Services"), ("/new-service", "New service"), ("/history", "History")]
-            .filter { mayChange || $0.0 != "/new-service" }
-            .map { path, name in
-                "<a href=\"\(path)\"\(path == here ? " aria-current=\"page\"" : "")>\(name)</a>"
-            }
+        let links = [
+            ("/", "Services"), ("/new-service", "New service"), ("/access", "Access"), ("/history", "History"),
+        ]
+        .filter { mayChange || $0.0 != "/new-service" }
+        .map { path, name in
+            "<a href=\"\(path)\"\(path == here ? " aria-current=\"page\"" : "")>\(name)</a>"
+        }
         let said = notice.map { "<p class=\"notice\" role=\"status\">\(escaped($0))</p>" } ?? ""
         return htmlDocument(
             "\(title) – \(tenant) – Tapline",

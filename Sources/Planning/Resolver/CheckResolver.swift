@@ -86,7 +86,24 @@ struct CheckResolver: EntryStage, Diagnosing {
         case .impair(let place, let impairment):
             return impaired(place).map { .impair(ImpairmentStep(place: $0, impairment: impairment)) }
         case .fault(let kind, let place, let duration): return fault(kind, place, duration).map { .fault($0) }
+        case .instruct(let instruction, let expectation):
+            return self.instruction(instruction).map { .instruct($0, expectation) }
         }
+    }
+
+    private func instruction(_ raw: RawInstruction) -> InstructionStep? {
+        guard file.records != nil else {
+            diagnostics.error(
+                raw.origin, "there is no API of tenants: the file keeps no records",
+                hint: "add `records: {}` and `tenants`")
+            return nil
+        }
+        var step = InstructionStep(method: raw.method, target: raw.target, body: raw.body)
+        if let name = raw.node, let path = raw.file {
+            guard let place = source(name, nil, path) else { return nil }
+            step.into = place
+        }
+        return step
     }
 
     private func source(_ name: Located<String>, _ program: Located<String>?, _ file: String?) -> LogSource? {
