@@ -19,9 +19,13 @@ extension TenantService {
         let certified = try certifiedTenant(request.peer)
         if let session = request.session {
             // The token was shown when the session began. It may have been revoked since, or be shown from elsewhere.
-            guard try Self.store({ () throws(ApplianceError) in try store.isValid(session.token) }),
-                try refusal(of: session, from: request.peer, certified?.tenant) == nil
-            else { throw InstructionDesk.ended }
+            guard try Self.store({ () throws(ApplianceError) in try store.isValid(session.token) }) else {
+                throw InstructionDesk.ended
+            }
+            if let reason = try refusal(of: session, from: request.peer, certified?.tenant) {
+                try note(session, request, route.name.rawValue, reason)
+                throw InstructionDesk.ended
+            }
             return Caller(session, origin: "\(request.origin), by the page")
         }
         guard let field = try request.field("authorization") else {

@@ -107,6 +107,12 @@ public struct AccessSetAside: Sendable, Hashable {
         self.record = record
         self.reasons = reasons
     }
+
+    /// What the operator is told.
+    package var note: String {
+        "the access list of \(record.tenant) on \(record.application) is set aside, and stops nothing: "
+            + reasons.joined(separator: "; ")
+    }
 }
 
 /// Something about an access list that works but is hardly intended.

@@ -75,6 +75,9 @@ public struct NftablesAccess: Sendable, Hashable {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// The same in the place of whatever is there. Counts begin anew.
+    public var anew: String { Self.removal + transaction() }
+
     /// Takes the table away, if it is there.
     public static let removal = "add table \(place)\ndelete table \(place)\n"
 

@@ -110,7 +110,7 @@ struct InstructionOptions: ParsableArguments {
     }
 
     /// The commands below which `--url` takes the place of the topology's name.
-    static let commands = ["tenant", "service", "audit"]
+    static let commands = ["tenant", "service", "access", "audit"]
 
     /// Puts the value of `--url` also where the parser expects the topology's name.
     ///

@@ -30,6 +30,8 @@ final class AccessKeeper: @unchecked Sendable {
         var held: [String: Held] = [:]
         /// The nodes that are looked after just now, and those that have changed again meanwhile.
         var looks: Set<String> = []
+        /// The nodes whose table is not what was put there.
+        var strange: Set<String> = []
         var again: Set<String> = []
     }
 
@@ -70,7 +72,7 @@ final class AccessKeeper: @unchecked Sendable {
             guard let node = nodes.first(where: { plan.nodes.contains($0.plan.name) }) else { continue }
             let access = NftablesAccess(plan.lists, devices: Self.devices(node, plan))
             _ = try placed(node) { () throws(ApplianceError) in
-                try Nft.run(["-c", "-f", "-"], script: access.transaction(), in: node.namespace, cancellation)
+                try Nft.run(["-c", "-f", "-"], script: access.anew, in: node.namespace, cancellation)
             }
         }
     }
@@ -132,7 +134,10 @@ final class AccessKeeper: @unchecked Sendable {
 
     private func put(_ wanted: AccessPlan, _ node: NodeRuntime, _ held: Held?) throws(ApplianceError) {
         let access = NftablesAccess(wanted.lists, devices: Self.devices(node, wanted))
-        let script = access.transaction(insteadOf: held?.listing == nil ? [] : held?.access.lists ?? [])
+        let isStrange = state.withLock { $0.strange.remove(node.plan.name) != nil }
+        let script =
+            isStrange
+            ? access.anew : access.transaction(insteadOf: held?.listing == nil ? [] : held?.access.lists ?? [])
         var ear = held?.ear ?? -1
         if ear < 0 {
             do throws(SystemError) { ear = try node.namespace.listenForRules() } catch {
@@ -144,7 +149,12 @@ final class AccessKeeper: @unchecked Sendable {
         state.withLock {
             $0.held[node.plan.name] = Held(node: ObjectIdentifier(node), access: wanted, listing: "", ear: ear)
         }
-        _ = try Nft.run(["-f", "-"], script: script, in: node.namespace, cancellation)
+        do throws(ApplianceError) {
+            _ = try Nft.run(["-f", "-"], script: script, in: node.namespace, cancellation)
+        } catch {
+            // Something in the node has made the table another one, such as its chain in another hook.
+            _ = try Nft.run(["-f", "-"], script: access.anew, in: node.namespace, cancellation)
+        }
         let listing = try Self.listing(node, cancellation)
         state.withLock { $0.held[node.plan.name]?.listing = listing }
     }
@@ -240,6 +250,8 @@ final class AccessKeeper: @unchecked Sendable {
         }
         guard isOther, !cancellation.isRaised else { return }
         do throws(ApplianceError) {
+            // What else is in the table now goes with it.
+            state.withLock { $0.strange.insert(node.plan.name) }
             try load(node)
             tell(node, "something in the node changed them")
         } catch {

@@ -105,6 +105,8 @@ extension ControlProcess {
         report.notes += plan.recordsSetAside.filter { !before.contains($0) }.map {
             "service \($0.record.id) is set aside: \($0.reasons.joined(separator: "; "))"
         }
+        let listsBefore = Set(current.accessSetAside)
+        report.notes += plan.accessSetAside.filter { !listsBefore.contains($0) }.map(\.note)
         return report
     }
 

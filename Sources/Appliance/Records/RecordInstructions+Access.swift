@@ -2,6 +2,7 @@ import ControlAPI
 import EngineControl
 import EventLoop
 import Forwarding
+import Logging
 import Nodes
 import Plan
 import Planning
@@ -46,9 +47,15 @@ extension RecordInstructions {
             try control.access.check(plan.access, against: control.loop.sync { self.control.nodes })
             return nil
         } catch {
+            // What nft says of a node is the operator's to read.
+            control.logger.error("\(first): \(error)")
             return InstructionRefusal(
                 stage: .conflict,
-                problems: [InstructionProblem(record: first, pointer: nil, message: error.message, hint: error.hint)])
+                problems: [
+                    InstructionProblem(
+                        record: first, pointer: nil, message: "the application does not take the access list",
+                        hint: "ask the operator, whose log says why")
+                ])
         }
     }
 
