@@ -106,18 +106,18 @@ install google-chrome-stable from https://www.google.com/chrome/"
 # What judges the API of the records and Debian does not have: from PyPI, by version, into a folder of its own.
 need_judges() {
     local folder=$root/.build/judges name version package
-    local -A wanted=([schemathesis]=4.32.5 [openapi_spec_validator]=0.9.0)
-    for name in "${!wanted[@]}"; do
-        version=${wanted[$name]}
+    local -A releases=([schemathesis]=4.32.5 [openapi_spec_validator]=0.9.0)
+    for name in "${!releases[@]}"; do
+        version=${releases[$name]}
         [ -d "$folder/$name-$version.dist-info" ] || local absent=yes
     done
     # Some of it is compiled for one version of Python.
     version=$(python3 -c 'import sys; print(sys.version)')
     [ -z "${absent:-}" ] && [ "$(cat "$folder/python" 2>/dev/null)" = "$version" ] && return 0
     rm -rf "$folder"
-    say "installing from PyPI: ${!wanted[*]}"
+    say "installing from PyPI: ${!releases[*]}"
     local packages=()
-    for package in "${!wanted[@]}"; do packages+=("${package//_/-}==${wanted[$package]}"); done
+    for package in "${!releases[@]}"; do packages+=("${package//_/-}==${releases[$package]}"); done
     python3 -m pip install --quiet --disable-pip-version-check --no-input --root-user-action ignore --no-compile \
         --target "$folder" "${packages[@]}" || fail "PyPI did not give ${packages[*]}: is the network there?"
     printf '%s\n' "$version" >"$folder/python"
@@ -271,6 +271,7 @@ build_earlier() {
     local commit place log product
     commit=$(git -c safe.directory="$root" -C "$root" rev-parse --verify --quiet "$1^{commit}") || fail "$1 is no commit"
     place=$root/.build/beside/$commit
+    # shellcheck disable=SC2034 # for those who source this
     earlier=$place/.build/release/tapline
     set -- tapline-engine tapline "${@:2}"
     for product in "$@"; do
