@@ -251,7 +251,7 @@ final class AccessKeeper: @unchecked Sendable {
         guard isOther, !cancellation.isRaised else { return }
         do throws(ApplianceError) {
             // What else is in the table now goes with it.
-            state.withLock { $0.strange.insert(node.plan.name) }
+            _ = state.withLock { $0.strange.insert(node.plan.name) }
             try load(node)
             tell(node, "something in the node changed them")
         } catch {
