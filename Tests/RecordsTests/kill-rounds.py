@@ -20,6 +20,7 @@ status 1 at the first thing that does not hold.
 """
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -250,8 +251,10 @@ class Rounds:
             [["records"], ["records"], ["control"], ["engine 0"], ["engine 1"], ["engine 0", "records"],
              ["engine 0", "engine 1"], ["control", "records"]])
         for victim in victims:
+            # Who serves the control process may follow it before its own turn comes.
             if victim in processes:
-                os.kill(processes[victim], signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(processes[victim], signal.SIGKILL)
         kind = " and ".join(victims)
         self.kills[kind] = self.kills.get(kind, 0) + 1
         # A moment longer, so that instructions meet what is dying; an engine's end may keep none from its answer.
