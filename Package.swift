@@ -129,6 +129,8 @@ let package = Package(
             ],
             swiftSettings: settings),
         // What tenants may ask for: routes, rights, bodies, problems; pure.
+        // Ports and addresses that applications ask for: two protocols, and what was granted.
+        .target(name: "Negotiation", dependencies: ["Wire"], swiftSettings: settings),
         .target(name: "Instructions", dependencies: ["ControlAPI", "Plan", "Reporting"], swiftSettings: settings),
         .target(
             name: "ApplianceClient",
@@ -185,6 +187,9 @@ let package = Package(
         .testTarget(
             name: "MetricsTests", dependencies: ["Metrics", "ControlAPI"], swiftSettings: unoptimised),
         .testTarget(
+            name: "NegotiationTests", dependencies: ["Negotiation", "Wire", "Seeds"],
+            swiftSettings: unoptimised),
+        .testTarget(
             name: "InstructionsTests", dependencies: ["Instructions", "ControlAPI", "Plan"],
             swiftSettings: unoptimised),
         .testTarget(
@@ -224,7 +229,7 @@ let package = Package(
                 "Wire", "CLinux", "Reporting", "Seeds",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            exclude: ["junit.xsd"],
+            exclude: ["junit.xsd", "run-action.py"],
             swiftSettings: unoptimised),
         // What must hold whatever the bytes are, for the fuzzer and for the test that replays its corpus.
         .target(

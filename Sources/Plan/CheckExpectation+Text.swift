@@ -48,7 +48,7 @@ extension TextExpectation {
         var unmet: [String] = []
         var documents = 0
         var nearest: [Int: (met: Int, what: [String])] = [:]
-        for line in text.split(separator: 10) where line.first { $0 > 32 } == UInt8(ascii: "{") {
+        for line in text.split(separator: 10) where line.first(where: { $0 > 32 }) == UInt8(ascii: "{") {
             guard let document = try? JSONReader.read(line) else { continue }
             documents += 1
             for (index, wanted) in jsonLines.enumerated() where sought.contains(wanted) {

@@ -15,7 +15,7 @@ import Testing
         usleep(200_000)
         try body()
         let answered = try OverloadTests.number(asker)
-        FileManager.default.createFile(atPath: lab.folder.appendingPathComponent("enough").path, contents: nil)
+        _ = FileManager.default.createFile(atPath: lab.folder.appendingPathComponent("enough").path, contents: nil)
         flood.process.waitUntilExit()
         try FileManager.default.removeItem(at: lab.folder.appendingPathComponent("enough"))
         return answered

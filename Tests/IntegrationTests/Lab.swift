@@ -14,7 +14,7 @@ func run(_ program: String, _ arguments: [String], timeout: Double = 60) throws 
     process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments
     let file = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-test-\(UUID().uuidString)")
-    FileManager.default.createFile(atPath: file.path, contents: nil)
+    _ = FileManager.default.createFile(atPath: file.path, contents: nil)
     defer { try? FileManager.default.removeItem(at: file) }
     let handle = try FileHandle(forWritingTo: file)
     process.standardOutput = handle

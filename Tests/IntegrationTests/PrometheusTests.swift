@@ -233,7 +233,7 @@ private final class Background {
 
     init(_ program: String, _ words: [String], in folder: URL) throws {
         output = folder.appendingPathComponent("\(UUID().uuidString).out")
-        FileManager.default.createFile(atPath: output.path, contents: nil)
+        _ = FileManager.default.createFile(atPath: output.path, contents: nil)
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = words
         process.currentDirectoryURL = folder

@@ -83,7 +83,7 @@ final class RecordsLab: Sendable {
     static func run(_ words: [String], environment: [String: String] = [:]) throws -> Finished {
         let process = Process()
         let output = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-\(UUID().uuidString).out")
-        FileManager.default.createFile(atPath: output.path, contents: nil)
+        _ = FileManager.default.createFile(atPath: output.path, contents: nil)
         defer { try? FileManager.default.removeItem(at: output) }
         let handle = try FileHandle(forWritingTo: output)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

@@ -132,7 +132,7 @@ import Testing
             usleep(300_000)
             #expect(try lab.ask("GET", "/v1/services", token: alice).status == 200)
         }
-        FileManager.default.createFile(atPath: share, contents: nil)
+        _ = FileManager.default.createFile(atPath: share, contents: nil)
         for _ in threads { ended.wait() }
     }
 
