@@ -153,7 +153,7 @@ let package = Package(
             dependencies: [
                 "Verification", "HealthMonitoring", "Redundancy", "EngineControl", "Nodes", "Fabric", "ApplianceClient",
                 "ControlAPI", "EventLoop", "Planning", "TopologyFiles", "Plan", "Tracing", "Engine", "LinuxNetwork",
-                "Forwarding",
+                "Forwarding", "Negotiation",
                 "Wire", "CLinux",
                 "Reporting", .product(name: "Logging", package: "swift-log"),
             ],

@@ -70,6 +70,7 @@ extension ControlProcess {
             }
         case .impair(let command):
             inBackground(lines.reply(to: command)) { [self] _ throws(ApplianceError) in try impair(command) }
+        case .mappings(let command): lines.reply(to: command)(negotiation?.listing ?? MappingListing())
         case .describe(let command): describe(command, lines.reply(to: command))
         case .observe(let command): lines.reply(to: command)(Done())
         case .drawing(let command): drawings.answer(command, lines.reply(to: command))

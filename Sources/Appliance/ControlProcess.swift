@@ -84,6 +84,8 @@ public final class ControlProcess: @unchecked Sendable {
     private(set) var recordKeeper: RecordKeeper?
     /// What the management address proves itself with, from the start. On the run's thread.
     private var credentials: ManagementCredentials?
+    /// Answers what applications ask for; nil: they may ask for nothing.
+    private(set) var negotiation: NegotiationKeeper?
     /// Whether the folder had records that a failure must leave there. On the run's thread.
     var keepsRecords = false
     /// What is captured for commands. On the loop's thread.
@@ -327,8 +329,18 @@ public final class ControlProcess: @unchecked Sendable {
             try keeper.start()
             keeper.watchCertificate()
         }
+        try negotiate()
         try Scaling(self).start()
         logger.info("up")
+    }
+
+    /// Has applications answered that ask for mappings, if the plan that runs lets some ask.
+    func negotiate() throws(ApplianceError) {
+        if let negotiation { return negotiation.renew() }
+        guard loop.sync({ self.plan.negotiation }) != nil else { return }
+        let keeper = NegotiationKeeper(self)
+        loop.sync { self.negotiation = keeper }
+        try keeper.start()
     }
 
     /// From here on, health changes the table, and listeners get events.
@@ -366,6 +378,7 @@ public final class ControlProcess: @unchecked Sendable {
         // A change under way leaves first. Everything that it has made is taken away, too.
         gate.close()
         recordKeeper?.stop()
+        negotiation?.stop()
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
         do throws(ApplianceError) { try record.change { $0.phase = .stopping } } catch { logger.warning("\(error)") }

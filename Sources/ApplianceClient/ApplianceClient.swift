@@ -173,6 +173,13 @@ public struct ApplianceClient: Sendable {
         try asked(TablesRequest())
     }
 
+    /// The service ports that applications asked for and got.
+    ///
+    /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
+    public func mappings() throws(ApplianceError) -> MappingListing {
+        try asked(MappingsRequest())
+    }
+
     /// Everything that is counted, and how everything is, at one moment.
     ///
     /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.

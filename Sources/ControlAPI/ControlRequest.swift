@@ -48,11 +48,13 @@ package enum ControlRequest: Sendable {
     case log(LogRequest)
     /// Impair a link, or list the impaired links.
     case impair(ImpairRequest)
+    /// The service ports that applications got.
+    case mappings(MappingsRequest)
 
     /// The name of a command, as the line has it.
     package enum Name: String, Codable, Sendable, CaseIterable {
         case status, tables, sample, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture
-        case describe, send, operateNode, observe, drawing, log, impair
+        case describe, send, operateNode, observe, drawing, log, impair, mappings
 
         /// The type of the command.
         package var command: any ControlCommand.Type {
@@ -78,6 +80,7 @@ package enum ControlRequest: Sendable {
             case .drawing: DrawingRequest.self
             case .log: LogRequest.self
             case .impair: ImpairRequest.self
+            case .mappings: MappingsRequest.self
             }
         }
     }
@@ -106,6 +109,7 @@ package enum ControlRequest: Sendable {
         case .drawing(let command): (.drawing, command)
         case .log(let command): (.log, command)
         case .impair(let command): (.impair, command)
+        case .mappings(let command): (.mappings, command)
         }
     }
 

@@ -15,7 +15,7 @@ extension ControlRequest.Name {
     /// True if a connection with read rights alone may ask for it: it changes nothing, and no packet is sent for it.
     package var isReading: Bool {
         switch self {
-        case .status, .tables, .sample, .events, .capture, .describe, .observe, .drawing, .log: true
+        case .status, .tables, .sample, .events, .capture, .describe, .observe, .drawing, .log, .mappings: true
         case .stop, .node, .reload, .apply, .add, .remove, .cancel, .operate, .engine, .send, .operateNode, .impair:
             false
         }

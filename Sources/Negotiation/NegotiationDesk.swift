@@ -330,6 +330,13 @@ package struct NegotiationDesk: Sendable {
         return release { $0.node == node }
     }
 
+    /// Takes mappings away that are not in force.
+    ///
+    /// - Returns: What they were.
+    package mutating func forget(_ keys: [Mapping.Key]) -> [Mapping] {
+        keys.compactMap { mappings.removeValue(forKey: $0) }.sorted()
+    }
+
     private mutating func release(_ ends: (Mapping.Holder) -> Bool) -> [Mapping] {
         var gone: [Mapping] = []
         for (key, mapping) in mappings where mapping.holders.contains(where: ends) {

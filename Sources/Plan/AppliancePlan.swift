@@ -33,6 +33,8 @@ public struct AppliancePlan: Sendable {
     public var impairments: [ImpairmentPlan] = []
     /// What the file says of records; nil: tenants keep none.
     public var records: RecordsPlan?
+    /// What applications may ask for; nil: nothing.
+    public var negotiation: NegotiationPlan?
     /// The records of tenants that are in force.
     public var serviceRecords: [ServiceRecord] = []
     /// Where their entries are in the table.

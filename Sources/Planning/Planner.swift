@@ -56,6 +56,7 @@ public enum Planner {
         plan.impairments = resolved.impairments()
         plan.changes = changes
         plan.records = resolved.recordsPlan()
+        plan.negotiation = resolved.negotiationPlan()
         plan.recordEntries = resolved.recordEntries(behind: file.services.count, 0)
         plan.remarks = (file.remarks + diagnostics.remarks).sorted { $0.origin < $1.origin }
         return (plan, proved)

@@ -19,6 +19,7 @@ public enum DurationText {
             case "s": 1000
             case "m", "min": 60_000
             case "h": 3_600_000
+            case "d": 86_400_000
             case "" where digits == "0": 1
             default: nil
             }

@@ -46,6 +46,12 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case accessRestored = "access-restored"
     /// The certificate of the management address expires soon, or has expired.
     case certificateExpires = "certificate-expires"
+    /// An application got a service port that it had asked for.
+    case mappingGranted = "mapping-granted"
+    /// An application asked for a service port, and got none.
+    case mappingRefused = "mapping-refused"
+    /// A service port that an application had is not its own any more.
+    case mappingEnded = "mapping-ended"
     /// Sent to one listener alone: it read too slowly and missed events.
     case eventsLost = "events-lost"
     case scaled

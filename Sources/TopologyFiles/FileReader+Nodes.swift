@@ -165,6 +165,7 @@ extension FileReader {
             node.announced = nil
         }
         node.access = judges(of: node, fields)
+        node.negotiation = negotiation(of: node, fields)
     }
 
     private func process(_ node: inout RawNode, _ fields: Fields) {

@@ -50,6 +50,7 @@ struct FileReader {
         addNameService(fields, to: &file)
         readTenants(fields, &file)
         checkAccess(of: file)
+        addNegotiation(to: &file)
         addManagement(to: &file)
         if let node = fields["entries"] { file.entries = entries(node) }
         for node in nodes.list(fields["checks"]) {

@@ -34,7 +34,7 @@ extension Grammar {
             KeyGrammar(
                 "prefixes", .oneOrMany(.prefix),
                 "Networks that it sends from besides its own addresses, as a customer of other services."),
-            access,
+            access, negotiate,
         ] + everyNode + redundancy + repetition)
 
     /// The keys of an application that may fail without its service failing. Any of these makes Tapline look after its

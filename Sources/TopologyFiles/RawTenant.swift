@@ -5,6 +5,8 @@ import Wire
 /// A tenant as the file has it: a customer that manages services, and what it may do.
 package struct RawTenant: Sendable {
     package var name: Located<String>
+    /// True if it is an application that asks for mappings, and no tenant of the API.
+    package var isApplication = false
     package var customers: [Located<String>] = []
     /// Networks of theirs among the customers.
     package var networks: [Located<IPPrefix>] = []

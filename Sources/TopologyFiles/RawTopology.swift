@@ -71,6 +71,8 @@ package struct RawNode: Sendable {
     package var activeResponses: Located<Bool>?
     /// Who judges its packets by tenants' access lists; nil: nobody.
     package var access: RawAccess?
+    /// What it may ask for; nil: nothing.
+    package var negotiation: RawNegotiation?
     /// The place in the file that asks for a network send address.
     package var networkAddress: SourceOrigin?
     /// The place in the file that says that packets go to the node that announced the service's address.

@@ -133,7 +133,7 @@ package struct RecordReader {
     private func checkRights(_ records: [(record: ServiceRecord, service: RawService?)]) {
         var counts: [String: Int] = [:]
         var matches: [String: Int] = [:]
-        let tenants = Dictionary(file.tenants.map { ($0.name.value, $0) }) { first, _ in first }
+        let tenants = Dictionary((file.tenants + file.negotiators()).map { ($0.name.value, $0) }) { first, _ in first }
         for (record, service) in records {
             guard let tenant = tenants[record.tenant] else {
                 diagnostics.error(
@@ -187,7 +187,8 @@ package struct RecordReader {
         }
         let own = tenant.customers.map(\.value)
         let interfaces = file.interfaces.map(\.name.value)
-        for stop in service.from where !own.contains(stop.value) && !interfaces.contains(stop.value) {
+        for stop in service.from
+        where !tenant.isApplication && !own.contains(stop.value) && !interfaces.contains(stop.value) {
             diagnostics.error(
                 stop.origin, "there is no interface, and no customer of yours, \(quoted(stop.value, seen: true))",
                 hint: Spelling.hint(for: stop.value, among: own + interfaces, kind: "customers and interfaces"))

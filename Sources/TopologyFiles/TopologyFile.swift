@@ -29,6 +29,8 @@ public struct TopologyFile: Sendable {
     package var filesystem = FilesystemPlan()
     /// The place of `dns: true`; nil: nodes have their hosts files alone.
     package var nameService: SourceOrigin?
+    /// The node that answers requests for mappings was added.
+    package var hasNegotiation = false
     package var entries: [RawEntry] = []
     package var checks: [RawCheck] = []
     /// The packeting engines; which interfaces each takes, the planner finds out.

@@ -108,7 +108,6 @@ struct Shell: ParsableCommand {
     @OptionGroup var words: NodeWords
 
     func run() throws {
-        var exec = try Exec.parse([words.name, words.node])
-        try exec.run()
+        try Exec.parse([words.name, words.node]).run()
     }
 }

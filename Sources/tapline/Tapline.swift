@@ -35,7 +35,7 @@ struct Tapline: ParsableCommand {
             Validate.self,
             Graph.self, Schema.self, Apply.self, Add.self, Remove.self, Reload.self, Events.self, Drain.self,
             Undrain.self, Disable.self, Enable.self, Weight.self, Restart.self, Kill.self, LinkDown.self, LinkUp.self,
-            Impair.self, TenantCommand.self, ServiceCommand.self, AccessCommand.self, AuditCommand.self,
+            Impair.self, Mappings.self, TenantCommand.self, ServiceCommand.self, AccessCommand.self, AuditCommand.self,
             Shell.self, Copy.self, Balance.self, EngineCommand.self,
             Trace.self, Record.self, Capture.self, DoctorCommand.self, PruneCommand.self, Manual.self, Measure.self,
             OldDisable.self,

@@ -22,7 +22,7 @@ extension ControlProcess {
         tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         // After the change, and also after one that was taken back: its node may be another one then.
-        defer { recordKeeper?.renew() }
+        defer { renewKeepers() }
         return try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
             let fresh = try plan(of: path, settings, keeping: current)
@@ -35,6 +35,12 @@ extension ControlProcess {
             happened(ApplianceEvent(.fileApplied, reason: path))
             return report
         }
+    }
+
+    /// After a change, and after one that was taken back: the nodes of those that answer may be others.
+    private func renewKeepers() {
+        recordKeeper?.renew()
+        do throws(ApplianceError) { try negotiate() } catch { logger.error("\(error)") }
     }
 
     /// The plan of a file as it is now, with the instances that operators or scaling added and removed.
@@ -223,7 +229,7 @@ extension ControlProcess {
 extension ControlProcess {
     /// Publishes a file's table, if only the table and the checks differ.
     func reload(_ path: String, settings: [String: String]? = nil) throws(ApplianceError) -> ReloadReport {
-        defer { recordKeeper?.renew() }
+        defer { renewKeepers() }
         return try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
             var fresh = try plan(of: path, settings, keeping: current)

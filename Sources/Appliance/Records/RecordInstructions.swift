@@ -77,7 +77,10 @@ final class RecordInstructions {
         _ services: [RecordedService], _ access: [RecordedAccess], _ cancellation: Cancellation
     ) throws(ApplianceError) {
         let current = try control.running()
-        let (wanted, lists) = (services.map(ServiceRecord.init), access.map(AccessRecord.init))
+        // What applications asked for is not in the database.
+        let own = Set(current.negotiation?.applications.map(\.name) ?? [])
+        let asked = current.wantedRecords.filter { own.contains($0.tenant) }
+        let (wanted, lists) = (services.map(ServiceRecord.init) + asked, access.map(AccessRecord.init))
         guard Set(wanted) != Set(current.wantedRecords) || Set(lists) != Set(current.wantedAccess) else { return }
         let source = control.loop.sync { self.control.topology.source }
         var basis = current

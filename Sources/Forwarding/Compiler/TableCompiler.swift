@@ -174,10 +174,10 @@ public enum TableCompiler {
         for neighbour in table.neighbours {
             insert(.neighbour, neighbour.address, interface: neighbour.interface, value: neighbour.mac.bits)
         }
-        let naming = table.namingAddresses
+        let answered = table.answeredAddresses
         for (index, interface) in table.interfaces.enumerated() {
             for own in interface.addresses {
-                let flag = naming.contains(own.address) ? Layout.answersNames : 0
+                let flag = answered[own.address] ?? 0
                 insert(.own, own.address, interface: 0, value: UInt64(index) | flag)
                 insert(.ownOnInterface, own.address, interface: index, value: UInt64(index))
             }

@@ -97,7 +97,7 @@ struct Proof {
                 all.formUnion(world.nodes[leg.node].legs[leg.leg].addresses.map { IPPrefix(host: $0) })
             }
         }
-        pieces = AddressPieces(all, excluding: engine, named: world.table.namingAddresses)
+        pieces = AddressPieces(all, excluding: engine, named: Set(world.table.answeredAddresses.keys))
     }
 
     mutating func note(_ key: FindingKey, _ finding: @autoclosure () -> ProofFinding) {

@@ -185,6 +185,20 @@ enum Layout {
     @usableFromInline static let answersNames: UInt64 = 1 << 32
     /// The port of DNS (RFC 1035, 4.2).
     @usableFromInline static let namePort: UInt16 = 53
+    /// As `answersNames`: entries forward requests for mappings to the node that answers them.
+    @usableFromInline static let answersMappings: UInt64 = 1 << 33
+    /// The port of PCP and NAT-PMP (RFC 6887, 19).
+    @usableFromInline static let mappingPort: UInt16 = 5351
+
+    /// The bit for packets to an engine's own address that entries may forward; 0: the engine takes them itself.
+    @inlinable
+    static func answered(port: UInt16, _ protocolNumber: UInt8?) -> UInt64 {
+        switch (port, protocolNumber) {
+        case (namePort, IPProtocol.udp), (namePort, IPProtocol.tcp): answersNames
+        case (mappingPort, IPProtocol.udp): answersMappings
+        default: 0
+        }
+    }
 
     // Bits of a MAC slot's flags.
     @usableFromInline static let flagOwn: UInt64 = 1
@@ -307,7 +321,8 @@ enum Layout {
 enum AddressRole: UInt8 {
     /// The value is the neighbour's MAC address.
     case neighbour = 1
-    /// An address of the engine, on any interface. The value is the first interface that has it, and `answersNames`.
+    /// An address of the engine, on any interface. The value is the first interface that has it, with `answersNames` and
+    /// `answersMappings`.
     case own = 2
     /// An address of the engine on the slot's interface.
     case ownOnInterface = 3

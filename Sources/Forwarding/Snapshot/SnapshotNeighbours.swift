@@ -29,15 +29,14 @@ extension Snapshot {
         address == TableInterface.linkLocal || addressValue(.own, address, interface: 0) != nil
     }
 
-    /// True if the engine itself takes a packet: its destination is one of the engine's own addresses, and it is not a question
-    /// for names that entries forward to a resolver.
+    /// True if the engine itself takes a packet: its destination is one of the engine's own addresses, and it is none that
+    /// entries forward to a node that answers: a question for names, or a request for a mapping.
     @inlinable
     public func takes(_ flow: FlowFields) -> Bool {
         guard isOwnAddress(flow.destination) else { return false }
-        guard flow.destinationPort == Layout.namePort,
-            flow.protocolNumber == IPProtocol.udp || flow.protocolNumber == IPProtocol.tcp
-        else { return true }
-        return (addressValue(.own, flow.destination, interface: 0) ?? 0) & Layout.answersNames == 0
+        let bit = Layout.answered(port: flow.destinationPort, flow.protocolNumber)
+        guard bit != 0 else { return true }
+        return (addressValue(.own, flow.destination, interface: 0) ?? 0) & bit == 0
     }
 
     /// True if `address` is one of the engine's own on `interface`.

@@ -206,14 +206,15 @@ public struct ForwardingTable: Hashable, Sendable {
         return members
     }
 
-    /// The engine's own addresses at which entries forward questions for names (DNS, port 53) to a resolver.
-    var namingAddresses: Set<IPAddress> {
-        var addresses: Set<IPAddress> = []
+    /// The engine's own addresses at which entries forward packets to a node that answers them, with what is forwarded as bits
+    /// of `Layout`: questions for names (DNS), requests for mappings (PCP).
+    var answeredAddresses: [IPAddress: UInt64] {
+        var addresses: [IPAddress: UInt64] = [:]
         for index in entries.indices where entries[index].isBetween && entries[index].direction == .request {
-            guard entries[index].servicePort.ports == 53...53, let destination = entries[index].destination,
-                destination.isHost
-            else { continue }
-            addresses.insert(destination.address)
+            let ports = entries[index].servicePort.ports
+            guard ports.count == 1, let destination = entries[index].destination, destination.isHost else { continue }
+            let bit = Layout.answered(port: ports.lowerBound, entries[index].servicePort.protocolNumber)
+            if bit != 0 { addresses[destination.address, default: 0] |= bit }
         }
         return addresses
     }

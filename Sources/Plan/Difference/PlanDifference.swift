@@ -105,6 +105,7 @@ public struct PlanDifference: Sendable, Hashable {
         actions += removed + Self.applications(old, new) + Self.impairments(old, new)
         actions += Self.access(old.access, new.access)
         var tenants = Self.tenants(old.records?.tenants ?? [], new.records?.tenants ?? [])
+        tenants += Self.negotiations(old.negotiation?.applications ?? [], new.negotiation?.applications ?? [])
         if let before = old.records?.management, let after = new.records?.management {
             if before.certificate?.chain.text != after.certificate?.chain.text {
                 tenants.append("the management address gets another certificate")
@@ -156,6 +157,20 @@ public struct PlanDifference: Sendable, Hashable {
             + old.filter { !after.contains($0.application) }.map {
                 .access(application: $0.application, what: ["none any more"])
             }
+    }
+
+    private static func negotiations(
+        _ old: [NegotiationPlan.Application], _ new: [NegotiationPlan.Application]
+    ) -> [String] {
+        let known = Dictionary(old.map { ($0.name, $0) }) { first, _ in first }
+        let changed = new.filter { application in
+            guard var before = known[application.name] else { return true }
+            before.instances = application.instances
+            return before != application
+        }
+        let gone = old.filter { application in !new.contains { $0.name == application.name } }
+        return changed.map { "\($0.name) may ask for other mappings" }
+            + gone.map { "\($0.name) may ask for no mappings any more" }
     }
 
     private static func tenants(_ old: [TenantPlan], _ new: [TenantPlan]) -> [String] {

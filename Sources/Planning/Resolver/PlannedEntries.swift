@@ -37,7 +37,7 @@ struct PlannedEntries: Sendable {
             served.services.flatMap { maker.entries(of: $0) } + served.neighbourhoods.flatMap { maker.entries(of: $0) }
         maker.checkNames(ofServices)
         let unguarded =
-            ofServices + maker.nameEntries() + served.file.entries.flatMap { maker.entries(of: $0) }
+            ofServices + maker.answererEntries() + served.file.entries.flatMap { maker.entries(of: $0) }
         let made = unguarded + served.managementGuards(of: unguarded)
         bases = made.map(\.basis)
         let counted = made.enumerated().map { number, made in

@@ -92,7 +92,11 @@ struct Remarker: EntryStage, Diagnosing {
                 if file.nodes[node].kind == .customer || isNamed(node, in: entries[index]) { busy.insert(lead(node)) }
             }
         }
-        if let resolver { busy.insert(resolver) }
+        for answerer in answerers { busy.insert(answerer.node) }
+        // What ends at them is asked for while the topology is up.
+        for (name, rules) in file.negotiations() {
+            busy.formUnion(([name] + rules.through).compactMap { nodeIndex[$0.value] }.map { lead($0) })
+        }
         busy.formUnion(dependencies.joined().map { lead($0) })
         return busy
     }

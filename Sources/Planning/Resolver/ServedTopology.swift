@@ -170,7 +170,7 @@ extension ServiceStage {
                     .filter { $0.isHost && !isOwn($0, member, leg: stop.enter) }.map(\.address)
             }
         }
-        if let resolver { served[resolver] = answeredAddresses() }
+        for answerer in answerers { served[answerer.node] = answeredAddresses(answerer) }
         return served.mapValues { $0.uniqued() }
     }
 }

@@ -15,6 +15,9 @@ struct TenantResolver: NameStage, Diagnosing {
             // Names of `must` are among these.
             for name in tenant.applications { _ = listed(name) }
         }
+        for (_, rules) in file.negotiations() {
+            for name in rules.through { _ = listed(name) }
+        }
     }
 }
 

@@ -1,0 +1,255 @@
+import CLinux
+import ControlAPI
+import EventLoop
+import Fabric
+import Forwarding
+import Glibc
+import LinuxNetwork
+import Logging
+import Negotiation
+import Plan
+import Reporting
+import Synchronization
+import Wire
+
+/// Answers what applications ask for by PCP and NAT-PMP, and has what they get planned, proved and published like any other
+/// service. All of this is on a thread of its own; the engines forward requests to it as they forward other packets.
+final class NegotiationKeeper: @unchecked Sendable {
+    /// How often ends are looked for.
+    private static let pause = Duration.milliseconds(200)
+    /// How many datagrams of one socket are answered before the next socket's turn.
+    private static let burst = 32
+
+    private unowned let control: ControlProcess
+    private let instructions: RecordInstructions
+    /// An eventfd: the plan may have changed, or the end has come.
+    private let bell = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+    private let state = Mutex(State())
+    private let left = RaisedFlag()
+
+    private struct State {
+        var isClosed = false
+        var hasChanged = true
+        var listing = MappingListing()
+    }
+
+    // On its thread.
+    private var desk = NegotiationDesk(beginning: 0)
+    private var plan = NegotiationPlan(applications: [], servers: [])
+    private var askers: [IPAddress: Asker] = [:]
+    private var sockets: NegotiationSockets?
+    private var requests: [String: Int] = [:]
+    private var place = 0
+
+    init(_ control: ControlProcess) {
+        self.control = control
+        instructions = RecordInstructions(control)
+    }
+
+    deinit { if bell >= 0 { close(bell) } }
+
+    /// Begins to answer.
+    ///
+    /// - Throws: `ApplianceError` if the sockets cannot be opened, or there is no thread.
+    func start() throws(ApplianceError) {
+        desk = NegotiationDesk(beginning: Self.now)
+        place = control.events.place(since: nil, count: 0)
+        do throws(ApplianceError) {
+            try follow()
+            try startThread { [self] in
+                serve()
+                left.raise()
+            }
+        } catch {
+            left.raise()
+            throw error
+        }
+    }
+
+    /// Looks at the plan that runs from now on.
+    func renew() {
+        state.withLock { $0.hasChanged = true }
+        ring()
+    }
+
+    /// Ends, and waits for that.
+    func stop() {
+        state.withLock { $0.isClosed = true }
+        ring()
+        left.wait()
+    }
+
+    /// What was granted.
+    var listing: MappingListing { state.withLock(\.listing) }
+
+    private func ring() {
+        var one: UInt64 = 1
+        _ = write(bell, &one, 8)
+    }
+
+    /// Milliseconds since the machine started.
+    private static var now: UInt64 { monotonicTime().nanoseconds / 1_000_000 }
+
+    // MARK: - On its thread
+
+    private func serve() {
+        announce()
+        tell()
+        while !state.withLock(\.isClosed) {
+            var polled = ([bell] + (sockets?.descriptors ?? [])).map {
+                pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+            }
+            poll(&polled, nfds_t(polled.count), Int32(Self.pause / .milliseconds(1)))
+            var count: UInt64 = 0
+            _ = read(bell, &count, 8)
+            if state.withLock({ state in
+                defer { state.hasChanged = false }
+                return state.hasChanged
+            }) {
+                do throws(ApplianceError) { try follow() } catch { control.logger.error("\(error)") }
+            }
+            hearEvents()
+            end(desk.expire(at: Self.now), "nobody renewed it")
+            for polled in polled.dropFirst() where polled.revents != 0 { answer(polled.fd) }
+            tell()
+        }
+    }
+
+    /// Takes the plan that runs: who may ask for what, and where.
+    private func follow() throws(ApplianceError) {
+        let (plan, records, namespace) = control.loop.sync { [control] in
+            (control.plan.negotiation, control.plan.serviceRecords, control.built?.namespaces[NegotiationPlan.node])
+        }
+        self.plan = plan ?? NegotiationPlan(applications: [], servers: [])
+        askers = [:]
+        for application in self.plan.applications {
+            for instance in application.instances {
+                for address in instance.addresses {
+                    askers[address] = Asker(application: application.name, node: instance.node, address: address)
+                }
+            }
+        }
+        end(desk.adopt(self.plan.applications.map(NegotiationRules.init)), "the file does not allow it any more")
+        // What the file left no room for is not in force.
+        let inForce = Set(records.map(\.id))
+        let aside = desk.mappings.values.filter { !inForce.contains($0.recordID) }
+        end(desk.forget(aside.map(\.key)), "the file leaves no room for it")
+        guard let namespace, !self.plan.servers.isEmpty else { return sockets = nil }
+        if let sockets, sockets.namespace == namespace.identity, sockets.servers == self.plan.servers { return }
+        sockets = nil
+        do throws(SystemError) {
+            sockets = try NegotiationSockets(self.plan.servers, port: NegotiationPlan.port, in: namespace)
+        } catch { throw ApplianceError(.failed, "requests for mappings cannot be answered: \(error)") }
+    }
+
+    /// Tells all who may ask that the state began anew (RFC 6887, 14.1). A program that does not hear it asks again when its
+    /// mapping ends.
+    private func announce() {
+        guard let sockets else { return }
+        let announcement = PCPMessage.announcement(epoch: desk.epoch(at: Self.now))
+        for (server, descriptor) in zip(sockets.servers, sockets.descriptors) {
+            for asker in askers.values where asker.address.family == server.family {
+                sockets.send(announcement, from: descriptor, to: asker.address, port: PCPMessage.clientPort)
+            }
+        }
+    }
+
+    private func answer(_ descriptor: Int32) {
+        guard let sockets else { return }
+        for _ in 0..<Self.burst {
+            guard let (datagram, sender, port) = sockets.read(descriptor) else { return }
+            // The table lets nobody else's packets through; its own node may try.
+            guard let asker = askers[sender] else {
+                requests["not from an application", default: 0] += 1
+                continue
+            }
+            let known = desk.mappings
+            let outcome = desk.answer(
+                datagram, from: asker, at: Self.now, office: NegotiationOffice(control, instructions, plan))
+            requests[outcome.result?.name ?? outcome.drop?.rawValue ?? "", default: 0] += 1
+            if let answer = outcome.answer { sockets.send(answer, from: descriptor, to: sender, port: port) }
+            report(outcome, asker, known)
+        }
+    }
+
+    private func report(_ outcome: NegotiationOutcome, _ asker: Asker, _ known: [Mapping.Key: Mapping]) {
+        if let result = outcome.result, result != .success {
+            let why = outcome.reason.map { ": \($0)" } ?? ""
+            control.happened(
+                ApplianceEvent(
+                    .mappingRefused, application: asker.application, instance: asker.node,
+                    reason: "\(result.name)\(why)"))
+        } else if let mapping = outcome.mapping {
+            let isThere = desk.mappings[mapping.key] != nil
+            switch (known[mapping.key] != nil, isThere) {
+            case (false, true):
+                control.happened(
+                    ApplianceEvent(
+                        .mappingGranted, application: asker.application, instance: asker.node, reason: mapping.text))
+            case (true, false):
+                control.happened(
+                    ApplianceEvent(
+                        .mappingEnded, application: asker.application, instance: asker.node,
+                        reason: "\(mapping.text): it ended it"))
+            default: break
+            }
+        }
+    }
+
+    /// Takes mappings out of force that are not in the desk any more.
+    private func end(_ gone: [Mapping], _ why: String) {
+        guard !gone.isEmpty else { return }
+        if let trouble = NegotiationOffice(control, instructions, plan).remove(gone) {
+            control.logger.error("mappings that ended are in force still: \(trouble)")
+        }
+        for mapping in gone {
+            control.happened(
+                ApplianceEvent(
+                    .mappingEnded, application: mapping.key.application, instance: mapping.holders.first?.node,
+                    reason: "\(mapping.text): \(why)"))
+        }
+    }
+
+    /// An instance that ended, or was taken out, loses what it got; one that works on takes it over.
+    private func hearEvents() {
+        for event in control.events.read(&place) {
+            switch event.event {
+            case .instanceDown, .instanceDisabled, .instanceRemoved, .applicationRestarted: break
+            default: continue
+            }
+            guard let node = event.instance,
+                let application = plan.applications.first(where: { $0.instances.contains { $0.node == node } })
+            else { continue }
+            end(desk.lose(node: node, heir: heir(of: node, in: application)), "\(node) does not work any more")
+        }
+    }
+
+    /// The instance that works on.
+    private func heir(of node: String, in application: NegotiationPlan.Application) -> Asker? {
+        let working = control.loop.sync { [control] in
+            let planned = control.plan.applications.first { $0.name == application.name }
+            return Set(
+                planned?.instances.filter { control.table.groups[$0.group].members[$0.member].availability == .up }
+                    .map(\.node) ?? [])
+        }
+        return application.instances.first { $0.node != node && working.contains($0.node) }.flatMap { instance in
+            instance.addresses.first.flatMap { askers[$0] }
+        }
+    }
+
+    private func tell() {
+        var listing = MappingListing()
+        let now = Self.now / 1000
+        listing.mappings = desk.mappings.values.sorted().map { mapping in
+            MappingListing.Mapping(
+                application: mapping.key.application, nodes: mapping.holders.map(\.node),
+                serviceAddress: "\(mapping.address)", servicePort: mapping.portText,
+                port: Int(mapping.key.internalPort),
+                filters: mapping.filters.map { "\($0)" }, expires: Int(mapping.end - min(now, mapping.end)),
+                service: mapping.recordID)
+        }
+        listing.requests = requests
+        listing.epoch = Int(desk.epoch(at: Self.now))
+        state.withLock { $0.listing = listing }
+    }
+}

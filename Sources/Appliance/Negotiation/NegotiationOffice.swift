@@ -1,0 +1,99 @@
+import ControlAPI
+import EventLoop
+import Forwarding
+import Negotiation
+import Plan
+import Reporting
+import Wire
+
+/// Proves what applications ask for, and brings it in force.
+struct NegotiationOffice: MappingOffice {
+    private let control: ControlProcess
+    private let instructions: RecordInstructions
+    private let plan: NegotiationPlan
+
+    init(_ control: ControlProcess, _ instructions: RecordInstructions, _ plan: NegotiationPlan) {
+        self.control = control
+        self.instructions = instructions
+        self.plan = plan
+    }
+
+    func isTaken(_ address: IPAddress, _ protocolNumber: UInt8, port: UInt16) -> Bool {
+        let (services, records) = control.loop.sync { [control] in (control.plan.services, control.plan.serviceRecords)
+        }
+        func isAt(_ addresses: [String], _ ports: [String]) -> Bool {
+            addresses.contains { InterfaceAddress($0)?.prefix.contains(address) == true }
+                && (ports.isEmpty
+                    || ports.compactMap { PortSpecification($0) }.contains { $0.contains(protocolNumber, port) })
+        }
+        return services.contains { isAt($0.addresses, $0.ports) } || records.contains { isAt($0.addresses, $0.ports) }
+    }
+
+    func put(_ mapping: Mapping) -> MappingVerdict {
+        guard let application = plan.applications.first(where: { $0.name == mapping.key.application }) else {
+            return .failed("\(mapping.key.application) may ask for nothing")
+        }
+        guard mapping.filters.isEmpty else {
+            return .refused("filters of senders are not supported")
+        }
+        let ports =
+            mapping.port == mapping.key.internalPort
+            ? mapping.portText : "\(mapping.portText) -> \(mapping.key.internalPort)"
+        let record = RecordedService(
+            tenant: application.name, name: mapping.recordName, addresses: ["\(mapping.address)"], ports: [ports],
+            from: application.from, distribute: application.distribute,
+            sequence: application.through + [application.name])
+        do throws(ApplianceError) {
+            guard let refusal = try instructions.carryOut(RecordChange(put: [record])) else { return .inForce }
+            return .refused(refusal.problems.map(\.message).joined(separator: "; "))
+        } catch { return .failed("\(error)") }
+    }
+
+    func remove(_ mappings: [Mapping]) -> String? {
+        do throws(ApplianceError) {
+            let refusal = try instructions.carryOut(RecordChange(remove: mappings.map(\.recordID)))
+            return refusal.map { $0.problems.map(\.message).joined(separator: "; ") }
+        } catch { return "\(error)" }
+    }
+}
+
+extension Mapping {
+    /// The name of its record.
+    var recordName: String {
+        "\(key.protocolNumber == IPProtocol.udp ? "udp" : "tcp")-\(key.internalPort)\(key.family == .ipv6 ? "-v6" : "")"
+    }
+
+    /// The id of its record, which is the name of its service.
+    var recordID: String { "\(key.application)/\(recordName)" }
+
+    /// The service port, such as `udp/27015`.
+    var portText: String { "\(key.protocolNumber == IPProtocol.udp ? "udp" : "tcp")/\(port)" }
+
+    /// For a person.
+    var text: String { "\(portText) at \(address), to port \(key.internalPort) of \(key.application)" }
+}
+
+extension NegotiationRules {
+    /// The rules of an application of the plan.
+    init(_ application: NegotiationPlan.Application) {
+        self.init(
+            application: application.name, addresses: application.addresses,
+            ports: application.ports.compactMap { ports in
+                guard case .number(let number) = ports.upperProtocol else { return nil }
+                return Ports(protocolNumber: number, range: ports.ports)
+            },
+            lifetime: UInt32(application.lifetime.lowerBound)...UInt32(application.lifetime.upperBound),
+            mappings: application.mappings, requests: application.requests)
+    }
+}
+
+extension PortSpecification {
+    /// True if a port of a protocol is one of these.
+    fileprivate func contains(_ number: UInt8, _ port: UInt16) -> Bool {
+        switch upperProtocol {
+        case .any: true
+        case .icmp: false
+        case .number(let own): own == number && ports.contains(port)
+        }
+    }
+}
