@@ -18,7 +18,7 @@ extension Forwarder {
     ) -> Bool {
         let verdict = table.judge(AccessPacket(fields, rewriteSource: entry.rewriteSource), at: access)
         if only == nil || verdict.denial != nil {
-            count(verdict, packets: packets, octets: frame.length &- Self.frameOffset)
+            count(verdict, packets: packets, octets: fields.packetLength)
         }
         guard let denial = verdict.denial else { return true }
         counters.countDrop(.accessDenied, packets)
@@ -36,6 +36,8 @@ extension Forwarder {
     }
 
     /// Counts packets of one flow for the rules that decided about them.
+    ///
+    /// - Parameter octets: Of network packets, as nftables counts them.
     @inline(__always)
     func count(_ verdict: AccessVerdict, packets: Int, octets: Int) {
         counters.countRule(verdict.counters.first, packets: packets, bytes: octets)
@@ -79,6 +81,8 @@ struct AccessVerdicts: ~Copyable {
     }
 
     /// Counts packets of the flow that was judged last.
+    ///
+    /// - Parameter octets: Of their network packets.
     @inline(never)
     func count(packets: Int, octets: Int, in counters: CounterBlock) {
         for index in 0..<count {

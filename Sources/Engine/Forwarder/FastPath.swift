@@ -67,7 +67,10 @@ extension Forwarder {
         if waits { arrivals.owe(index, of: coalescer) }
         decided[index] = Int32(truncatingIfNeeded: entry)
         counters.countEntry(plan.pointee.counter, packets: count, bytes: octets)
-        if plan.pointee.judged != 0 { verdicts.count(packets: count, octets: octets, in: counters) }
+        if plan.pointee.judged != 0 {
+            let headers = count &* run.pointee.networkOffset
+            verdicts.count(packets: count, octets: octets &- headers, in: counters)
+        }
         received.packets &+= count
         received.octets &+= octets
         return true

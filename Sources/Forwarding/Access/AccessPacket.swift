@@ -20,15 +20,16 @@ public struct AccessPacket: Hashable, Sendable {
     public var source: IPAddress
     /// The packet's destination, of the same family.
     public var destination: IPAddress
-    /// The upper-layer protocol. Behind authentication headers and IPv6 extension headers, it is the protocol that they lead to.
-    /// A later fragment has the protocol that its IPv4 header or its fragment header names.
-    public var protocolNumber: UInt8
+    /// The upper-layer protocol, as nftables sees it (`PacketFields.filterProtocol`), so that engines and applications say the
+    /// same: what is behind an authentication header is not looked at. nil if nobody can tell: rules about any protocol match
+    /// the packet, and no others do.
+    public var protocolNumber: UInt8?
     /// The ports, or the type.
     public var upper: Upper
 
     /// Memberwise.
     @inlinable
-    public init(source: IPAddress, destination: IPAddress, protocolNumber: UInt8, upper: Upper = .unread) {
+    public init(source: IPAddress, destination: IPAddress, protocolNumber: UInt8?, upper: Upper = .unread) {
         self.source = source
         self.destination = destination
         self.protocolNumber = protocolNumber
@@ -43,8 +44,10 @@ public struct AccessPacket: Hashable, Sendable {
         let keepsSource = fields.hasQuoted && fields.flow.source != fields.quoted.destination
         source = keepsSource ? fields.flow.source : rewriteSource ?? fields.flow.source
         destination = fields.flow.destination
-        protocolNumber = fields.fragment == .later ? fields.flow.protocolNumber : fields.transportProtocol
-        if let ports = fields.readPorts {
+        protocolNumber = fields.filterProtocol
+        if fields.filterProtocol != fields.transportProtocol {
+            upper = .unread
+        } else if let ports = fields.readPorts {
             upper = .ports(source: ports.source, destination: ports.destination)
         } else if fields.message != .none {
             upper = .icmp(type: fields.icmpType)
