@@ -203,7 +203,7 @@ extension ControlProcess {
         remarks += plan.recordsSetAside.map {
             "service \($0.record.id) is set aside: \($0.reasons.joined(separator: "; "))"
         }
-        remarks += plan.accessSetAside.map(\.note)
+        remarks += plan.accessSetAside.map(\.note) + plan.accessLists.flatMap(\.notes)
         return remarks
     }
 

@@ -81,6 +81,15 @@ extension ControlProcess {
         }
     }
 
+    /// Tells why an application did not take its access lists. From any thread.
+    func tell(_ refusal: AccessRefusal) {
+        loop.submit { [self] in
+            happened(
+                ApplianceEvent(
+                    .accessRefused, application: refusal.application, instance: refusal.node, reason: refusal.reason))
+        }
+    }
+
     /// Starts the engines with the table as it is, and waits until they forward.
     func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
         let done = RaisedFlag()

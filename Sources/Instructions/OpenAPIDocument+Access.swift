@@ -34,7 +34,7 @@ extension OpenAPIDocument {
                         ("tenant", words), ("application", words),
                         ("rules", many(schema(rule + [hits], required: ["action"]))),
                         ("default", schema(verdict + [hits], required: ["action"])), ("version", whole),
-                        ("state", object(("enum", list(["in-force", "pending", "set-aside"])))),
+                        ("state", object(("enum", list(["in-force", "in-part", "pending", "set-aside"])))),
                         ("reasons", many(words)),
                         ("remarks", many(reference("AccessRemark"))),
                     ], required: ["tenant", "application", "rules", "default", "version", "state", "remarks"])),

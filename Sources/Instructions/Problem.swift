@@ -126,7 +126,8 @@ extension Problem {
             let example = isOwn ? problem.example.flatMap(sight.shown) : nil
             // What is no conflict is about the tenant's own words alone.
             let isClear =
-                refusal.stage == .conflict ? sight.hasOnlyOwn(problem) : !problem.isAboutMore(than: sight.tenant)
+                refusal.stage == .conflict || refusal.stage == .unavailable
+                ? sight.hasOnlyOwn(problem) : !problem.isAboutMore(than: sight.tenant)
             guard isOwn, isClear else {
                 return Mistake(
                     pointer: isOwn ? pointer : nil, detail: Self.foreign, hint: Self.foreignHint, example: example)
@@ -138,9 +139,15 @@ extension Problem {
             case .invalid: .invalid
             case .forbidden: .forbidden
             case .conflict: .conflict
+            case .unavailable: .unavailable
             }
-        self.init(kind, mistakes.first?.detail ?? "it cannot be done", hint: mistakes.first?.hint, errors: mistakes)
+        self.init(
+            kind, mistakes.first?.detail ?? "it cannot be done", hint: mistakes.first?.hint, errors: mistakes,
+            retryAfter: kind == .unavailable ? Self.pause : nil)
     }
+
+    /// How many seconds an application that refused gets until it is asked again.
+    private static let pause = 5
 
     private static let foreign = "it does not fit beside what is not yours"
     private static let foreignHint =
@@ -156,6 +163,8 @@ extension Problem {
 
     /// The same for a tenant: why the database or the control process fails is the operator's to know.
     package var withoutDetails: Problem {
+        // The mistakes of a refusal are those that the asker may see.
+        guard errors == nil else { return self }
         guard status == Kind.failed.status || status == Kind.unavailable.status else { return self }
         let kind: Kind = status == Kind.failed.status ? .failed : .unavailable
         return Problem(

@@ -294,7 +294,9 @@ final class InstructionDesk: Sendable {
         }
         control.forget()
         if case .committed(let committed) = answer { return committed.generation }
-        do throws(ApplianceError) { try store.undo(version) } catch { endProcess(error) }
+        var reason: String?
+        if case .refused(let refusal) = answer { reason = refusal.reason }
+        do throws(ApplianceError) { try store.undo(version, reason: reason) } catch { endProcess(error) }
         switch answer {
         case .refused(let refusal): throw problem(refusal, work, wish)
         case .error(let error): throw Problem(.unavailable, error.message, hint: error.hint, retryAfter: 1)

@@ -97,6 +97,25 @@ public enum RecordsServer {
             try store.confirm(
                 version, generation: description.generation, outcome: "in-force-after-restart", aside: aside)
         }
+        note(description, store)
+        try startThread {
+            while true {
+                control.awaitFile()
+                if let description = try? control.description() { note(description, store) }
+            }
+        }
+    }
+
+    /// Notes in the audit what another file has done to access lists.
+    private static func note(_ description: TenantsDescription, _ store: RecordStore) {
+        do throws(ApplianceError) {
+            try store.noteFile(
+                aside: description.setAside, inPart: description.inPart, generation: description.generation)
+        } catch {
+            // A full disk is told by the instructions that need it.
+            let line = Array("tapline-records: the audit lacks what the file has changed: \(error)\n".utf8)
+            _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+        }
     }
 
     /// POLLRDHUP of poll(2), which Swift does not import.

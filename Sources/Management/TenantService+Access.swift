@@ -39,7 +39,10 @@ extension TenantService {
         let (description, states) = try Self.store { () throws(ApplianceError) in
             (try control.description(), try control.accessStates(of: caller.tenant))
         }
-        let aside = Dictionary(description.setAside.map { ($0.id, $0.reasons) }) { first, _ in first }
+        func reasons(_ records: [TenantsDescription.SetAside]) -> [String: [String]] {
+            Dictionary(records.map { ($0.id, $0.reasons) }) { first, _ in first }
+        }
+        let (aside, inPart) = (reasons(description.setAside), reasons(description.inPart))
         let known = Dictionary(states.map { ($0.id, $0) }) { first, _ in first }
         return kept.map { kept in
             let own = description.tenants.first { $0.name == kept.list.tenant }
@@ -47,6 +50,7 @@ extension TenantService {
             return AccessView(
                 kept.list, version: kept.version,
                 setAside: aside[kept.list.id]?.map { Problem.shown($0, to: caller.role == .operator ? nil : sight) },
+                inPart: inPart[kept.list.id],
                 isPending: kept.isPending,
                 state: known[kept.list.id])
         }

@@ -188,7 +188,9 @@ extension RecordStore {
     }
 
     /// Takes back what a version wrote: it could not be put in force.
-    package func undo(_ version: Int) throws(ApplianceError) {
+    ///
+    /// - Parameter reason: Why, for the operator.
+    package func undo(_ version: Int, reason: String? = nil) throws(ApplianceError) {
         try write { database in
             let lines = try Row.fetchAll(
                 database, sql: "SELECT * FROM audit WHERE version = ? AND outcome = 'written' ORDER BY id DESC",
@@ -227,7 +229,8 @@ extension RecordStore {
             }
             try database.execute(sql: "DELETE FROM repeats WHERE version = ?", arguments: [version])
             try database.execute(sql: "UPDATE versions SET state = 'failed' WHERE number = ?", arguments: [version])
-            _ = try copyLines(of: version, outcome: "failed", aside: [], generation: nil, database)
+            _ = try copyLines(
+                of: version, outcome: "failed", aside: [], generation: nil, reason: reason, database)
         }
     }
 
@@ -246,7 +249,8 @@ extension RecordStore {
     ///
     /// - Returns: The ids of its services.
     private func copyLines(
-        of version: Int, outcome: String, aside: Set<String>, generation: Int?, _ database: Database
+        of version: Int, outcome: String, aside: Set<String>, generation: Int?, reason: String? = nil,
+        _ database: Database
     ) throws -> Set<String> {
         let lines = try Row.fetchAll(
             database,
@@ -259,13 +263,13 @@ extension RecordStore {
             ids.insert(id)
             try database.execute(
                 sql: """
-                    INSERT INTO audit (tenant, who, origin, at, instruction, subject, outcome, version, generation)
-                    SELECT tenant, who, origin, :now, instruction, subject, :outcome, version, :generation
+                    INSERT INTO audit (tenant, who, origin, at, instruction, subject, outcome, version, generation, reason)
+                    SELECT tenant, who, origin, :now, instruction, subject, :outcome, version, :generation, :reason
                     FROM audit WHERE id = :id
                     """,
                 arguments: [
                     "now": clock.now(), "outcome": aside.contains(id) ? "set-aside-after-restart" : outcome,
-                    "generation": generation, "id": number,
+                    "generation": generation, "reason": reason, "id": number,
                 ])
         }
         return ids

@@ -133,7 +133,8 @@ extension RecordStore {
     /// - Parameters:
     ///   - tenant: nil: of all tenants.
     ///   - before: The number of the line before which it begins.
-    ///   - refusals: Whether it has what was refused; a tenant does not see where others have tried its tokens.
+    ///   - refusals: Whether it has what was refused; a tenant does not see where others have tried its tokens, nor what an
+    ///     application said that did not take its list.
     package func audit(
         of tenant: String?, before: Int?, limit: Int, refusals: Bool = false
     ) throws(ApplianceError) -> [AuditEntry] {
@@ -145,12 +146,13 @@ extension RecordStore {
                     AND (:refusals OR outcome != 'refused') ORDER BY id DESC LIMIT :limit
                     """, arguments: ["tenant": tenant, "before": before, "limit": limit, "refusals": refusals]
             ).map { row in
-                AuditEntry(
+                let outcome: String = row["outcome"]
+                return AuditEntry(
                     id: row["id"], tenant: row["tenant"], who: row["who"], origin: row["origin"],
                     at: Clock.text(row["at"]),
-                    instruction: row["instruction"], subject: row["subject"], outcome: row["outcome"],
+                    instruction: row["instruction"], subject: row["subject"], outcome: outcome,
                     version: row["version"], generation: row["generation"], before: row["before"], after: row["after"],
-                    reason: row["reason"])
+                    reason: outcome == "failed" && !refusals ? nil : row["reason"])
             }
         }
     }

@@ -107,6 +107,8 @@ extension ControlProcess {
         }
         let listsBefore = Set(current.accessSetAside)
         report.notes += plan.accessSetAside.filter { !listsBefore.contains($0) }.map(\.note)
+        let notesBefore = Set(current.accessLists.flatMap(\.notes))
+        report.notes += plan.accessLists.flatMap(\.notes).filter { !notesBefore.contains($0) }
         return report
     }
 

@@ -16,6 +16,8 @@ final class RecordInstructions {
     private let observation: RecordObservation
     /// The plan that runs, in the form that instructions change, with its number.
     private var recorded: (version: Int, plan: RecordedPlan)?
+    /// What is known of rules that never match, by the ids of the lists.
+    var shadows: [String: (list: PlannedAccess, remarks: [AccessRemark])] = [:]
     /// How long the stages of the instruction took that is under way.
     private var stages: StageTimes?
 
@@ -94,6 +96,7 @@ final class RecordInstructions {
         for aside in plan.accessSetAside {
             control.logger.warning("\(aside.record.id) is set aside: \(aside.reasons.joined(separator: "; "))")
         }
+        for note in plan.accessLists.flatMap(\.notes) { control.logger.warning("\(note)") }
     }
 
     // MARK: - Instructions
@@ -220,7 +223,14 @@ final class RecordInstructions {
             prepared = fresh
         }
         stages?.begin()
-        _ = try control.change(current, to: prepared.planned, isTrial: false, drain: .zero, cancellation) { _ in }
+        _ = control.access.takeRefusal()
+        do throws(ApplianceError) {
+            _ = try control.change(current, to: prepared.planned, isTrial: false, drain: .zero, cancellation) { _ in }
+        } catch {
+            guard let refusal = refusal(ofCommitting: prepared.wanted) else { throw error }
+            return .refused(refusal)
+        }
+        restoreFiles(prepared.wanted)
         stages?.end("publish")
         remember(prepared)
         if let stages { control.logger.debug("instruction took \(stages.text)") }
@@ -259,6 +269,9 @@ final class RecordInstructions {
             setAside: plan.recordsSetAside.map { TenantsDescription.SetAside(id: $0.record.id, reasons: $0.reasons) }
                 + plan.accessSetAside.map { TenantsDescription.SetAside(id: $0.record.id, reasons: $0.reasons) },
             generation: generation)
+        description.inPart = plan.accessLists.filter { !$0.omissions.isEmpty }.map {
+            TenantsDescription.SetAside(id: $0.record.id, reasons: $0.omissions.map(\.message))
+        }
         description.networks = plan.records?.management?.networks.map { $0.map { "\($0)" } } ?? []
         return description
     }
