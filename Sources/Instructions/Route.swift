@@ -95,6 +95,16 @@ package struct Route: Sendable {
         }
     }
 
+    /// What of a tenant it is about, with the verb of a question.
+    package var subject: String {
+        switch name {
+        case .readAccess, .putAccess, .deleteAccess: "access list is"
+        case .changeServices, .restoreServices: "services and access lists are"
+        case .readCatalogue: "catalogue is"
+        default: "services are"
+        }
+    }
+
     /// The parts of the path.
     package var steps: [Substring] { path.split(separator: "/") }
     /// The names in the path.

@@ -115,7 +115,7 @@ final class TenantService: Sendable {
         if caller.role == .operator {
             caller.tenant = asked
             guard asked != nil || !route.needsTenant else {
-                throw Problem(.notAsExpected, "whose services are meant?", hint: "add ?tenant=NAME")
+                throw Problem(.notAsExpected, "whose \(route.subject) meant?", hint: "add ?tenant=NAME")
             }
         } else if let asked, asked != caller.tenant {
             throw Problem(.notFound, "there is no tenant \(ControlText.shown(asked, most: 64))")

@@ -133,6 +133,12 @@ import Testing
             "allow", lab.name, "firewall", "tcp", "203.0.113.97", "port", "443", "from", "192.0.2.0/24", "--comment",
             "shop")
         #expect(allow.status == 0 && allow.output.contains("in force: version 1, table "), "\(allow.output)")
+        // A list that did not exist allows everything else.
+        #expect(
+            allow.output.contains("1 rule of alice")
+                && allow.output.contains("remark: the list allows everything else too"), "\(allow.output)")
+        let whose = try lab.ask("PUT", "/v1/access/firewall", Self.list())
+        #expect(whose.json["detail"] as? String == "whose access list is meant?", "\(whose.text)")
         #expect(try access("deny", lab.name, "firewall", "any", "answer", "icmp", "--at", "1").status == 0)
         #expect(
             try access("default", lab.name, "firewall", "deny", "answer", "reset").output.contains(
@@ -155,8 +161,14 @@ import Testing
         #expect(
             audit.first?["subject"] as? String == "access/firewall" && audit.first?["outcome"] as? String == "in-force")
         #expect(audit.dropFirst().first?["before"] as? String != nil)
-        #expect(try access("remove", lab.name, "firewall").status == 0)
+        let which = try access("remove", lab.name, "firewall")
+        #expect(which.status == 64 && which.output.contains("--all removes the whole list"), "\(which.output)")
+        #expect(try access("show", lab.name, "firewall").status == 0)
+        #expect(try access("remove", lab.name, "firewall", "--all").status == 0)
         #expect(try access("show", lab.name, "firewall").status == 5)
+        let closed = try access("allow", lab.name, "firewall", "icmp", "--default", "deny")
+        #expect(closed.status == 0 && !closed.output.contains("remark"), "\(closed.output)")
+        #expect(try access("list", lab.name).output.contains("deny"))
     }
 
     @Test func aBatchIsAllOrNothing() throws {
