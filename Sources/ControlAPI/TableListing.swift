@@ -110,7 +110,7 @@ public struct TableListing: Codable, Sendable {
         public var remotePorts: String?
         /// Packets that it decided about; nil if no engine counts.
         public var packets: UInt64?
-        /// Octets of their frames; nil if no engine counts.
+        /// Octets of these, from the network header on; nil if no engine counts.
         public var bytes: UInt64?
 
         /// Memberwise.

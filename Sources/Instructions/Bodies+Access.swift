@@ -5,6 +5,10 @@ import Reporting
 extension BodyReader {
     /// The rules of an access list.
     package static let mostRules = 1000
+    /// What happens to packets.
+    static let actions = ["allow", "deny"]
+    /// How senders of denied packets are told.
+    static let answers = ["drop", "icmp", "reset"]
     static let ruleKeys = [
         "action", "answer", "protocol", "own", "own-ports", "remote", "remote-ports", "icmp-types", "comment",
     ]
@@ -84,10 +88,24 @@ extension BodyReader {
             fault(pointer, "action is missing", "write allow or deny")
             return nil
         }
-        return text(action, at: "\(pointer)/action").map {
-            RecordedVerdict(
-                action: $0, answer: optional(fields, "answer", pointer), comment: optional(fields, "comment", pointer))
+        let word = word(action, of: Self.actions, "no action", "write allow or deny", at: "\(pointer)/action")
+        let answer = fields["answer"].flatMap {
+            self.word(
+                $0, of: Self.answers, "no answer to a denied packet", "write drop, icmp or reset",
+                at: "\(pointer)/answer")
         }
+        return word.map {
+            RecordedVerdict(action: $0, answer: answer, comment: optional(fields, "comment", pointer))
+        }
+    }
+
+    /// One of some words. What is none of them is wrong whatever a request expects of its record.
+    private mutating func word(
+        _ value: JSONValue, of known: [String], _ wrong: String, _ hint: String, at pointer: String
+    ) -> String? {
+        guard let text = text(value, at: pointer) else { return nil }
+        if !known.contains(text) { fault(pointer, "\(quoted(text, seen: true)) is \(wrong)", hint) }
+        return text
     }
 
     private mutating func optional(_ fields: [String: JSONValue], _ key: String, _ pointer: String) -> String? {

@@ -22,7 +22,7 @@ extension TenantService {
     func listAccess(_ target: RequestTarget, _ caller: Caller) throws(Problem) -> APIAnswer {
         let limit = try Self.limit(target)
         let after = target.query[Route.Parameter.after.rawValue]
-        if let after, !after.contains("/") {
+        if let after, !Self.isAccessPlace(after) {
             throw Problem(.notAsExpected, "after is `next` of the page before")
         }
         let kept = try Self.store { () throws(ApplianceError) in
@@ -31,6 +31,14 @@ extension TenantService {
         let page = Array(kept.prefix(limit))
         let next = kept.count > limit ? page.last.map { "\($0.list.tenant)/\($0.list.application)" } : nil
         return try Self.answer(200, AccessListing(access: try views(page, for: caller), next: next))
+    }
+
+    /// True for a tenant and an application: `alice/firewall`.
+    private static func isAccessPlace(_ text: String) -> Bool {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        return parts.count == 2 && isPlace("\(parts[0])/x")
+            && (1...BodyReader.longestText).contains(parts[1].utf8.count)
+            && !parts[1].utf8.contains(UInt8(ascii: "\n"))
     }
 
     /// Access lists as they are answered, with how often their rules matched.

@@ -231,7 +231,7 @@ final class TenantService: Sendable {
         return limit
     }
 
-    private static func isPlace(_ text: String) -> Bool {
+    static func isPlace(_ text: String) -> Bool {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         return parts.count == 2
             && parts.allSatisfy { part in

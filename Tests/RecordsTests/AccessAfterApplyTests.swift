@@ -45,6 +45,10 @@ import Testing
         let read = try lab.ask("GET", "/v1/access/firewall", token: alice)
         #expect(
             read.json["state"] as? String == "in-part" && read.json["reasons"] as? [String] == [why], "\(read.text)")
+        let page = try PageVisitor(lab, token: alice).get("/access/firewall").text
+        #expect(
+            page.contains("in-part") && page.contains("<li>rule 2 is not in force: 203.0.113.102 is none of"), "\(page)"
+        )
         func last() throws -> [String: Any]? {
             let audit = try lab.ask("GET", "/v1/audit", token: alice).json["entries"] as? [[String: Any]] ?? []
             return audit.first { $0["subject"] as? String == "access/firewall" }

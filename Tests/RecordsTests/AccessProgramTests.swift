@@ -219,7 +219,13 @@ import Testing
             #expect(count["packets"] == 2 && count["octets"] == 168, "\(judge): \(read.text)")
         }
         #expect(hits?.count == (access.contains(",") ? 2 : 1), "\(read.text)")
+        // The other answer, of a node without an address as well.
+        let told = Self.list(otherwise: #"{"action": "deny", "answer": "icmp"}"#)
+        #expect(try lab.ask("PUT", "/v1/access/firewall", token: alice, told).status == 200)
+        let ping = try lab.tapline("exec", lab.name, "alice", "--", "ping", "-c", "2", "-W", "2", "203.0.113.97")
+        #expect(ping.output.contains("Packet filtered"), "\(ping.output)")
+        #expect(try lab.answers("203.0.113.80"))
         #expect(try lab.ask("DELETE", "/v1/access/firewall", token: alice).status == 200)
-        #expect(try Self.connects(lab).status == 0)
+        #expect(try lab.answers("203.0.113.97") && Self.connects(lab).status == 0)
     }
 }

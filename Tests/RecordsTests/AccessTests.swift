@@ -196,6 +196,13 @@ import Testing
                 "/default it must be an object, but is a number",
             ], "\(strange.text)")
         #expect(try lab.ask("PUT", "/v1/access/web", token: alice, Self.list()).status == 403)
+        // What has no right form has none, whatever else the request says.
+        let long = "/v1/access/" + String(repeating: "0", count: 300)
+        #expect(try lab.ask("PUT", long, token: alice, Self.list(), headers: ["If-Match: \"7\""]).status == 404)
+        for after in ["%C3%8B/x", "alice", "alice/", "alice/%0A", "/x"] {
+            #expect(try lab.ask("GET", "/v1/access?after=\(after)", token: alice).status == 400, "\(after)")
+        }
+        #expect(try lab.ask("GET", "/v1/access?after=alice/an%20application", token: alice).status == 200)
     }
 
     /// A program of one's own: the file is filled, and read before the answer.

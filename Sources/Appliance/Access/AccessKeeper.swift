@@ -81,7 +81,7 @@ final class AccessKeeper: @unchecked Sendable {
             do throws(ApplianceError) {
                 switch plan.byApplication {
                 case .nftables? where !plan.lists.isEmpty: try check(plan, in: node)
-                case .template(let template)? where heldAccess(of: node)?.lists != plan.lists:
+                case .template(let template)? where heldAccess(of: node)?.lists ?? [] != plan.lists:
                     try ask(template, node, plan.lists)
                 case .nftables?, .template?, nil: continue
                 }
