@@ -185,7 +185,7 @@ let package = Package(
         .testTarget(
             name: "MetricsTests", dependencies: ["Metrics", "ControlAPI"], swiftSettings: unoptimised),
         .testTarget(
-            name: "InstructionsTests", dependencies: ["Instructions", "ControlAPI", "Plan"],
+            name: "InstructionsTests", dependencies: ["Instructions", "ControlAPI", "Plan", "Seeds"],
             swiftSettings: unoptimised),
         .testTarget(
             name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "CLinux", "CNetlink", "Wire"],

@@ -5,6 +5,9 @@ import Reporting
 extension BodyReader {
     /// The rules of an access list.
     package static let mostRules = 1000
+    /// What a rule may do, and how it may answer what it denies.
+    static let actions = ["allow", "deny"]
+    static let answers = ["drop", "icmp", "reset"]
     static let ruleKeys = [
         "action", "answer", "protocol", "own", "own-ports", "remote", "remote-ports", "icmp-types", "comment",
     ]
@@ -21,10 +24,13 @@ extension BodyReader {
         let keys = (application == nil ? ["application"] : []) + ["rules", "default"]
         guard let fields = object(value, keys, at: pointer) else { return nil }
         for key in keys where key != "rules" && fields[key] == nil { fault(pointer, "\(key) is missing") }
-        let named = fields["application"].flatMap { text($0, at: "\(pointer)/application") }
+        // The path's is as long as one in the body may be.
+        let named = (application.map { .string($0) } ?? fields["application"]).flatMap {
+            text($0, at: "\(pointer)/application")
+        }
         let rules = rules(fields["rules"], at: "\(pointer)/rules")
         let otherwise = fields["default"].flatMap { verdict($0, at: "\(pointer)/default") }
-        guard mistakes.count == before, let otherwise, let application = application ?? named else { return nil }
+        guard mistakes.count == before, let otherwise, let application = named else { return nil }
         return RecordedAccess(tenant: tenant, application: application, rules: rules, otherwise: otherwise)
     }
 
@@ -84,10 +90,17 @@ extension BodyReader {
             fault(pointer, "action is missing", "write allow or deny")
             return nil
         }
-        return text(action, at: "\(pointer)/action").map {
-            RecordedVerdict(
-                action: $0, answer: optional(fields, "answer", pointer), comment: optional(fields, "comment", pointer))
+        let (answer, comment) = (optional(fields, "answer", pointer), optional(fields, "comment", pointer))
+        guard let word = text(action, at: "\(pointer)/action") else { return nil }
+        if !Self.actions.contains(word) {
+            fault("\(pointer)/action", "\(quoted(word, seen: true)) is no action", "write allow or deny")
         }
+        if let answer, !Self.answers.contains(answer) {
+            fault(
+                "\(pointer)/answer", "\(quoted(answer, seen: true)) is no answer to a denied packet",
+                "write drop, icmp or reset")
+        }
+        return RecordedVerdict(action: word, answer: answer, comment: comment)
     }
 
     private mutating func optional(_ fields: [String: JSONValue], _ key: String, _ pointer: String) -> String? {

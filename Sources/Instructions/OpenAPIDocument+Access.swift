@@ -4,8 +4,8 @@ import Plan
 extension OpenAPIDocument {
     static var accessSchemas: [JSONValue.Member] {
         let most = BodyReader.mostValues
-        let action = object(("enum", list(["allow", "deny"])))
-        let answer = object(("enum", list(["drop", "icmp", "reset"])))
+        let action = object(("enum", list(BodyReader.actions)))
+        let answer = object(("enum", list(BodyReader.answers)))
         let verdict: [(String, JSONValue)] = [("action", action), ("answer", answer), ("comment", value)]
         let rule: [(String, JSONValue)] =
             verdict + [

@@ -19,12 +19,10 @@ extension TenantService {
         return answer
     }
 
-    func listAccess(_ target: RequestTarget, _ caller: Caller) throws(Problem) -> APIAnswer {
-        let limit = try Self.limit(target)
-        let after = target.query[Route.Parameter.after.rawValue]
-        if let after, !after.contains("/") {
-            throw Problem(.notAsExpected, "after is `next` of the page before")
-        }
+    func listAccess(
+        _ target: RequestTarget, _ route: Route, _ caller: Caller
+    ) throws(Problem) -> APIAnswer {
+        let (limit, after) = (try Self.limit(target), try Self.place(target, route))
         let kept = try Self.store { () throws(ApplianceError) in
             try store.access(of: caller.tenant, after: after, limit: limit + 1)
         }

@@ -64,6 +64,22 @@ import Testing
                     rules: [RecordedAccessRule(action: "allow", ownPorts: ["80"], comment: "x")],
                     otherwise: RecordedVerdict(action: "deny")))
         #expect(try read("{}").mistakes == [" default is missing"])
+        // What has no right form is a mistake before any condition is looked at.
+        #expect(
+            try read(
+                #"{"rules": [{"action": "pass"}], "default": {"action": "deny", "answer": "shout"}}"#
+            ).mistakes == [
+                "/rules/0/action \"pass\" is no action",
+                "/default/answer \"shout\" is no answer to a denied packet",
+            ])
+        // The application of a path is no longer than one of a batch.
+        for (length, mistakes) in [(256, []), (257, ["/application"]), (0, ["/application"])] {
+            var reader = BodyReader()
+            _ = reader.access(
+                try BodyReader.json(Array(body.utf8)), tenant: "alice",
+                application: String(repeating: "a", count: length))
+            #expect(reader.mistakes.map(\.pointer) == mistakes)
+        }
         #expect(
             try read(#"{"default": {"action": 1}, "rules": [{"action": "deny", "own-ports": 80}, 7]}"#).mistakes == [
                 "/rules/0/own-ports it must be a list of texts, but is a number",
