@@ -191,7 +191,20 @@ def protocol():
     get = b"GET /v1/services HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n" % alice.encode()
     inner = b"GET /v1/tenants HTTP/1.1\r\nHost: x\r\n\r\n"
     big = 300 << 10
+    token = b"Authorization: Bearer %s\r\n" % alice.encode()
+    plain = b"GET /v1/services HTTP/1.1\r\n" + token
+    old = b"GET /v1/services HTTP/1.0\r\n" + token
     for what, octets, *wanted in [
+        # Host (RFC 9112, section 3.2): the request behind is never answered.
+        ("no Host", plain + b"\r\n" + inner, 400), ("two Hosts", plain + b"Host: x\r\nHost: x\r\n\r\n" + inner, 400),
+        ("two Hosts of old", old + b"Host: x\r\nhost: y\r\n\r\n" + inner, 400),
+        ("a Host with a path", plain + b"Host: x/v1\r\n\r\n" + inner, 400), ("a Host with a blank", plain + b"Host: x y\r\n\r\n" + inner, 400),
+        ("a list of Hosts", plain + b"Host: x, y\r\n\r\n" + inner, 400), ("a Host with a user", plain + b"Host: a@x\r\n\r\n" + inner, 400),
+        ("a Host with another port", plain + b"Host: x:8o\r\n\r\n" + inner, 400), ("a Host without its end", plain + b"Host: [::1\r\n\r\n" + inner, 400),
+        ("an empty Host", plain + b"Host:\r\nConnection: close\r\n\r\n", 200), ("a port", plain + b"Host: [::1]:443\r\nConnection: close\r\n\r\n", 200),
+        ("no Host of old", old + b"\r\n", 200), ("no Host and no token", b"GET /v1/openapi.json HTTP/1.1\r\n\r\n" + inner, 400),
+        ("no Host and a body", plain.replace(b"GET", b"PUT") + b"Content-Length: 2\r\n\r\n{}" + inner, 400),
+        ("chunks of old", old + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner, 400),
         # Smuggling: the request inside is never answered.
         ("two lengths that differ", put + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}   " + inner, 400),
         ("a list of lengths", put + b"Content-Length: 5, 5\r\n\r\n{}   " + inner, 400),
