@@ -51,8 +51,7 @@ extension BodyReader {
             }
         }
         let remove = texts(fields["remove-access"], at: "/remove-access")
-        let names = put.map(\.application) + remove
-        if Set(names).count != names.count { fault("", "an application is named twice", "name each once") }
+        eachOnce(fields, "application", put: ("put-access", "application"), remove: "remove-access")
         return (put, remove)
     }
 

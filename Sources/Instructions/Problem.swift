@@ -4,7 +4,7 @@ import ControlAPI
 package struct Problem: Error, Codable, Sendable {
     /// One mistake, and its place.
     package struct Mistake: Codable, Sendable, Equatable {
-        /// A JSON pointer into the body, or the name of a field or parameter.
+        /// A JSON pointer into the body; nil: it is about nothing that the body has.
         package var pointer: String?
         /// One sentence.
         package var detail: String
@@ -106,6 +106,13 @@ package struct Problem: Error, Codable, Sendable {
         self.errors = errors
         self.retryAfter = retryAfter
     }
+
+    /// A problem with one place in the body; nil: with none.
+    package init(_ kind: Kind, _ detail: String, hint: String? = nil, at pointer: String?) {
+        self.init(
+            kind, detail, hint: hint,
+            errors: pointer.map { [Mistake(pointer: $0, detail: detail, hint: hint)] })
+    }
 }
 
 extension Problem {
@@ -113,10 +120,10 @@ extension Problem {
     ///
     /// - Parameters:
     ///   - sight: What the tenant that asks may be told; nil: the operator asks.
-    ///   - place: The pointer to a record in the body.
-    package init(_ refusal: InstructionRefusal, for sight: TenantSight?, place: (String) -> String?) {
+    ///   - place: The pointer into the body, made of a record and of a pointer into that.
+    package init(_ refusal: InstructionRefusal, for sight: TenantSight?, place: (String, String?) -> String?) {
         let mistakes = refusal.problems.map { problem -> Mistake in
-            let pointer = problem.record.flatMap(place).map { $0 + (problem.pointer ?? "") } ?? problem.pointer
+            let pointer = problem.record.flatMap { place($0, problem.pointer) }
             guard let sight else {
                 return Mistake(
                     pointer: pointer, detail: problem.message, hint: problem.hint, example: problem.example,

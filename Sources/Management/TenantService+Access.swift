@@ -5,8 +5,9 @@ import Reporting
 
 /// Looking at access lists.
 extension TenantService {
-    static func noAccess(_ application: String) -> Problem {
-        Problem(.notFound, "there is no access list for \(ControlText.shown(application, most: 64))")
+    /// - Parameter pointer: Where the body names it; nil: the path does.
+    static func noAccess(_ application: String, at pointer: String? = nil) -> Problem {
+        Problem(.notFound, "there is no access list for \(ControlText.shown(application, most: 64))", at: pointer)
     }
 
     func readAccess(_ values: [String: String], _ caller: Caller) throws(Problem) -> APIAnswer {

@@ -304,8 +304,9 @@ final class TenantService: Sendable {
         return try BodyReader.json(request.body)
     }
 
-    static func noService(_ name: String?) -> Problem {
-        Problem(.notFound, "there is no service \(ControlText.shown(name ?? "", most: 64))")
+    /// - Parameter pointer: Where the body names it; nil: the path does.
+    static func noService(_ name: String?, at pointer: String? = nil) -> Problem {
+        Problem(.notFound, "there is no service \(ControlText.shown(name ?? "", most: 64))", at: pointer)
     }
 
     /// Something that can fail on the way, as a problem.

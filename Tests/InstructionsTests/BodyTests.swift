@@ -43,7 +43,22 @@ import Testing
             return reader.mistakes.map { "\($0.pointer ?? "-") \($0.detail)" }
         }
         #expect(try batch(#"{"remove": ["a"], "put": [{"name": "b", "addresses": ["x"], "sequence": ["y"]}]}"#) == [])
-        #expect(try batch(#"{"remove": ["a", "a"]}"#) == [" a service is named twice"])
+        #expect(
+            try batch(#"{"remove": ["a", "a"]}"#) == ["/remove/1 the service a is named before, at /remove/0"])
+        #expect(
+            try batch(#"{"remove": ["b"], "put": [{"name": "b", "addresses": ["x"], "sequence": ["y"]}]}"#) == [
+                "/remove/0 the service b is named before, at /put/0/name"
+            ])
+        // The places are those of the body, whatever else is wrong with it.
+        #expect(
+            try batch(#"{"put": [7, {"name": "b"}, {"name": "b", "addresses": ["x"], "sequence": ["y"]}]}"#) == [
+                "/put/0 it must be an object, but is a number", "/put/1 addresses is missing",
+                "/put/1 sequence is missing", "/put/2/name the service b is named before, at /put/1/name",
+            ])
+        #expect(
+            try batch(#"{"remove-access": ["f", "g", "f"]}"#) == [
+                "/remove-access/2 the application f is named before, at /remove-access/0"
+            ])
         #expect(try batch("{}") == [" it names no service and no access list"])
         #expect(try batch(#"{"put": [{"addresses": ["x"], "sequence": ["y"]}]}"#) == ["/put/0 name is missing"])
     }

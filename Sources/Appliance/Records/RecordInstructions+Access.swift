@@ -42,21 +42,30 @@ extension RecordInstructions {
 
     /// Why applications would not take the lists; nil: they would.
     func refusal(ofAccess plan: AppliancePlan, _ wanted: RecordChange) -> InstructionRefusal? {
-        guard let first = wanted.putAccess.first?.id ?? wanted.removeAccess.first else { return nil }
-        do throws(ApplianceError) {
-            try control.access.check(plan.access, against: control.loop.sync { self.control.nodes })
-            return nil
-        } catch {
-            // What nft says of a node is the operator's to read.
-            control.logger.error("\(first): \(error)")
-            return InstructionRefusal(
-                stage: .conflict,
-                problems: [
-                    InstructionProblem(
-                        record: first, pointer: nil, message: "the application does not take the access list",
-                        hint: "ask the operator, whose log says why")
-                ])
+        // A tenant has one list for an application: what nft says of an application is about that one.
+        let lists =
+            wanted.putAccess.map { (id: $0.id, application: $0.application) }
+            + wanted.removeAccess.compactMap { id in
+                // A tenant's name has no slash.
+                let subject = id.drop { $0 != "/" }.dropFirst()
+                return plan.access.first { RecordedAccess.subject($0.application) == subject }.map {
+                    (id, $0.application)
+                }
+            }
+        let nodes = control.loop.sync { self.control.nodes }
+        let problems = lists.compactMap { list -> InstructionProblem? in
+            do throws(ApplianceError) {
+                try control.access.check(plan.access.filter { $0.application == list.application }, against: nodes)
+                return nil
+            } catch {
+                // What nft says of a node is the operator's to read.
+                control.logger.error("\(list.id): \(error)")
+                return InstructionProblem(
+                    record: list.id, pointer: nil, message: "the application does not take the access list",
+                    hint: "ask the operator, whose log says why")
+            }
         }
+        return problems.isEmpty ? nil : InstructionRefusal(stage: .conflict, problems: problems)
     }
 
     /// What is hardly intended in lists that are wanted.

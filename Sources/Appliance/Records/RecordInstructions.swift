@@ -120,7 +120,7 @@ final class RecordInstructions {
             let difference = PlanDifference(
                 from: current, to: planned.plan.adopting(current), patch: planned.patch)
             stages?.end("difference")
-            if let refusal = refusal(of: difference, wanted.ids.first) { return .refused(refusal) }
+            if let refusal = refusal(of: difference, wanted, current) { return .refused(refusal) }
             if let refusal = refusal(ofAccess: planned.plan, wanted) { return .refused(refusal) }
             let number = nextNumber
             nextNumber += 1
@@ -172,38 +172,6 @@ final class RecordInstructions {
     enum Planned {
         case proved(PlannedFile, RecordedPlan?)
         case refused(InstructionRefusal)
-    }
-
-    /// What may change of a node that runs on (`NodeChange`). What it passes on, and how, is the file's to say.
-    private static let harmless = ["its service addresses", "its routes", "its delivered addresses"]
-
-    /// An instruction changes the table, and the addresses and routes of nodes that run on. It interrupts no program.
-    private func refusal(of difference: PlanDifference, _ record: String?) -> InstructionRefusal? {
-        let harm =
-            difference.refusals.map(\.what)
-            + difference.actions.compactMap { action -> String? in
-                switch action {
-                case .publish, .access, .tenants, .checks: nil
-                case .alter(let node, let what):
-                    what.allSatisfy(Self.harmless.contains)
-                        ? nil : "node \(quoted(node)) would change: \(what.joined(separator: ", "))"
-                case .bridge, .reshape: "an interface would change"
-                case .add(let node): "node \(quoted(node)) would be added"
-                case .rebuild(let node, let because), .restart(let node, let because), .reload(let node, let because):
-                    "node \(quoted(node)) would be interrupted: \(because.joined(separator: ", "))"
-                case .remove(let node): "node \(quoted(node)) would be removed"
-                case .application(let name, _): "the health checks of \(quoted(name)) would change"
-                case .impair(let place, _): "link \(quoted(place.text)) would change"
-                }
-            }
-        guard !harm.isEmpty else { return nil }
-        return InstructionRefusal(
-            stage: .conflict,
-            problems: harm.map {
-                InstructionProblem(
-                    record: record, pointer: nil, message: $0,
-                    hint: "use applications that a service of the file uses in the same way")
-            })
     }
 
     private func commit(_ number: Int, _ cancellation: Cancellation) throws(ApplianceError) -> InstructionAnswer {
