@@ -87,7 +87,13 @@ public enum RecordsServer {
     private static func begin(
         _ store: RecordStore, _ control: ControlLink
     ) throws(ApplianceError) {
-        let answer = try control.ask(.begin(services: try store.allServices(), access: try store.allAccess()))
+        let services: [RecordedService]
+        let access: [RecordedAccess]
+        do throws(ApplianceError) { (services, access) = (try store.allServices(), try store.allAccess()) } catch {
+            control.tell(.failed(error))
+            throw error
+        }
+        let answer = try control.ask(.begin(services: services, access: access))
         if case .error(let error) = answer { throw error }
         guard case .description(let description) = answer else {
             throw ApplianceError(.failed, "the control process says something unexpected")

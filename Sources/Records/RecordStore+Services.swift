@@ -85,9 +85,9 @@ extension RecordStore {
     }
 
     private static func kept(_ row: Row) throws -> KeptService {
-        let body: String = row["body"]
+        let (tenant, name, body): (String, String, String) = (row["tenant"], row["name"], row["body"])
         return KeptService(
-            service: try value(RecordedService.self, body), version: row["version"],
+            service: try value(RecordedService.self, body, "the service \(tenant)/\(name)"), version: row["version"],
             isPending: row["state"] as String? == "written")
     }
 
@@ -215,7 +215,8 @@ extension RecordStore {
                         """, arguments: [tenant, name, version])
                 if application != nil {
                     try Self.put(
-                        try Self.value(RecordedAccess.self, before), version: former ?? version, database)
+                        try Self.value(RecordedAccess.self, before, "the audit of version \(version)"),
+                        version: former ?? version, database)
                     continue
                 }
                 try database.execute(

@@ -33,10 +33,11 @@ extension RecordStore {
                     """, arguments: [tenant, version])
             for line in lines {
                 let (subject, before): (String, String?) = (line["subject"], line["before"])
+                let what = "what the audit says of \(tenant)/\(subject)"
                 if let application = Self.application(of: subject) {
-                    lists[application] = try before.map { try Self.value(RecordedAccess.self, $0) }
+                    lists[application] = try before.map { try Self.value(RecordedAccess.self, $0, what) }
                 } else {
-                    kept[subject] = try before.map { try Self.value(RecordedService.self, $0) }
+                    kept[subject] = try before.map { try Self.value(RecordedService.self, $0, what) }
                 }
             }
             return KeptRecords(
