@@ -123,7 +123,11 @@ package enum OpenAPIDocument {
                     object(("type", .string("string")), ("pattern", .string(route.afterForm))),
                     "`next` of the page before."
                 )
-            case .dryRun: (object(("type", .string("boolean"))), "true: say what would happen, and do nothing.")
+            case .dryRun:
+                (
+                    object(("type", .string("string")), ("enum", list(["true", "", "false"]))),
+                    "true, or nothing: say what would happen, and do nothing."
+                )
             }
         return object(
             ("name", .string(parameter.rawValue)), ("in", .string("query")),
