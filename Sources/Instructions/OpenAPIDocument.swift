@@ -116,7 +116,7 @@ package enum OpenAPIDocument {
             case .limit:
                 (
                     object(("type", .string("integer")), ("minimum", number(1)), ("maximum", number(Paging.most))),
-                    "How many at most; \(Paging.usual) by default."
+                    "How many at most; \(Paging.usual) by default. A page with long parts has fewer."
                 )
             case .after:
                 (

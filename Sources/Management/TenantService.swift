@@ -255,13 +255,11 @@ final class TenantService: Sendable {
         _ target: RequestTarget, _ route: Route, _ caller: Caller
     ) throws(Problem) -> APIAnswer {
         let (limit, before) = (try Self.limit(target), try Self.place(target, route).flatMap { Int($0) })
-        let lines = try Self.store { () throws(ApplianceError) in
-            try store.audit(
-                of: caller.tenant, before: before, limit: limit + 1, refusals: caller.role == .operator)
+        let page = try Self.store { () throws(ApplianceError) in
+            try store.audit(of: caller.tenant, before: before, limit: limit, refusals: caller.role == .operator)
         }
-        let page = Array(lines.prefix(limit))
         return try Self.answer(
-            200, AuditList(entries: page, next: lines.count > limit ? page.last.map { "\($0.id)" } : nil))
+            200, AuditList(entries: page.entries, next: page.isLast ? nil : page.entries.last.map { "\($0.id)" }))
     }
 
     private func listTenants() throws(Problem) -> APIAnswer {

@@ -147,6 +147,43 @@ import Testing
         #expect(beyond.status == 200 && beyond.json["entries"] as? [String] == [] && beyond.json["next"] == nil)
     }
 
+    /// A tenant that has written long lists gets its history in pages that cost little, and takes nothing from others.
+    @Test func longLinesMakeShortPages() throws {
+        let lab = try RecordsLab(Self.file)
+        let alice = try lab.token("alice")
+        let rule = #"{"action": "deny", "protocol": "icmp", "comment": "\#(String(repeating: "\\\"", count: 256))"}"#
+        let body = lab.folder.appendingPathComponent("list.json")
+        for round in 0..<6 {
+            let rules = Array(repeating: rule, count: 200 - round).joined(separator: ", ")
+            try #"{"rules": [\#(rules)], "default": {"action": "allow"}}"#.write(
+                to: body, atomically: true, encoding: .utf8)
+            let put = try lab.ask("PUT", "/v1/access/cache", token: alice, "@\(body.path)")
+            #expect(put.status == 200, "\(put.text.prefix(500))")
+        }
+        var (ids, after, pages): ([Int], String?, Int) = ([], nil, 0)
+        repeat {
+            let answer = try lab.ask(
+                "GET", "/v1/audit?limit=500\(after.map { "&after=\($0)" } ?? "")", token: alice)
+            let lines = answer.json["entries"] as? [[String: Any]] ?? []
+            #expect(answer.status == 200 && !lines.isEmpty && answer.text.utf8.count < 1 << 20)
+            (ids, after, pages) = (
+                ids + lines.compactMap { $0["id"] as? Int }, answer.json["next"] as? String, pages + 1
+            )
+        } while after != nil && pages < 100
+        #expect(pages > 2 && ids.count == 13 && ids == ids.sorted(by: >) && Set(ids).count == 13)
+        // The command shows as many as it is asked for.
+        let shown = try lab.tapline("audit", lab.name, "--tenant", "alice", "--count", "12", "--json")
+        let list = try JSONSerialization.jsonObject(with: Data(shown.output.utf8)) as? [String: Any]
+        #expect((list?["entries"] as? [Any])?.count == 12 && list?["next"] as? String == "\(ids[11])")
+        // What a version had is found without all that came since.
+        let back = try lab.ask("POST", "/v1/restore", token: alice, #"{"version": 1}"#)
+        #expect(back.status == 200, "\(back.text.prefix(500))")
+        let now = try lab.ask("GET", "/v1/access/cache", token: alice).json["rules"] as? [Any]
+        #expect(now?.count == 200)
+        #expect(try lab.ask("POST", "/v1/restore", token: alice, #"{"version": 0}"#).status == 200)
+        #expect(try lab.ask("GET", "/v1/access/cache", token: alice).status == 404)
+    }
+
     /// What `next` never was is no place in a list; and no page is larger than the largest.
     @Test func whatIsNoPlaceIsRefused() throws {
         let lab = try RecordsLab(Self.file)

@@ -31,7 +31,8 @@ import Testing
         refused(try list("--token-file", file), 64, "others can read the token in \(file); chmod 600 \(file)")
         for text in ["", "\n", "no token", String(token.dropLast()), "tapline_\(token)", "\u{0}\(token)"] {
             try write(text)
-            refused(try list("--token-file", file), 64, "\(file) holds no token; a token begins with tapline_; \(other)")
+            refused(
+                try list("--token-file", file), 64, "\(file) holds no token; a token begins with tapline_; \(other)")
         }
         try FileManager.default.removeItem(atPath: file)
         refused(
