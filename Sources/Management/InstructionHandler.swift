@@ -129,7 +129,7 @@ final class InstructionHandler: ChannelInboundHandler, ConnectionPlaces.Holder {
             return send(TenantService.answer(Problem(.notAsExpected, fault, hint: "see RFC 9112")))
         }
         let request = APIRequest(
-            method: head.method.rawValue, target: head.uri,
+            method: head.method.rawValue, target: RequestTarget.path(of: head.uri),
             fields: head.headers.map { ($0.name.lowercased(), $0.value) }, body: body,
             origin: peer.map { "\($0.address)" } ?? "operator's socket", isOperators: peer == nil,
             isSecure: peer != nil,

@@ -137,7 +137,8 @@ def guess():
         ("DELETE", f"/v1/tenants/alice/tokens/{alice.split('_')[1]}", None, 404),
         ("POST", "/v1/batch", {"remove": ["secret-own"]}, 404), ("POST", "/v1/batch", {"remove": ["bob/secret-own"]}, 404),
         ("POST", "/v1/restore", {"version": 10 ** 9}, 404), ("GET", "/v1/../v1/tenants", None, 404),
-        ("GET", "//v1/tenants", None, 404), ("GET", "http://x/v1/tenants", None, 400), ("OPTIONS", "*", None, 400),
+        ("GET", "//v1/tenants", None, 404), ("GET", "http://x/v1/tenants", None, 404), ("GET", "HTTPS://x:1/v1/services", None, 200), ("GET", "http:/v1/services", None, 400),
+        ("GET", "http://x", None, 303), ("GET", "http:///v1/services/secret-own", None, 404), ("GET", "ftp://x/v1/services", None, 400), ("OPTIONS", "*", None, 400),
         ("CONNECT", "x:1", None, 400), ("TRACE", "/v1/services", None, 405), ("get", "/v1/services", None, 400),
     ]:
         expect(f"{method} {target}", request(method, target, body=body), wanted)
