@@ -63,6 +63,8 @@ public struct PathHop: Sendable, Hashable {
     public var entry: String
     /// The new source of the packet.
     public var rewriteSource: String?
+    /// The service port of the packet here.
+    public var servicePort: String
     /// The copies that it sends.
     public var copies: [PathCopy]
 }
@@ -80,6 +82,8 @@ public struct PathCopy: Sendable, Hashable {
     public var sendInterface: String
     /// The address that the destination is rewritten to; with several instances, the address of each.
     public var rewriteDestination: String?
+    /// The service port that the copy has, if it is translated.
+    public var rewritePort: String?
     /// True for a copy that a passive application keeps.
     public var isPassive: Bool
 }
@@ -212,7 +216,9 @@ extension ResolvedTopology {
         return PathHop(
             from: names(hop.emitter.node), receivedInterface: file.interfaces[hop.emitter.interface].name.value,
             entry: entry.name, rewriteSource: entry.rewriteSource?.description,
-            copies: zip(hop.copies, conditions(entry.hops)).map { copy, condition in
+            servicePort: entry.servicePort.protocolNumber == nil ? "any" : describe(entry.servicePort),
+            copies: zip(zip(hop.copies, entry.targets), conditions(entry.hops)).map { both, condition in
+                let (copy, target) = both
                 let instances = copy.node.flatMap { shared($0) == nil ? nil : members(of: $0) } ?? []
                 var network: String?
                 if case .network(let address) = copy.address {
@@ -222,7 +228,9 @@ extension ResolvedTopology {
                 return PathCopy(
                     to: names(copy.node), oneOf: instances.map { file.nodes[$0].name.value }, condition: condition,
                     sendInterface: file.interfaces[copy.interface].name.value,
-                    rewriteDestination: network, isPassive: copy.isPassive)
+                    rewriteDestination: network,
+                    rewritePort: entry.servicePort.shifted(by: target.portShift).map { describe($0) },
+                    isPassive: copy.isPassive)
             }.uniqued())
     }
 
@@ -259,6 +267,7 @@ extension AnswerSilence {
     /// For a person.
     var sentence: String {
         switch self {
+        case .fragment: "no answer: the service port is translated, and fragments have none"
         case .passiveAlone: "no answer: only passive applications get it"
         case .isAnswer: "answers to it are not followed: its entry is for responses"
         case .group: "answers to it are not followed: it is for a group"

@@ -16,7 +16,8 @@ extension Forwarder {
         _ frame: ReceivedFrame, _ entry: EntryRecord, _ access: Int, _ target: TargetRecord, from interface: Int,
         _ sender: Sender, _ errorSent: inout Bool, into writes: inout WriteList
     ) -> Bool {
-        let verdict = table.judge(AccessPacket(fields, rewriteSource: entry.rewriteSource), at: access)
+        let packet = AccessPacket(fields, rewriteSource: entry.rewriteSource)
+        let verdict = table.judge(packet.shifted(entry.direction.portSide, by: entry.outerShift), at: access)
         if only == nil || verdict.denial != nil {
             count(verdict, packets: packets, octets: frame.length &- Self.frameOffset)
         }
@@ -68,7 +69,8 @@ struct AccessVerdicts: ~Copyable {
         let packet = AccessPacket(
             source: plan.pointee.rewritesSource ? plan.pointee.source : flow.source, destination: flow.destination,
             protocolNumber: flow.protocolNumber,
-            upper: .ports(source: flow.sourcePort, destination: flow.destinationPort))
+            upper: .ports(source: flow.sourcePort, destination: flow.destinationPort)
+        ).shifted(plan.pointee.portSide, by: plan.pointee.outerShift)
         for index in 0..<plan.pointee.count where copies[index].access != 0 {
             let verdict = table.judge(packet, at: copies[index].access)
             guard verdict.denial == nil else { return false }

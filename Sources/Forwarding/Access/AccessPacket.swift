@@ -3,7 +3,8 @@ import Wire
 /// What access lists ask of a packet: its own outer addresses, as they are outside of the application.
 ///
 /// The application's network send address is never one of them. On the way in, the packet is judged before its destination
-/// becomes the send address. On the way back, it is judged after its source has become the service address again.
+/// becomes the send address. On the way back, it is judged after its source has become the service address again. Its service
+/// port is the one that customers send to, wherever it is translated.
 /// An ICMP error is judged as a packet of its own, not by the packet that it quotes.
 public struct AccessPacket: Hashable, Sendable {
     /// What the packet's upper-layer header says.
@@ -51,6 +52,18 @@ public struct AccessPacket: Hashable, Sendable {
         } else {
             upper = .unread
         }
+    }
+
+    /// The packet with one port shifted, if it has ports.
+    @inlinable
+    public func shifted(_ side: PortSide, by shift: PortShift) -> AccessPacket {
+        guard !shift.isNone, case .ports(let source, let destination) = upper else { return self }
+        var packet = self
+        packet.upper =
+            side == .source
+            ? .ports(source: shift.applied(to: source), destination: destination)
+            : .ports(source: source, destination: shift.applied(to: destination))
+        return packet
     }
 
     /// True for the ICMP errors that no list stops unless one of its rules matches them.

@@ -309,7 +309,9 @@ struct GroupTable {
         var (differing, covered): (Set<UInt8>, Set<UInt8>) = ([], [])
         func compare(_ member: Int, _ number: UInt8, with known: Int) {
             let (one, two) = (entries[member], entries[known])
-            if one.rewriteSource != two.rewriteSource || one.hops != two.hops { differing.insert(number) }
+            if one.rewriteSource != two.rewriteSource || one.outerShift != two.outerShift || one.hops != two.hops {
+                differing.insert(number)
+            }
         }
         for member in members {
             guard let number = entries[member].servicePort.protocolNumber, let known = chosen[number] else { continue }

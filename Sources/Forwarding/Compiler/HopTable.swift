@@ -49,7 +49,7 @@ struct HopTable {
                 tail |=
                     (rewrite.family == .ipv4 ? rewrite.low : UInt64(rewrites.share([rewrite.high, rewrite.low]))) << 32
             }
-            words.append(range)
+            words.append(range | UInt64(entries[index].outerShift.delta) << Layout.entryShiftShift)
             words.append(tail)
         }
         return words
@@ -95,8 +95,11 @@ struct HopTable {
                 case .drop(let wanted): answer = wanted.rawValue
                 case .hops(let hops): targets[word + 2] = add(hops)
                 }
+                // All members are at one place of the chain.
+                let shift = UInt32(members.first?.portShift.delta ?? 0)
                 targets[word] = UInt64(
-                    low: UInt32(group), high: UInt32(Layout.kindInstance) | UInt32(answer) << 8)
+                    low: UInt32(group) | shift << UInt32(Layout.targetShiftShift),
+                    high: UInt32(Layout.kindInstance) | UInt32(answer) << 8)
             case .whether(let group, let up, let down):
                 targets[word] = UInt64(low: UInt32(group), high: UInt32(Layout.kindWhether))
                 targets[word + 1] = add(up)
@@ -117,7 +120,9 @@ struct HopTable {
             UInt32(shape) | UInt32(target.system.rawValue) << 8 | UInt32(network?.family.rawValue ?? 0) << 16
             | (target.whileJoined ? UInt32(truncatingIfNeeded: Layout.targetWhileJoined >> 32) : 0)
         return [
-            UInt64(low: UInt32(target.interface), high: head),
+            UInt64(
+                low: UInt32(target.interface) | UInt32(target.portShift.delta) << UInt32(Layout.targetShiftShift),
+                high: head),
             (target.sourceMAC ?? table.interfaces[target.interface].mac).bits
                 | marks.mark(target, destination: destination) << Layout.targetAccessShift,
             network?.high ?? 0, network?.low ?? mac,

@@ -45,7 +45,8 @@ extension SnapshotValidation {
         }
         for index in (0..<count).reversed() {
             rest(after: index)
-            let (low, head) = halves(.targets, index, 0)
+            let (word, head) = halves(.targets, index, 0)
+            let low = word & 0xFFFF
             let kind = UInt8(head & 0xFF)
             guard kind >= Layout.kindInstance else {
                 guard isTarget(index) else { throw .record(section: Section.targets.rawValue, index: index) }
@@ -79,7 +80,8 @@ extension SnapshotValidation {
     }
 
     private func isTarget(_ index: Int) -> Bool {
-        let (interface, head) = halves(.targets, index, 0)
+        let (low, head) = halves(.targets, index, 0)
+        let interface = low & 0xFFFF
         let (kind, system, family) = (UInt8(head & 0xFF), UInt8(head >> 8 & 0xFF), head >> 16 & 0xFF)
         // Only a node that is known by its MAC address reports its groups.
         guard head >> 24 == 0 || head >> 24 == 1 && kind == Layout.kindMAC else { return false }

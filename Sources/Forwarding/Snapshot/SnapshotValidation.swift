@@ -175,7 +175,8 @@ struct SnapshotValidation {
     private func checkEntries() throws(SnapshotError) {
         let rewrites = layout.count(.rewrites)
         try all(.entries) { index in
-            let targets = halves(.entries, index, 0)
+            let (first, counted) = halves(.entries, index, 0)
+            let targets = (low: first, high: counted & Int(Layout.entryTargetsMask))
             let (tail, rewrite) = halves(.entries, index, 1)
             let family = tail >> 28
             return range(targets, fits: .targets) && tail & 0xFF_FFFF < layout.counterCount

@@ -32,6 +32,7 @@ struct EntryJudge: EntryStage, Diagnosing {
         var reported: Set<[SourceOrigin]> = []
         for key in order {
             for (first, second) in ties(among: groups[key] ?? []) {
+                if isPortCollision(first, second) { continue }
                 let positions = [bases[first].origin, bases[second].origin]
                 guard reported.insert(positions).inserted else { continue }
                 tellTie(first, second)
