@@ -92,7 +92,8 @@ public final class ControlProcess: @unchecked Sendable {
         source: { [unowned self] in
             fleet.map {
                 CaptureSessions.Source(
-                    fleet: $0, interfaces: table.interfaces.map(\.name), rewrites: table.rewritesAddresses)
+                    fleet: $0, interfaces: table.interfaces.map(\.name), rewrites: table.rewritesAddresses,
+                    translates: table.translatesPorts)
             }
         }, pump: { [unowned self] in server?.pump() })
     /// Has times in applications measured. On the loop's thread.

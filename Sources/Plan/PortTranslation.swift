@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// The ports that an application has for service ports: as many, in the same order.
@@ -91,7 +92,7 @@ extension PortSpecification {
         guard let own = Self.range(text) else {
             let bare = text.split(separator: "/", omittingEmptySubsequences: false).last.map(String.init) ?? ""
             throw PortTranslationFault(
-                message: "'\(text)' is no port that an application could have",
+                message: "\(quoted(text)) is no port that an application could have",
                 hint: text.contains("/") && Self.range(bare) != nil
                     ? "write the port alone: \(self) -> \(bare)"
                     : "write a port or a range of ports from 1 to 65535: \(name)/80 -> 8080, "

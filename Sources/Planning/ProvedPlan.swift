@@ -42,7 +42,7 @@ public struct ServicePath: Sendable, Hashable {
     public var customers: [String]
     /// The addresses and prefixes that they send to; `any` if the entry asks for none.
     public var destinations: [String]
-    /// The service ports.
+    /// The service ports, with the application's where they differ: `tcp/80 -> 8080`.
     public var servicePorts: [String]
     /// The request's hops.
     public var request: [PathHop]
@@ -63,8 +63,8 @@ public struct PathHop: Sendable, Hashable {
     public var entry: String
     /// The new source of the packet.
     public var rewriteSource: String?
-    /// The service port of the packet here.
-    public var servicePort: String
+    /// The service port of the packet here, if it is translated here or has been before.
+    public var servicePort: String?
     /// The copies that it sends.
     public var copies: [PathCopy]
 }
@@ -201,7 +201,8 @@ extension ResolvedTopology {
             let destination =
                 path.isWholeDestination ? entry.destination.map { "\($0)" } ?? "any" : "\(path.flow.destination)"
             if seen[number].destinations.insert(destination).inserted { paths[number].destinations.append(destination) }
-            let port = entry.servicePort.protocolNumber == nil ? "any" : topology.describe(entry.servicePort)
+            var port = entry.servicePort.protocolNumber == nil ? "any" : topology.describe(entry.servicePort)
+            if let own = topology.bases[path.entry].port?.value, own.translation != nil { port = "\(own)" }
             if seen[number].ports.insert(port).inserted { paths[number].servicePorts.append(port) }
         }
     }
@@ -216,7 +217,7 @@ extension ResolvedTopology {
         return PathHop(
             from: names(hop.emitter.node), receivedInterface: file.interfaces[hop.emitter.interface].name.value,
             entry: entry.name, rewriteSource: entry.rewriteSource?.description,
-            servicePort: entry.servicePort.protocolNumber == nil ? "any" : describe(entry.servicePort),
+            servicePort: translates(entry) ? describe(entry.servicePort) : nil,
             copies: zip(zip(hop.copies, entry.targets), conditions(entry.hops)).map { both, condition in
                 let (copy, target) = both
                 let instances = copy.node.flatMap { shared($0) == nil ? nil : members(of: $0) } ?? []
@@ -232,6 +233,10 @@ extension ResolvedTopology {
                     rewritePort: entry.servicePort.shifted(by: target.portShift).map { describe($0) },
                     isPassive: copy.isPassive)
             }.uniqued())
+    }
+
+    private func translates(_ entry: Entry) -> Bool {
+        !entry.outerShift.isNone || entry.targets.contains { !$0.portShift.isNone }
     }
 
     /// The application that a node is one of several instances of, which share its work.

@@ -38,7 +38,7 @@ struct PathText {
 
     /// The service port before and behind its translation.
     private static func ports(_ copy: PathCopy, _ hop: PathHop) -> String {
-        copy.rewritePort.map { ", \(hop.servicePort) as \($0)" } ?? ""
+        copy.rewritePort.map { ", \(hop.servicePort ?? "its port") as \($0)" } ?? ""
     }
 
     private static func condition(_ copy: PathCopy) -> String { copy.condition.map { " while \($0)" } ?? "" }

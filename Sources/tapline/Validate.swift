@@ -163,7 +163,7 @@ private struct ValidationReport: Encodable {
         var receivedInterface: String
         var entry: String
         var rewriteSource: String?
-        var servicePort: String
+        var servicePort: String?
         var copies: [Copy]
 
         init(_ hop: PathHop) {

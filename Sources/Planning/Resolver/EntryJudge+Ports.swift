@@ -118,7 +118,7 @@ extension EntryJudge {
             hint: "give one of them another application port, or an application of its own",
             related: [(place(of: first), "\(text(left)) of \(left.label) is here")]
                 + (right.node >= 0 ? [(self.place(right.node), "\(node) is here")] : []),
-            example: "\(sample(second)): \(entries[first].name) and \(entries[second].name) both take it")
+            example: "\(sample(one.ports.lowerBound == shared.ports.lowerBound ? first : second)): \(entries[first].name) and \(entries[second].name) both take it")
     }
 
     /// True if `findPortCollisions` reports that two entries tie.

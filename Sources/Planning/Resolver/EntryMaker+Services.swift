@@ -45,22 +45,6 @@ extension EntryMaker {
         return named ?? service.chain.count - 1
     }
 
-    private func hasImpliedICMP(_ service: ResolvedService, _ address: IPPrefix) -> Bool {
-        let own = service.raw.ports.map(\.value)
-        guard !own.contains(where: { $0.upperProtocol == .any || isICMP($0, address.family) }) else { return false }
-        return !prefixes.having(address).contains { place in
-            let other = services[place]
-            guard other.index != service.index,
-                other.scopes.contains(where: { scope in service.scopes.contains(scope) })
-            else { return false }
-            return other.index < service.index || other.raw.ports.contains { isICMP($0.value, address.family) }
-        }
-    }
-
-    private func isICMP(_ port: PortSpecification, _ family: AddressFamily) -> Bool {
-        port.servicePort(family).protocolNumber == (family == .ipv4 ? 1 : 58)
-    }
-
     /// An entry of a service, with the ports that packets have at the place of the chain that they come from.
     ///
     /// - Parameters:

@@ -84,11 +84,14 @@ struct EntryMaker: ServiceStage, Diagnosing {
     let diagnostics: Diagnostics
     /// The services by address, as places in `services`.
     let prefixes: ServicePrefixes
+    /// For each address that applications answer from in place of services' addresses: the service that has its echo.
+    private(set) var echoes: [RewrittenEnd: Int] = [:]
 
     init(served: ServedTopology, diagnostics: Diagnostics) {
         self.served = served
         self.diagnostics = diagnostics
         prefixes = ServicePrefixes(served.services.map { $0.raw.addresses.map(\.value) })
+        echoes = firstEchoes()
     }
 
     /// One address and one service port of a service, which an entry names.
