@@ -134,7 +134,8 @@ private struct CopyListing {
         let index = target.interface
         return TableListing.Copy(
             sendInterface: interfaces.indices.contains(index) ? interfaces[index].name : "#\(index)",
-            sendAddress: address, node: node, rewritePort: port.shifted(by: target.portShift)?.listed, sourceMAC: target.sourceMAC?.description,
+            sendAddress: address, node: node, rewritePort: port.shifted(by: target.portShift)?.listed,
+            sourceMAC: target.sourceMAC?.description,
             destinationSystemType: target.system.listed,
             when: conditions.isEmpty ? nil : conditions.joined(separator: ", "))
     }

@@ -79,7 +79,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .applicationDown, .noMember, .accessDenied, .neighbourUnresolved, .neighbourQueueFull, .neighbourTableFull,
             .tooBig,
             .copyTooBig,
-            .rewriteImpossible, .fragmentOfTranslatedPort, .tapFull, .sendFailed, .interfaceGone, .impairedLoss, .impairedQueue:
+            .rewriteImpossible, .fragmentOfTranslatedPort, .tapFull, .sendFailed, .interfaceGone, .impairedLoss,
+            .impairedQueue:
             true
         case .badOffloadHeader, .truncatedFrame, .truncatedNetworkHeader, .badNetworkHeader, .lyingLength,
             .badHeaderChecksum, .headerChainTooLong, .badFragment, .truncatedUpperHeader, .badSourceAddress,

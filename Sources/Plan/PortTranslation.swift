@@ -46,7 +46,9 @@ extension PortSpecification {
         /// True for `tcp` and `tcp/*`: every port of a protocol.
         package var isEveryPort: Bool {
             let name = port.hasSuffix("/*") ? String(port.dropLast(2)) : port
-            guard let value = PortSpecification(name), case .number(let number) = value.upperProtocol else { return false }
+            guard let value = PortSpecification(name), case .number(let number) = value.upperProtocol else {
+                return false
+            }
             return value.ports == 0...65535 && IPProtocol.hasPorts(number)
         }
     }
@@ -65,7 +67,8 @@ extension PortSpecification {
     package static func everyPort(_ port: String, _ application: String) -> PortTranslationFault {
         let name = port.prefix { $0 != "/" }
         return PortTranslationFault(
-            message: "every port of \(name) would become \(application), and nothing in the answers would tell which it was",
+            message:
+                "every port of \(name) would become \(application), and nothing in the answers would tell which it was",
             hint: "name as many service ports as application ports: \(name)/80 -> 8080, "
                 + "\(name)/8000-8099 -> 9000-9099")
     }
@@ -75,7 +78,8 @@ extension PortSpecification {
     /// - Parameters:
     ///   - text: The application's ports: `8080`, `9000-9099`.
     ///   - place: The application from which on packets have them; nil: the end of the chain.
-    package func translated(to text: String, at place: String? = nil) throws(PortTranslationFault) -> PortSpecification {
+    package func translated(to text: String, at place: String? = nil) throws(PortTranslationFault) -> PortSpecification
+    {
         guard case .number(let number) = upperProtocol, IPProtocol.hasPorts(number) else {
             throw PortTranslationFault(
                 message: "\(self) has no ports that could become \(text)",
@@ -83,7 +87,8 @@ extension PortSpecification {
         }
         guard ServicePort(protocolNumber: number).canBeShifted else {
             throw PortTranslationFault(
-                message: "ports of SCTP cannot be translated: its checksum (CRC32c) is over the whole packet, and engines change "
+                message:
+                    "ports of SCTP cannot be translated: its checksum (CRC32c) is over the whole packet, and engines change "
                     + "headers alone",
                 hint: "let the application listen at the service port, or write `\(self)`")
         }
@@ -101,7 +106,8 @@ extension PortSpecification {
         guard own.count == ports.count else {
             let last = Int(own.lowerBound) + ports.count - 1
             throw PortTranslationFault(
-                message: "\(self) is \(ports.count) \(ports.count == 1 ? "port" : "ports"), and \(text) is \(own.count)",
+                message:
+                    "\(self) is \(ports.count) \(ports.count == 1 ? "port" : "ports"), and \(text) is \(own.count)",
                 hint: last <= 65_535
                     ? "write \(self) -> \(ports.count == 1 ? "\(last)" : "\(own.lowerBound)-\(last)"): ports keep their order"
                     : "write as many application ports as service ports, up to 65535")
@@ -115,7 +121,8 @@ extension PortSpecification {
     private static func range(_ text: String) -> ClosedRange<UInt16>? {
         let ends = text.split(separator: "-", omittingEmptySubsequences: false)
         guard ends.count <= 2, ends.allSatisfy({ $0.utf8.allSatisfy { (48...57).contains($0) } }),
-            let low = ends.first.flatMap({ UInt16($0) }), let high = ends.last.flatMap({ UInt16($0) }), low > 0, low <= high
+            let low = ends.first.flatMap({ UInt16($0) }), let high = ends.last.flatMap({ UInt16($0) }), low > 0,
+            low <= high
         else { return nil }
         return low...high
     }

@@ -41,7 +41,9 @@ extension Flight {
 
     /// The new ends of a packet, each with its port if that is new; nil if nothing is.
     private static func rewritten(_ new: FlowFields, from old: FlowFields) -> String? {
-        func end(_ name: String, _ address: (new: IPAddress, old: IPAddress), _ port: (new: UInt16, old: UInt16)) -> String? {
+        func end(_ name: String, _ address: (new: IPAddress, old: IPAddress), _ port: (new: UInt16, old: UInt16))
+            -> String?
+        {
             let isNewPort = new.hasPorts && old.hasPorts && port.new != port.old
             guard address.new != address.old else { return isNewPort ? "\(name) port \(port.new)" : nil }
             return "\(name) \(TracedPacketText.end("\(address.new)", isNewPort ? port.new : nil))"

@@ -44,7 +44,8 @@ import Wire
             table.entries.append(
                 Entry(
                     name: "request", kind: .distribution, direction: .request, receivedInterface: 0,
-                    destination: IPPrefix(host: service), servicePort: ServicePort(protocolNumber: number, ports: 80...83),
+                    destination: IPPrefix(host: service),
+                    servicePort: ServicePort(protocolNumber: number, ports: 80...83),
                     targets: [ids, target], counter: table.entries.count))
             var response = Entry(
                 name: "response", kind: .sequencing, direction: .response, receivedInterface: 3, sourceMAC: four.dns,
@@ -177,7 +178,8 @@ import Wire
     func fragmentsAreDroppedWithAReasonOfTheirOwn(_ shape: Case) throws {
         let pipeline = try Pipeline(Self.table(shape))
         let four = Self.four
-        let segment = Array(F.udp(shape.alice, 50_000, shape.service, 80, payload: [UInt8](repeating: 1, count: 40))[20...])
+        let segment = Array(
+            F.udp(shape.alice, 50_000, shape.service, 80, payload: [UInt8](repeating: 1, count: 40))[20...])
         for (word, part) in [(3, Array(segment[24...])), (0x2000, Array(segment[..<24])), (3, Array(segment[24...]))] {
             let fragment = F.packet(shape.alice, shape.service, 17, part, fragmentWord: word)
             let out = pipeline.send(F.frame(fragment, from: four.alice, to: four.engine[0]), on: 0)
@@ -201,7 +203,9 @@ import Wire
         let four = Self.four
         let payload = (0..<1_400).map { UInt8(truncatingIfNeeded: $0) }
         let request = F.udp(shape.alice, 50_000, shape.service, 80, payload: payload, fragmentWord: 0)
-        let out = pipeline.send(F.frame(request, from: four.alice, to: four.engine[0]), on: 0).filter { $0.interface == 3 }
+        let out = pipeline.send(F.frame(request, from: four.alice, to: four.engine[0]), on: 0).filter {
+            $0.interface == 3
+        }
         #expect(out.count == 2)
         let whole = Array(F.udp(shape.alice, 50_000, shape.own, 8080, payload: payload, fragmentWord: 0)[20...])
         #expect(out.flatMap { Array(packet($0)[20...]) } == whole)

@@ -48,7 +48,8 @@ import Testing
     }
 
     /// Segments of connections that nobody made are looked at, and not answered.
-    static let silence = "table inet t { chain c { type filter hook input priority 0; tcp dport { 9, 1009 } drop; }; }\n"
+    static let silence =
+        "table inet t { chain c { type filter hook input priority 0; tcp dport { 9, 1009 } drop; }; }\n"
 
     static var files: [String: String] {
         get throws {

@@ -74,7 +74,9 @@ import Wire
         var generator = SeededGenerator(seed: Self.seed)
         for round in 0..<400 {
             for number in Self.translated {
-                let (client, service) = (RewriteTests.random(family, &generator), RewriteTests.random(family, &generator))
+                let (client, service) = (
+                    RewriteTests.random(family, &generator), RewriteTests.random(family, &generator)
+                )
                 let router = family == .ipv4 ? ip("10.0.0.1") : ip("fd00::1")
                 let (own, port, other) = (Self.port(&generator), Self.port(&generator), Self.port(&generator))
                 let shift = PortShift(from: port, to: other)
@@ -125,7 +127,8 @@ import Wire
             let right = Self.shifted(frame(port, wrong: false), .destination, by: shift)
             let wrong = Self.shifted(frame(port, wrong: true), .destination, by: shift)
             #expect(Self.sameNumber(Self.adding(off, to: right, at: field), wrong, at: field), "seed \(Self.seed)")
-            #expect(Self.shifted(wrong, .destination, by: shift.reversed)[..<field] == frame(port, wrong: true)[..<field])
+            #expect(
+                Self.shifted(wrong, .destination, by: shift.reversed)[..<field] == frame(port, wrong: true)[..<field])
             // Quoted, with the message around it right.
             func quoting(_ port: UInt16) -> [UInt8] {
                 let inner = Self.adding(
@@ -206,7 +209,8 @@ import Wire
             let part = TestFrames.ethernet(
                 0x0800,
                 TestFrames.ipv4(
-                    client, service, 17, Array(TestFrames.segment(17, client, service, data: [1, 2, 3, 4, 5, 6, 7, 8])),
+                    client, service, 17,
+                    Array(TestFrames.segment(17, client, service, data: [1, 2, 3, 4, 5, 6, 7, 8])),
                     fragmentWord: word))
             #expect(parsed(part).1.dividesPorts)
             #expect(Self.shifted(part, .destination, by: shift) == [])

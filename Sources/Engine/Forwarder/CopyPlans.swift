@@ -177,7 +177,8 @@ extension Forwarder {
         guard plan.count < CopyPlan.mostCopies else { return .slowPath }
         var copy = FastPathCopy(
             interface: target.interface, destination: MACAddress(bits: 0), source: target.sourceMAC,
-            address: IPAddress(ipv4: 0), rewrites: false, portShift: target.portShift, isPassive: isPassive, access: access)
+            address: IPAddress(ipv4: 0), rewrites: false, portShift: target.portShift, isPassive: isPassive,
+            access: access)
         var lasting = true
         switch target.address {
         case .mac(let mac):

@@ -230,7 +230,8 @@ extension PageView {
                 value: form.addresses, lines: 2, isRequired: true),
             PageField(
                 name: "ports", label: "Ports",
-                hint: "<code>tcp/80, udp/53, icmp</code>, for example. Empty: every port. <code>tcp/80 -&gt; 8080</code>: "
+                hint:
+                    "<code>tcp/80, udp/53, icmp</code>, for example. Empty: every port. <code>tcp/80 -&gt; 8080</code>: "
                     + "the last application listens at 8080.", value: form.ports),
             PageField(
                 name: "sequence", label: "Chain",

@@ -92,7 +92,8 @@ extension EntryJudge {
         }
         let (left, right) = (a.servicePort, b.servicePort)
         return meet(a.source, b.source) && meet(a.destination, b.destination)
-            && (left.protocolNumber == nil || right.protocolNumber == nil || left.protocolNumber == right.protocolNumber)
+            && (left.protocolNumber == nil || right.protocolNumber == nil
+                || left.protocolNumber == right.protocolNumber)
             && left.ports.overlaps(right.ports)
     }
 
@@ -118,7 +119,9 @@ extension EntryJudge {
             hint: "give one of them another application port, or an application of its own",
             related: [(place(of: first), "\(text(left)) of \(left.label) is here")]
                 + (right.node >= 0 ? [(self.place(right.node), "\(node) is here")] : []),
-            example: "\(sample(one.ports.lowerBound == shared.ports.lowerBound ? first : second)): \(entries[first].name) and \(entries[second].name) both take it")
+            example:
+                "\(sample(one.ports.lowerBound == shared.ports.lowerBound ? first : second)): \(entries[first].name) and \(entries[second].name) both take it"
+        )
     }
 
     /// True if `findPortCollisions` reports that two entries tie.

@@ -20,7 +20,8 @@ extension ServiceResolver {
                     : "service \(quoted(raw.name.value)) translates a port at \(quoted(name)), and its sequence has no such "
                         + "application",
                 hint: Spelling.nearest(to: name, among: names).map { "did you mean \(quoted($0))?" }
-                    ?? "name an application of the sequence (\(names.joined(separator: ", "))), or write no `at` for its end")
+                    ?? "name an application of the sequence (\(names.joined(separator: ", "))), or write no `at` for its end"
+            )
         }
     }
 
