@@ -247,4 +247,54 @@ import Wire
         }
         #expect(met.count == 5)
     }
+
+    /// Access lists judge the port that customers send to, in front of a translation and behind it.
+    @Test func accessListsJudgeServicePorts() throws {
+        var table = Self.four.table
+        let (shift, four) = (Self.shift, Self.four)
+        // The shop, translated at the firewall: behind it packets have port 8080.
+        for index in table.entries.indices where table.entries[index].name.hasPrefix("shop.") {
+            var entry = table.entries[index]
+            if entry.name == "shop.request.customers" {
+                entry.targets[1].portShift = shift
+            } else {
+                entry.servicePort = ServicePort(protocolNumber: IPProtocol.tcp, ports: 8080...8080)
+                entry.outerShift = shift.reversed
+            }
+            if entry.name == "shop.response.fw" {
+                for place in entry.targets.indices { entry.targets[place].portShift = shift.reversed }
+            }
+            table.entries[index] = entry
+        }
+        func rule(_ remote: UInt16, _ counter: Int) -> AccessRule {
+            AccessRule(
+                action: .deny(.drop), own: IPPrefix("203.0.113.80/32")!, remote: nil,
+                matter: .ports(protocolNumber: IPProtocol.tcp, own: 80...80, remote: remote...remote), counter: counter)
+        }
+        table.access = ["fw", "web"].enumerated().map { number, node in
+            let first = number * 2
+            return AccessPoint(
+                application: node, nodes: [node],
+                lists: [
+                    AccessList(
+                        tenant: "t\(number)", own: [IPPrefix("203.0.113.80/32")!],
+                        rules: [rule(number == 0 ? 4_000 : 5_000, first)], otherwise: .allow, counter: first + 1)
+                ])
+        }
+        let pipeline = try Pipeline(table)
+        func ways(_ packet: [UInt8], from mac: MACAddress, on interface: Int) -> [Int] {
+            pipeline.send(F.frame(packet, from: mac, to: four.engine[interface]), on: interface).map(\.interface)
+        }
+        let (alice, shop) = ("192.0.2.10", "203.0.113.80")
+        // To the firewall, which has the port translated.
+        #expect(ways(F.tcp(alice, 4_000, shop, 80), from: four.alice, on: 0) == [1])
+        #expect(ways(F.tcp(alice, 4_001, shop, 80), from: four.alice, on: 0) == [1, 1])
+        // From the firewall to the server, and back.
+        #expect(ways(F.tcp(alice, 5_000, shop, 8080), from: four.firewallOut, on: 2) == [])
+        #expect(ways(F.tcp(alice, 5_001, shop, 8080), from: four.firewallOut, on: 2) == [3])
+        #expect(ways(F.tcp(shop, 8080, alice, 4_000), from: four.web, on: 3) == [])
+        #expect(ways(F.tcp(shop, 8080, alice, 4_001), from: four.web, on: 3) == [2])
+        #expect(pipeline.drops(.accessDenied) == 3)
+        #expect(pipeline.rule(0).packets == 2 && pipeline.rule(2).packets == 1)
+    }
 }
