@@ -292,7 +292,8 @@ extension ControlProcess {
 
     /// Hands a table to the engines.
     func send(
-        _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+        _ table: ForwardingTable, _ extent: TablePublisher.Extent,
+        _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
         loop.preconditionCurrent()
         drainNotes?.prepare(for: table.groups)
@@ -300,12 +301,14 @@ extension ControlProcess {
             done(.failure(.cancelled))
             return
         }
-        // The states of instances go into the compiled snapshot: that takes no longer for a large table.
-        var compiled = fleet.compiled
-        if groupsOnly, compiled.setGroups(table.groups) {
+        switch extent {
+        case .groups:
+            // The states of instances go into the compiled snapshot: that takes no longer for a large table.
+            var compiled = fleet.compiled
+            guard compiled.setGroups(table.groups) else { return fleet.publish(table, done) }
             fleet.publish(compiled, groupsOnly: true, done)
-        } else {
-            fleet.publish(table, done)
+        case .entries(let patch, let before): fleet.publish(table, from: before, patch, done)
+        case .everything: fleet.publish(table, done)
         }
     }
 }

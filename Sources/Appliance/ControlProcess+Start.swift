@@ -97,7 +97,7 @@ extension ControlProcess {
                 if case .failure(let error) = $0 { self?.logger.error("\(error)") }
             }
             // The engines also get the changes that happen while they start.
-            publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
+            publisher.begin { [weak self] in self?.send($0, $1, $2) }
             groupWatch.begin()
             fleet.start {
                 result.value = $0

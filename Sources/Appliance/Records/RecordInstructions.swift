@@ -16,6 +16,8 @@ final class RecordInstructions {
     private let observation: RecordObservation
     /// The plan that runs, in the form that instructions change, with its number.
     private var recorded: (version: Int, plan: RecordedPlan)?
+    /// What the last instruction took the place of. Letting go of a large plan takes time, so the answer goes first.
+    private var former: (plan: RecordedPlan?, prepared: Prepared)?
     /// How long the stages of the instruction took that is under way.
     private var stages: StageTimes?
 
@@ -230,9 +232,16 @@ final class RecordInstructions {
     /// Keeps the form of the plan that the next instruction changes, if nothing else has changed the plan.
     private func remember(_ prepared: Prepared) {
         let (version, plan) = control.loop.sync { (self.control.topology.version, self.control.plan) }
+        former = (recorded?.plan, prepared)
         guard var recorded = prepared.recorded, version == prepared.basis + 1 else { return self.recorded = nil }
-        recorded.adopt(plan)
+        recorded.adopt(plan, insteadOf: self.recorded?.plan)
         self.recorded = (version, recorded)
+    }
+
+    /// Lets go of what is no longer needed. Call it when the answer is on its way.
+    func tidy() {
+        former = nil
+        recorded?.plan.catchUp()
     }
 
     private var generation: UInt64 { control.loop.sync { self.control.fleet?.newestGeneration ?? 0 } }

@@ -8,24 +8,27 @@ struct HopTable {
     private(set) var targets = SharedRecords(width: 4)
     /// The IPv6 addresses that sources are rewritten to.
     private(set) var rewrites = SharedRecords(width: 2)
-    private let table: ForwardingTable
+    /// The MAC address of each interface.
+    private let interfaces: [MACAddress]
     /// The hops that are stored already.
     private var known: [[Hop]: UInt64] = [:]
     private let marks: AccessMarks
+    private var last: (hops: [Hop], range: UInt64)?
     /// The destination of the entry at hand, if one of its targets is judged by access lists for its sake.
     private var destination: IPPrefix?
 
+    /// True if access lists judge what goes to a holder of addresses.
+    func judges(_ holder: AddressHolder) -> Bool { marks.judges(holder) }
+
     init(_ table: ForwardingTable) {
-        self.table = table
+        interfaces = table.interfaces.map(\.mac)
         marks = AccessMarks(table)
     }
 
-    /// The words of all entries. Adds to `targets` and `rewrites`.
-    mutating func entries() -> [UInt64] {
+    /// The words of these entries. Adds to `targets` and `rewrites`.
+    mutating func words(of entries: [Entry]) -> [UInt64] {
         var words: [UInt64] = []
-        words.reserveCapacity(table.entries.count * 2)
-        let entries = table.entries
-        var last: (hops: [Hop], range: UInt64)?
+        words.reserveCapacity(entries.count * 2)
         for index in entries.indices {
             // Entries that were made together often share one list of hops. Comparing the storage finds that without
             // reading the list.
@@ -118,7 +121,7 @@ struct HopTable {
             | (target.whileJoined ? UInt32(truncatingIfNeeded: Layout.targetWhileJoined >> 32) : 0)
         return [
             UInt64(low: UInt32(target.interface), high: head),
-            (target.sourceMAC ?? table.interfaces[target.interface].mac).bits
+            (target.sourceMAC ?? interfaces[target.interface]).bits
                 | marks.mark(target, destination: destination) << Layout.targetAccessShift,
             network?.high ?? 0, network?.low ?? mac,
         ]

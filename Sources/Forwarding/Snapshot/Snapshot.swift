@@ -73,7 +73,11 @@ public struct Snapshot: @unchecked Sendable {
     public init(
         validating bytes: UnsafeRawBufferPointer, resting: @escaping () -> Void = {}
     ) throws(SnapshotError) {
-        let layout = try SnapshotValidation.check(bytes, resting: resting)
+        self.init(bytes, try SnapshotValidation.checked(bytes, resting: resting).layout)
+    }
+
+    /// A view of checked bytes.
+    init(_ bytes: UnsafeRawBufferPointer, _ layout: CheckedLayout) {
         self.bytes = bytes
         groupBytes = bytes
         generation = layout.generation

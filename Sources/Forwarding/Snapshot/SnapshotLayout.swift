@@ -124,7 +124,7 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Rises with every change of the layout. A snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 7
+    @usableFromInline static let version: UInt32 = 8
     /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
     static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
     /// Octets of the header before the section table.
@@ -320,4 +320,19 @@ enum PrefixIndexKind: Int, CaseIterable {
 
     /// True for IPv4 addresses.
     var isFour: Bool { self == .source4 || self == .destination4 || self == .claimed4 }
+
+    /// Where its slots are.
+    var section: Section { isFour ? .prefixSlots4 : .prefixSlots6 }
+
+    /// The slots of one place where a search starts.
+    var bucket: UInt64 { isFour ? UInt64(Layout.bucket) : 1 }
+
+    /// The prefixes that it leads to.
+    var prefixes: Section {
+        switch self {
+        case .source4, .source6: .sourcePrefixes
+        case .destination4, .destination6: .destinationPrefixes
+        case .claimed4, .claimed6: .claimedPrefixes
+        }
+    }
 }
