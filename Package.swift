@@ -130,7 +130,7 @@ let package = Package(
             swiftSettings: settings),
         // What tenants may ask for: routes, rights, bodies, problems; pure.
         // Ports and addresses that applications ask for: two protocols, and what was granted.
-        .target(name: "Negotiation", dependencies: ["Wire"], swiftSettings: settings),
+        .target(name: "PortMapping", dependencies: ["Wire"], swiftSettings: settings),
         .target(name: "Instructions", dependencies: ["ControlAPI", "Plan", "Reporting"], swiftSettings: settings),
         .target(
             name: "ApplianceClient",
@@ -153,7 +153,7 @@ let package = Package(
             dependencies: [
                 "Verification", "HealthMonitoring", "Redundancy", "EngineControl", "Nodes", "Fabric", "ApplianceClient",
                 "ControlAPI", "EventLoop", "Planning", "TopologyFiles", "Plan", "Tracing", "Engine", "LinuxNetwork",
-                "Forwarding", "Negotiation",
+                "Forwarding", "PortMapping",
                 "Wire", "CLinux",
                 "Reporting", .product(name: "Logging", package: "swift-log"),
             ],
@@ -187,10 +187,10 @@ let package = Package(
         .testTarget(
             name: "MetricsTests", dependencies: ["Metrics", "ControlAPI"], swiftSettings: unoptimised),
         .testTarget(
-            name: "NegotiationTests", dependencies: ["Negotiation", "Wire", "Seeds"],
+            name: "PortMappingTests", dependencies: ["PortMapping", "Wire", "Seeds"],
             swiftSettings: unoptimised),
         .testTarget(
-            name: "InstructionsTests", dependencies: ["Instructions", "ControlAPI", "Plan"],
+            name: "InstructionsTests", dependencies: ["Instructions", "ControlAPI", "Plan", "Seeds"],
             swiftSettings: unoptimised),
         .testTarget(
             name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "CLinux", "CNetlink", "Wire"],
@@ -256,7 +256,7 @@ let package = Package(
         // Whole topologies through the built programs, judged by real peers.
         .testTarget(
             name: "IntegrationTests", dependencies: ["tapline", "tapline-engine", "hostile-engine", "Seeds"],
-            exclude: ["ExactPackets"],
+            exclude: ["ExactPackets", "Mappings"],
             swiftSettings: unoptimised),
     ]
 )

@@ -158,6 +158,7 @@ need_gallery() {
         modsecurity-crs
         mosquitto
         mosquitto-clients
+        natpmpc
         opensmtpd
         openssl
         openvpn

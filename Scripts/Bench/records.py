@@ -227,6 +227,8 @@ def measure(lab, program, services, count, label, key):
     figures["longest gap of a train, quiet, ms"] = float(quiet[0])
     figures[f"longest gap of a train, instructions, ms"] = float(busy[0])
     figures[f"longest gap of a train, changes of health, ms"] = float(health[0])
+    # What else the machine did: figures of a busy one are not those of a quiet one.
+    figures["load of the machine, processes"] = os.getloadavg()[0]
     print(f"{label}: {done} instructions and {turned} changes of health beside the train", flush=True)
     bench.down()
     return figures

@@ -30,6 +30,8 @@ final class CaptureSessions {
         var interfaces: [String]
         /// True if addresses are rewritten on the way.
         var rewrites: Bool
+        /// True if engines translate service ports.
+        var translates: Bool
     }
 
     private let loop: EventLoop
@@ -89,7 +91,8 @@ final class CaptureSessions {
         if request.sent == false { observer.directions.remove(.sent) }
         if request.received == false { observer.directions.remove(.received) }
         observer.sample = FlowSample(
-            oneIn: UInt32(clamping: request.oneIn ?? 1), ignoresAddresses: source.rewrites)
+            oneIn: UInt32(clamping: request.oneIn ?? 1), ignoresAddresses: source.rewrites,
+            ignoresServicePorts: source.translates)
         observer.snapLength = request.snapLength ?? CaptureRequest.longestFrame
         guard let program = try request.program() else { return observer }
         let instructions = program.withUnsafeBytes { bytes in

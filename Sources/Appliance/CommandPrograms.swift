@@ -84,7 +84,7 @@ struct CommandPrograms {
                     place: "the check '\(check.name)' (\(step.origin))", text: command.command,
                     node: nodes[command.node])
             case .finish, .log, .entry, .interface, .drops, .packet, .path, .outage, .wait, .capture, .captured,
-                .instance, .event, .fault, .impair, .instruct:
+                .instance, .event, .fault, .impair, .mapping, .instruct:
                 nil
             }
         }

@@ -204,7 +204,7 @@ extension ControlProcess {
         remarks += plan.recordsSetAside.map {
             "service \($0.record.id) is set aside: \($0.reasons.joined(separator: "; "))"
         }
-        remarks += plan.accessSetAside.map(\.note)
+        remarks += plan.accessSetAside.map(\.note) + plan.accessLists.flatMap(\.notes)
         return remarks
     }
 
@@ -293,7 +293,8 @@ extension ControlProcess {
 
     /// Hands a table to the engines.
     func send(
-        _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+        _ table: ForwardingTable, _ extent: TablePublisher.Extent,
+        _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
         loop.preconditionCurrent()
         drainNotes?.prepare(for: table.groups)
@@ -301,12 +302,14 @@ extension ControlProcess {
             done(.failure(.cancelled))
             return
         }
-        // The states of instances go into the compiled snapshot: that takes no longer for a large table.
-        var compiled = fleet.compiled
-        if groupsOnly, compiled.setGroups(table.groups) {
+        switch extent {
+        case .groups:
+            // The states of instances go into the compiled snapshot: that takes no longer for a large table.
+            var compiled = fleet.compiled
+            guard compiled.setGroups(table.groups) else { return fleet.publish(table, done) }
             fleet.publish(compiled, groupsOnly: true, done)
-        } else {
-            fleet.publish(table, done)
+        case .entries(let patch, let before): fleet.publish(table, from: before, patch, done)
+        case .everything: fleet.publish(table, done)
         }
     }
 }

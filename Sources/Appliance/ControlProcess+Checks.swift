@@ -42,7 +42,9 @@ extension ControlProcess {
                 applications: { [unowned self] in
                     let (states, health) = loop.sync { (self.applications?.states, self.watch.health(of: self.nodes)) }
                     return states?.report(at: .now, health: health) ?? []
-                }, events: events))
+                },
+                mappings: { [unowned self] in loop.sync { self.negotiation }?.listing ?? MappingListing() },
+                events: events))
         var passed = true
         for check in plan.checks {
             progress(.step("checking: \(check.name)"))

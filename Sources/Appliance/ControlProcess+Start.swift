@@ -48,6 +48,7 @@ extension ControlProcess {
         made.ended = { [unowned self] node, end in
             logger.warning("node \(node.plan.name): \(node.subject) \(end.summary)")
             if let program = node.program { tell(.programEnded, of: node, "\(program) \(end.summary)") }
+            if node.program == nil || end != .exited(0) { negotiation?.lose(node.plan.name) }
             if record.phase == .starting { cancellation.raise(node.unexpectedEnd(end)) }
             if let starting = topology.starting, starting.nodes.contains(node.plan.name) {
                 starting.cancellation.raise(node.unexpectedEnd(end))
@@ -81,6 +82,15 @@ extension ControlProcess {
         }
     }
 
+    /// Tells why an application did not take its access lists. From any thread.
+    func tell(_ refusal: AccessRefusal) {
+        loop.submit { [self] in
+            happened(
+                ApplianceEvent(
+                    .accessRefused, application: refusal.application, instance: refusal.node, reason: refusal.reason))
+        }
+    }
+
     /// Starts the engines with the table as it is, and waits until they forward.
     func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
         let done = RaisedFlag()
@@ -97,7 +107,7 @@ extension ControlProcess {
                 if case .failure(let error) = $0 { self?.logger.error("\(error)") }
             }
             // The engines also get the changes that happen while they start.
-            publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
+            publisher.begin { [weak self] in self?.send($0, $1, $2) }
             groupWatch.begin()
             fleet.start {
                 result.value = $0

@@ -85,7 +85,7 @@ public final class ControlProcess: @unchecked Sendable {
     /// What the management address proves itself with, from the start. On the run's thread.
     private var credentials: ManagementCredentials?
     /// Answers what applications ask for; nil: they may ask for nothing.
-    private(set) var negotiation: NegotiationKeeper?
+    var negotiation: NegotiationKeeper?
     /// Whether the folder had records that a failure must leave there. On the run's thread.
     var keepsRecords = false
     /// What is captured for commands. On the loop's thread.
@@ -94,7 +94,8 @@ public final class ControlProcess: @unchecked Sendable {
         source: { [unowned self] in
             fleet.map {
                 CaptureSessions.Source(
-                    fleet: $0, interfaces: table.interfaces.map(\.name), rewrites: table.rewritesAddresses)
+                    fleet: $0, interfaces: table.interfaces.map(\.name), rewrites: table.rewritesAddresses,
+                    translates: table.translatesPorts)
             }
         }, pump: { [unowned self] in server?.pump() })
     /// Has times in applications measured. On the loop's thread.
@@ -316,6 +317,8 @@ public final class ControlProcess: @unchecked Sendable {
         try startEngine(enginePath, built)
         // The engines start in the time that the kernel takes for the links.
         try builder.awaitLinks(of: plan.nodes, in: built)
+        // What applications ask for before all is up waits in the sockets.
+        try openNegotiation()?.open()
         try startApplications()
         // Every health check must pass once; the error explains a check that never does.
         if let monitor = loop.sync({ self.watch.monitor }) { try monitor.proveOnce(cancellation) }
@@ -332,15 +335,6 @@ public final class ControlProcess: @unchecked Sendable {
         try negotiate()
         try Scaling(self).start()
         logger.info("up")
-    }
-
-    /// Has applications answered that ask for mappings, if the plan that runs lets some ask.
-    func negotiate() throws(ApplianceError) {
-        if let negotiation { return negotiation.renew() }
-        guard loop.sync({ self.plan.negotiation }) != nil else { return }
-        let keeper = NegotiationKeeper(self)
-        loop.sync { self.negotiation = keeper }
-        try keeper.start()
     }
 
     /// From here on, health changes the table, and listeners get events.

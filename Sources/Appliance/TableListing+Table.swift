@@ -62,7 +62,7 @@ extension TableListing.Row {
             table.interfaces.indices.contains(index) ? table.interfaces[index].name : "#\(index)"
         }
         let listing = CopyListing(
-            table: table, nodes: nodes, group: entry.destination?.address, joined: joined)
+            table: table, nodes: nodes, group: entry.destination?.address, port: entry.servicePort, joined: joined)
         self.init(
             name: entry.name, direction: entry.direction == .request ? "request" : "response",
             receivedInterface: interface(entry.receivedInterface), sourceMAC: entry.sourceMAC?.description,
@@ -79,6 +79,8 @@ private struct CopyListing {
     let nodes: NodeNames
     /// The entry's destination, if it is a group.
     let group: IPAddress?
+    /// The service port of the packets that come in.
+    let port: ServicePort
     let joined: Set<GroupJoiner>?
 
     /// - Parameter conditions: The conditions under which the hop is gone: `firewall down`.
@@ -132,7 +134,8 @@ private struct CopyListing {
         let index = target.interface
         return TableListing.Copy(
             sendInterface: interfaces.indices.contains(index) ? interfaces[index].name : "#\(index)",
-            sendAddress: address, node: node, sourceMAC: target.sourceMAC?.description,
+            sendAddress: address, node: node, rewritePort: port.shifted(by: target.portShift)?.listed,
+            sourceMAC: target.sourceMAC?.description,
             destinationSystemType: target.system.listed,
             when: conditions.isEmpty ? nil : conditions.joined(separator: ", "))
     }

@@ -1,3 +1,4 @@
+import ControlAPI
 import EventLoop
 import Fabric
 import Glibc
@@ -79,13 +80,11 @@ package struct ManagementConnection: Sendable {
             guard pollOne(errors, POLLIN, within: .seconds(1)), let octets = readOnce(errors, limit: 4096) else {
                 return nil
             }
-            let text = String(decoding: octets, as: UTF8.self).split(separator: "\n").first.map(String.init) ?? ""
-            guard !text.isEmpty else { return nil }
-            return ApplianceError(
-                .failed, text,
-                hint: text.contains("certificate")
-                    ? "the operator's 'tapline status NAME' shows the fingerprint: --certificate-fingerprint SHA256"
-                    : nil)
+            guard let line = octets.split(separator: 10).first else { return nil }
+            // It says why in a line of JSON; a crash says something else.
+            return (try? JSONLine.decode(ApplianceError.self, line))
+                ?? ApplianceError(
+                    .failed, "the program that speaks TLS ended: \(String(decoding: line, as: UTF8.self))")
         }
     }
 

@@ -29,7 +29,7 @@ public struct Sample: Codable, Sendable {
     public struct Traffic: Codable, Sendable, Hashable {
         /// The number of packets.
         public var packets: UInt64
-        /// Octets of their frames, from the Ethernet header on.
+        /// Octets of their frames, from the Ethernet header on. For rules of access lists: from the network header on.
         public var bytes: UInt64
 
         /// Memberwise.

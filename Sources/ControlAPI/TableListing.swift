@@ -18,6 +18,8 @@ public struct TableListing: Codable, Sendable {
         public var sendAddress: String
         /// The node that the send address is a leg of.
         public var node: String?
+        /// The service port of the copy, if it is translated: `tcp/8080`.
+        public var rewritePort: String?
         /// The Ethernet source, if it is not the send interface's own.
         public var sourceMAC: String?
         /// The kind of system behind the send address, in words.
@@ -29,12 +31,13 @@ public struct TableListing: Codable, Sendable {
 
         /// Memberwise.
         package init(
-            sendInterface: String, sendAddress: String, node: String? = nil, sourceMAC: String? = nil,
-            destinationSystemType: String, oneOf: String? = nil, when: String? = nil
+            sendInterface: String, sendAddress: String, node: String? = nil, rewritePort: String? = nil,
+            sourceMAC: String? = nil, destinationSystemType: String, oneOf: String? = nil, when: String? = nil
         ) {
             self.sendInterface = sendInterface
             self.sendAddress = sendAddress
             self.node = node
+            self.rewritePort = rewritePort
             self.sourceMAC = sourceMAC
             self.destinationSystemType = destinationSystemType
             self.oneOf = oneOf
@@ -110,7 +113,7 @@ public struct TableListing: Codable, Sendable {
         public var remotePorts: String?
         /// Packets that it decided about; nil if no engine counts.
         public var packets: UInt64?
-        /// Octets of their frames; nil if no engine counts.
+        /// Octets of these, from the network header on; nil if no engine counts.
         public var bytes: UInt64?
 
         /// Memberwise.

@@ -81,11 +81,11 @@ extension EngineFleet {
 
     /// What a reader of the rings needs; nil while engines capture nothing.
     package var captureMemory: CaptureMemory? {
-        guard let rings = captures.observation?.rings else { return nil }
+        guard let rings = captures.observation?.rings, let table = try? wholeTable() else { return nil }
         return CaptureMemory(
-            descriptor: rings.readOnly, rings: captureRingCount, table: published.table.memory,
+            descriptor: rings.readOnly, rings: captureRingCount, table: table.memory,
             groups: published.groups?.memory, generation: published.generation,
-            owners: [rings, published.table] + (published.groups.map { [$0] } ?? []))
+            owners: [rings, table] + (published.groups.map { [$0] } ?? []))
     }
 
     private var captureRingCount: Int { resources.counterLayout.workers }

@@ -29,10 +29,49 @@ final class SealedMemory {
     deinit { close(memory.descriptor) }
 }
 
-/// A table as engines hold it: the whole table, and newer groups if these have changed since. So a change of health
-/// costs the same with ten entries and with a million.
+/// A table as it is published: whole, or as the difference to the one before. The whole is made when a process needs it.
+final class TableVersion {
+    /// What makes the table of a process this one.
+    enum Way {
+        case whole(SealedMemory)
+        case patch(SealedMemory)
+
+        var memory: SealedMemory {
+            switch self {
+            case .whole(let memory), .patch(let memory): memory
+            }
+        }
+
+        var isPatch: Bool { if case .patch = self { true } else { false } }
+    }
+
+    /// The difference to the version before.
+    struct Patch {
+        var memory: SealedMemory
+        /// The number of the table that it changes.
+        var basis: UInt64
+        /// The number of that table or of the groups that were published last for it: those that an engine keeps.
+        var newest: UInt64
+    }
+
+    /// The number that it is published under.
+    let generation: UInt64
+    let patch: Patch?
+    fileprivate(set) var whole: SealedMemory?
+
+    init(_ whole: SealedMemory) {
+        (self.whole, patch, generation) = (whole, nil, whole.generation)
+    }
+
+    init(_ patch: Patch) {
+        (self.patch, generation) = (patch, patch.memory.generation)
+    }
+}
+
+/// A table as engines hold it: the table, and newer groups if these have changed since. So a change of health costs the
+/// same with ten entries and with a million.
 struct SharedTable {
-    var table: SealedMemory
+    var table: TableVersion
     /// nil: the table's own.
     var groups: SealedMemory?
 
@@ -48,13 +87,23 @@ extension EngineFleet {
         /// The processes that have yet to say that they decide by it.
         var waiting: Set<ObjectIdentifier>
         /// The table that was in force before.
-        var before: (table: SharedTable, compiled: CompiledTable)
+        var before: Before
         let done: (Result<Void, ApplianceError>) -> Void
     }
 
-    static func compile(_ table: ForwardingTable) throws(ApplianceError) -> CompiledTable {
+    /// What it takes to go back to a table.
+    struct Before {
+        var table: SharedTable
+        var compiled: CompiledTable
+        /// What it is compiled from, if `compiled` has become the table after it.
+        var source: ForwardingTable?
+    }
+
+    static func compile(
+        _ table: ForwardingTable, leavesRoom: Bool = false
+    ) throws(ApplianceError) -> CompiledTable {
         do throws(TableError) {
-            return try CompiledTable(table)
+            return try CompiledTable(table, leavesRoom: leavesRoom)
         } catch {
             throw ApplianceError(.file, "the table cannot be compiled", details: error.problems.map { "\($0)" })
         }
@@ -68,7 +117,7 @@ extension EngineFleet {
     /// Tables may follow one another without waiting.
     package func publish(_ table: ForwardingTable, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
         do throws(ApplianceError) {
-            publish(try Self.compile(table), done)
+            publish(try Self.compile(table, leavesRoom: leavesRoom), done)
         } catch {
             done(.failure(error))
         }
@@ -79,6 +128,13 @@ extension EngineFleet {
     /// - Parameter groupsOnly: True if it is `compiled` with other groups: then nothing else is copied.
     package func publish(
         _ fresh: CompiledTable, groupsOnly: Bool = false, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        publish(fresh, groupsOnly: groupsOnly, source: nil, done)
+    }
+
+    private func publish(
+        _ fresh: CompiledTable, groupsOnly: Bool = false, source: ForwardingTable?,
+        _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
         loop.preconditionCurrent()
         guard !hasStopped else {
@@ -94,20 +150,95 @@ extension EngineFleet {
                     fresh.groupBytes(generation: generation, of: table.table.generation), generation: generation)
             } else {
                 table = SharedTable(
-                    table: try SealedMemory(fresh.bytes(generation: generation), generation: generation))
+                    table: TableVersion(
+                        try SealedMemory(fresh.bytes(generation: generation), generation: generation)))
             }
-            publications.append(
-                Publication(generation: generation, waiting: [], before: (published, compiled), done: done))
-            published = table
             // Nodes that may join only now have not been asked for their groups.
             if !groupsOnly, fresh.asksGroups { memberships.askAgain() }
-            compiled = fresh
-            newestGeneration = generation
+            putInForce(table, fresh, Before(table: published, compiled: compiled, source: source), done)
         } catch {
             done(.failure(ApplianceError(.failed, "\(error)")))
-            return
         }
+    }
+
+    /// Publishes a table that differs in a few entries from the one that was published last, as `publish(_:_:)` does, in
+    /// the time that these take. If more differs, the whole is compiled.
+    ///
+    /// - Parameters:
+    ///   - old: The table that was published last.
+    ///   - patch: How the entries differ.
+    package func publish(
+        _ table: ForwardingTable, from old: ForwardingTable, _ patch: TablePatch,
+        _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        loop.preconditionCurrent()
+        guard !hasStopped else { return done(.failure(.cancelled)) }
+        do throws(ApplianceError) {
+            if try follow(table, from: old, patch, done) { return }
+            // From now on there is room for such changes.
+            leavesRoom = true
+            let whole: CompiledTable
+            do throws(ApplianceError) { whole = try Self.compile(table, leavesRoom: true) } catch {
+                // What could not be changed may be changed in part.
+                compiled = try Self.compile(old)
+                throw error
+            }
+            publish(whole, source: old, done)
+        } catch {
+            done(.failure(error))
+        }
+    }
+
+    /// - Returns: False if the table has to be compiled.
+    private func follow(
+        _ table: ForwardingTable, from old: ForwardingTable, _ patch: TablePatch,
+        _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) throws(ApplianceError) -> Bool {
+        let generation = newestGeneration + 1
+        let basis = published.table.generation
+        var fresh = compiled
+        let bytes: [UInt8]
+        do throws(UnfitChange) {
+            bytes = try fresh.change(from: old, to: table, by: patch, basis: basis, generation: generation)
+        } catch {
+            logger.debug("the whole table is compiled: \(error)")
+            return false
+        }
+        do throws(EngineError) {
+            try growCounters(for: fresh)
+            let memory = try SealedMemory(bytes, generation: generation)
+            var shared = SharedTable(
+                table: TableVersion(TableVersion.Patch(memory: memory, basis: basis, newest: published.generation)))
+            if fresh.groups != compiled.groups {
+                shared.groups = try SealedMemory(
+                    fresh.groupBytes(generation: generation, of: generation), generation: generation)
+            }
+            putInForce(shared, fresh, Before(table: published, compiled: compiled, source: old), done)
+            return true
+        } catch {
+            compiled = try Self.compile(old)
+            throw ApplianceError(.failed, "\(error)")
+        }
+    }
+
+    private func putInForce(
+        _ table: SharedTable, _ fresh: CompiledTable, _ before: Before,
+        _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        publications.append(Publication(generation: table.generation, waiting: [], before: before, done: done))
+        published = table
+        compiled = fresh
+        newestGeneration = table.generation
         for process in living where process.phase == .ready { hand(process, published) }
+    }
+
+    /// The whole of the table that was published last. It is made when it is needed for the first time.
+    func wholeTable() throws(EngineError) -> SealedMemory {
+        if let whole = published.table.whole { return whole }
+        let generation = published.table.generation
+        let whole = try SealedMemory(compiled.bytes(generation: generation), generation: generation)
+        published.table.whole = whole
+        return whole
     }
 
     /// Gives the newest table to a process that was started during a publication, before it reads a frame.
@@ -121,7 +252,23 @@ extension EngineFleet {
         let isBehind = process.counters != countersNumber
         process.counters = countersNumber
         for index in publications.indices { publications[index].waiting.insert(ObjectIdentifier(process)) }
-        process.publish(table, counters: isBehind ? (resources.counters, resources.counterLayout) : nil)
+        do throws(EngineError) {
+            process.publish(
+                table, try way(to: table.table, for: process),
+                counters: isBehind ? (resources.counters, resources.counterLayout) : nil)
+        } catch {
+            // Its successor gets the table, or there is none either.
+            process.complaint = "\(error)"
+            process.end()
+        }
+    }
+
+    private func way(to table: TableVersion, for process: EngineProcess) throws(EngineError) -> TableVersion.Way? {
+        if process.table == table.generation { return nil }
+        if let patch = table.patch, patch.basis == process.table, patch.newest == process.handed {
+            return .patch(patch.memory)
+        }
+        return .whole(try wholeTable())
     }
 
     private func growCounters(for fresh: CompiledTable) throws(EngineError) {
@@ -138,6 +285,11 @@ extension EngineFleet {
         resources.counters = descriptor
         resources.counterLayout = layout
         countersNumber += 1
+    }
+
+    static func map(_ descriptor: Int32, _ layout: CounterLayout) throws(EngineError) -> UnsafeRawPointer {
+        let memory = try SharedMapping(mapping: descriptor, size: layout.size, writable: false)
+        return UnsafeRawPointer(memory.leak())
     }
 
     /// Stops waiting for a process that will send nothing more.
@@ -175,6 +327,9 @@ extension EngineFleet {
         if generation == published.generation {
             published = failed.before.table
             compiled = failed.before.compiled
+            // It was compiled once, so that works again. Without room, the next table is compiled as a whole: what engines
+            // have of this one is laid out in another way.
+            if let source = failed.before.source, let again = try? Self.compile(source) { compiled = again }
             for other in living where other !== process && other.phase == .ready && other.handed == generation {
                 hand(other, published)
             }

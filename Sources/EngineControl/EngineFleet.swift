@@ -42,6 +42,8 @@ package final class EngineFleet: @unchecked Sendable {
     /// The newest table, compiled, and the same in shared memory. New groups need no new compilation of the rest.
     package internal(set) var compiled: CompiledTable
     var published: SharedTable
+    /// True once a few entries have changed: whole tables are compiled with room for more changes of that kind.
+    var leavesRoom = false
     /// The generation of the newest table. A refused table's generation is not used again.
     package internal(set) var newestGeneration: UInt64 = 1
     var publications: [Publication] = []
@@ -102,7 +104,8 @@ package final class EngineFleet: @unchecked Sendable {
         division = QueueSetAssignment(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
         compiled = try Self.compile(table)
         do throws(EngineError) {
-            published = SharedTable(table: try SealedMemory(compiled.bytes(generation: 1), generation: 1))
+            let whole = try SealedMemory(compiled.bytes(generation: 1), generation: 1)
+            published = SharedTable(table: TableVersion(whole))
             // Each process writes to a lane of its own. Each place may have one process that ends and one that begins.
             // So may the spare.
             let layout = CounterLayout(
@@ -111,8 +114,8 @@ package final class EngineFleet: @unchecked Sendable {
             resources = EngineResources(
                 queues: queues, queueSets: plan.queueSets(interfaces: queues.count), workers: plan.workers,
                 counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
-                neighbours: try SharedMapping.makeNeighbours(), table: published.table.memory.descriptor,
-                tableSize: published.table.memory.size,
+                neighbours: try SharedMapping.makeNeighbours(), table: whole.memory.descriptor,
+                tableSize: whole.memory.size,
                 generation: 1, tuning: EngineTuning(plan, coalescesUDP: segmentsUDP))
             neighbours = NeighbourTable(
                 memory: try SharedMapping(
@@ -124,11 +127,6 @@ package final class EngineFleet: @unchecked Sendable {
         } catch {
             throw ApplianceError(.failed, "\(error)")
         }
-    }
-
-    static func map(_ descriptor: Int32, _ layout: CounterLayout) throws(EngineError) -> UnsafeRawPointer {
-        let memory = try SharedMapping(mapping: descriptor, size: layout.size, writable: false)
-        return UnsafeRawPointer(memory.leak())
     }
 
     // MARK: - Starting
@@ -158,8 +156,8 @@ package final class EngineFleet: @unchecked Sendable {
         else { throw EngineError("start an engine", because: "earlier ones have not ended yet") }
         var handed = resources
         // Other groups than the table's own follow before it reads.
-        handed.table = published.table.memory.descriptor
-        handed.tableSize = published.table.memory.size
+        let whole = try wholeTable()
+        (handed.table, handed.tableSize) = (whole.memory.descriptor, whole.memory.size)
         handed.generation = published.table.generation
         handed.firstBlock = lane * plan.workers
         // An earlier engine may have written there. Restore the memories for the next one.

@@ -107,7 +107,8 @@ package final class EngineProcess {
         table = resources.generation
         errors = try EngineErrors(loop: loop, path: logPath)
         countersSize = resources.counterLayout.size
-        tablesSize = resources.tableSize + countersSize
+        tableSize = resources.tableSize
+        tablesSize = 2 * tableSize + countersSize
         grantedSize = 2 * tablesSize
         conversation = EngineConversation(first: resources.generation)
         let ends = try EngineLink.makePair()
@@ -199,6 +200,8 @@ package final class EngineProcess {
 
     /// Octets of the largest table, groups and counters that it was handed.
     private var tablesSize: Int
+    /// Octets of its table.
+    private var tableSize: Int
     /// Octets of its counters.
     private var countersSize: Int
 
@@ -276,18 +279,20 @@ package final class EngineProcess {
     }
 
     /// Makes it decide by another table, or by other groups of its present table.
-    func publish(_ shared: SharedTable, counters grown: (Int32, CounterLayout)?) {
-        let isHeld = table == shared.table.generation
+    ///
+    /// - Parameter way: What makes its table the shared one; nil if it has that.
+    func publish(_ shared: SharedTable, _ way: TableVersion.Way?, counters grown: (Int32, CounterLayout)?) {
         handed = shared.generation
         table = shared.table.generation
+        if case .whole(let memory)? = way { tableSize = memory.memory.size }
+        // A table is mapped twice.
         makeRoom(
-            for: shared.table.memory.size + (shared.groups?.memory.size ?? 0)
-                + (grown.map { $0.1.size } ?? countersSize))
+            for: 2 * tableSize + (shared.groups?.memory.size ?? 0) + (grown.map { $0.1.size } ?? countersSize))
         countersSize = grown.map { $0.1.size } ?? countersSize
         conversation.hand(shared.generation)
         tell { link throws(EngineError) in
             try link.publish(
-                table: isHeld ? nil : shared.table.memory, groups: shared.groups?.memory,
+                table: way?.memory.memory, isPatch: way?.isPatch ?? false, groups: shared.groups?.memory,
                 generation: shared.generation, counters: grown.map { (descriptor: $0.0, layout: $0.1) })
         }
     }

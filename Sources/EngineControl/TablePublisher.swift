@@ -8,18 +8,27 @@ import Reporting
 package final class TablePublisher {
     /// Hands a table to the engines; `done` when all decide by it.
     ///
-    /// - Parameter groupsOnly: True if nothing but availabilities and weights in its groups differs from the one
-    ///   before.
+    /// - Parameter extent: What of it differs from the one before.
     package typealias Send = (
-        _ table: ForwardingTable, _ groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+        _ table: ForwardingTable, _ extent: Extent, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) -> Void
+
+    /// What of a table differs from the one before.
+    package enum Extent {
+        /// Nothing but availabilities and weights in its groups.
+        case groups
+        /// A few entries, and what nodes have of services.
+        case entries(TablePatch, before: ForwardingTable)
+        /// Anything.
+        case everything
+    }
 
     private struct Change {
         /// Whether it changes the groups' members alone: several of these go out together.
         var groupsOnly: Bool
         /// Why, for a person.
         var cause: String
-        var apply: (inout ForwardingTable) -> Void
+        var apply: (inout ForwardingTable) -> TablePatch?
         var done: (Result<Void, ApplianceError>) -> Void
     }
 
@@ -64,7 +73,20 @@ package final class TablePublisher {
         groupsOnly: Bool, cause: String, _ apply: @escaping (inout ForwardingTable) -> Void,
         done: @escaping (Result<Void, ApplianceError>) -> Void = { _ in }
     ) {
-        waiting.append(Change(groupsOnly: groupsOnly, cause: cause, apply: apply, done: done))
+        let change = { (table: inout ForwardingTable) -> TablePatch? in
+            apply(&table)
+            return nil
+        }
+        waiting.append(Change(groupsOnly: groupsOnly, cause: cause, apply: change, done: done))
+        publishNext()
+    }
+
+    /// Changes the table as soon as that can be, as above. `apply` returns how the entries differ, if it knows that.
+    package func change(
+        cause: String, patching apply: @escaping (inout ForwardingTable) -> TablePatch?,
+        done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        waiting.append(Change(groupsOnly: false, cause: cause, apply: apply, done: done))
         publishNext()
     }
 
@@ -87,7 +109,8 @@ package final class TablePublisher {
             waiting.removeFirst(count)
             let before = table
             var fresh = table
-            for change in batch { change.apply(&fresh) }
+            var patch: TablePatch?
+            for change in batch { patch = change.apply(&fresh) }
             // A table of its own is published even if it is the same, because a caller has asked for it.
             guard let send, !first.groupsOnly || fresh.groups != before.groups else {
                 table = fresh
@@ -97,7 +120,8 @@ package final class TablePublisher {
             isPublishing = true
             let reason = Self.summary(batch.map(\.cause))
             self.reason = reason
-            send(fresh, first.groupsOnly) { [self] result in
+            let extent = patch.map { Extent.entries($0, before: before) } ?? (first.groupsOnly ? .groups : .everything)
+            send(fresh, extent) { [self] result in
                 isPublishing = false
                 self.reason = nil
                 if case .success = result {

@@ -88,16 +88,20 @@ public struct EntryRecord: Sendable, Hashable {
     public let direction: ChainDirection
     /// Which table it is in.
     public let kind: EntryKind
+    /// What turns the service port of its packets into the one that customers send to.
+    public let outerShift: PortShift
 
     @inlinable
     init(
-        targets: Range<Int>, rewriteSource: IPAddress?, counter: Int, direction: ChainDirection, kind: EntryKind
+        targets: Range<Int>, rewriteSource: IPAddress?, counter: Int, direction: ChainDirection, kind: EntryKind,
+        outerShift: PortShift
     ) {
         self.targets = targets
         self.rewriteSource = rewriteSource
         self.counter = counter
         self.direction = direction
         self.kind = kind
+        self.outerShift = outerShift
     }
 }
 
@@ -113,16 +117,20 @@ public struct TargetRecord: Sendable, Hashable {
     public let system: DestinationSystemType
     /// True: only while the node is in the packet's group.
     public let whileJoined: Bool
+    /// What turns the packet's service port into the one that the copy has.
+    public let portShift: PortShift
 
     @inlinable
     init(
-        interface: Int, address: SendAddress, sourceMAC: MACAddress, system: DestinationSystemType, whileJoined: Bool
+        interface: Int, address: SendAddress, sourceMAC: MACAddress, system: DestinationSystemType, whileJoined: Bool,
+        portShift: PortShift
     ) {
         self.interface = interface
         self.address = address
         self.sourceMAC = sourceMAC
         self.system = system
         self.whileJoined = whileJoined
+        self.portShift = portShift
     }
 }
 

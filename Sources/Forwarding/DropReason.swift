@@ -45,6 +45,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case tooBig
     case copyTooBig
     case rewriteImpossible
+    case fragmentOfTranslatedPort
     case tapFull
     case sendFailed
     case interfaceGone
@@ -78,7 +79,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .applicationDown, .noMember, .accessDenied, .neighbourUnresolved, .neighbourQueueFull, .neighbourTableFull,
             .tooBig,
             .copyTooBig,
-            .rewriteImpossible, .tapFull, .sendFailed, .interfaceGone, .impairedLoss, .impairedQueue:
+            .rewriteImpossible, .fragmentOfTranslatedPort, .tapFull, .sendFailed, .interfaceGone, .impairedLoss,
+            .impairedQueue:
             true
         case .badOffloadHeader, .truncatedFrame, .truncatedNetworkHeader, .badNetworkHeader, .lyingLength,
             .badHeaderChecksum, .headerChainTooLong, .badFragment, .truncatedUpperHeader, .badSourceAddress,
@@ -209,6 +211,12 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
                 "rewrite-impossible",
                 "The packet's address cannot be rewritten: an authentication, routing or home address header binds it "
                     + "to its present address, or its headers do not say what to change."
+            )
+        case .fragmentOfTranslatedPort:
+            (
+                "fragment-of-translated-port",
+                "The service port is translated at the next application. Fragments behind the first have no ports, so no "
+                    + "fragment goes there."
             )
         case .tapFull:
             ("tap-full", "The send interface's queue was full.")

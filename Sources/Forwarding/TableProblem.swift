@@ -34,6 +34,11 @@ public enum TableProblem: Sendable, Hashable {
     case rewriteOfPrefix(EntryReference, IPAddress)
     /// Ports are given without a protocol, or for a protocol without ports.
     case portsWithoutProtocol(EntryReference)
+    /// Ports are translated, but the entry matches other packets than those of a range of ports of TCP, UDP, DCCP or UDP-Lite, or
+    /// a port would pass 65535.
+    case portShift(EntryReference)
+    /// Ports are translated differently for instances of one application.
+    case portsOfInstances(EntryReference)
     /// The index of a counter is negative, above 2^24, or used by another entry.
     case counter(EntryReference, Int)
     /// A MAC address that no single station can have.
@@ -89,6 +94,11 @@ extension TableProblem: CustomStringConvertible {
                 + "back: use a MAC send address, or one destination"
         case .portsWithoutProtocol(let entry):
             "\(entry) has service ports, but no protocol with ports (TCP, UDP, SCTP, DCCP, UDP-Lite)"
+        case .portShift(let entry):
+            "\(entry) translates service ports, and matches more than a range of ports of TCP, UDP, DCCP or UDP-Lite, or "
+                + "translates beyond port 65535"
+        case .portsOfInstances(let entry):
+            "\(entry) translates service ports differently for instances of one application"
         case .counter(let entry, let counter):
             "\(entry) has counter \(counter), which another entry has or which is out of range"
         case .macAddress(let mac, let place):

@@ -52,15 +52,19 @@ package struct AccessView: Codable, Sendable, Equatable {
     package var otherwise: Default
     /// The version that last changed it; in quotes, its ETag.
     package var version: Int
-    /// `in-force`, `set-aside`, or `pending`: it is written, and not yet in force.
+    /// `in-force`, `in-part`, `set-aside`, or `pending`: it is written, and not yet in force.
     package var state: String
-    /// Why it is set aside.
+    /// Why it is set aside, or what of it is not in force.
     package var reasons: [String]?
     package var remarks: [Remark]
 
-    /// - Parameter state: How it does; nil: nobody knows.
+    /// - Parameters:
+    ///   - reasons: Why it is set aside; nil: it is not.
+    ///   - omissions: What of it is not in force; nil: all of it is.
+    ///   - state: How it does; nil: nobody knows.
     package init(
-        _ list: RecordedAccess, version: Int, setAside reasons: [String]? = nil, isPending: Bool = false,
+        _ list: RecordedAccess, version: Int, setAside reasons: [String]? = nil, inPart omissions: [String]? = nil,
+        isPending: Bool = false,
         state does: AccessState? = nil
     ) {
         tenant = list.tenant
@@ -71,8 +75,9 @@ package struct AccessView: Codable, Sendable, Equatable {
             action: list.otherwise.action, answer: list.otherwise.answer, comment: list.otherwise.comment,
             hits: does?.otherwise)
         self.version = version
-        state = isPending ? "pending" : reasons == nil ? "in-force" : "set-aside"
-        self.reasons = isPending ? nil : reasons
+        state =
+            isPending ? "pending" : reasons != nil ? "set-aside" : omissions != nil ? "in-part" : "in-force"
+        self.reasons = isPending ? nil : reasons ?? omissions
         remarks = (does?.remarks ?? []).map { Remark(pointer: $0.pointer, detail: $0.message) }
     }
 

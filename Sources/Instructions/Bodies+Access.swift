@@ -5,6 +5,10 @@ import Reporting
 extension BodyReader {
     /// The rules of an access list.
     package static let mostRules = 1000
+    /// What happens to packets.
+    static let actions = ["allow", "deny"]
+    /// How senders of denied packets are told.
+    static let answers = ["drop", "icmp", "reset"]
     static let ruleKeys = [
         "action", "answer", "protocol", "own", "own-ports", "remote", "remote-ports", "icmp-types", "comment",
     ]
@@ -21,10 +25,13 @@ extension BodyReader {
         let keys = (application == nil ? ["application"] : []) + ["rules", "default"]
         guard let fields = object(value, keys, at: pointer) else { return nil }
         for key in keys where key != "rules" && fields[key] == nil { fault(pointer, "\(key) is missing") }
-        let named = fields["application"].flatMap { text($0, at: "\(pointer)/application") }
+        // The path's is as long as one in the body may be.
+        let named = (application.map { .string($0) } ?? fields["application"]).flatMap {
+            text($0, at: "\(pointer)/application")
+        }
         let rules = rules(fields["rules"], at: "\(pointer)/rules")
         let otherwise = fields["default"].flatMap { verdict($0, at: "\(pointer)/default") }
-        guard mistakes.count == before, let otherwise, let application = application ?? named else { return nil }
+        guard mistakes.count == before, let otherwise, let application = named else { return nil }
         return RecordedAccess(tenant: tenant, application: application, rules: rules, otherwise: otherwise)
     }
 
@@ -45,8 +52,7 @@ extension BodyReader {
             }
         }
         let remove = texts(fields["remove-access"], at: "/remove-access")
-        let names = put.map(\.application) + remove
-        if Set(names).count != names.count { fault("", "an application is named twice", "name each once") }
+        eachOnce(fields, "application", put: ("put-access", "application"), remove: "remove-access")
         return (put, remove)
     }
 
@@ -84,10 +90,24 @@ extension BodyReader {
             fault(pointer, "action is missing", "write allow or deny")
             return nil
         }
-        return text(action, at: "\(pointer)/action").map {
-            RecordedVerdict(
-                action: $0, answer: optional(fields, "answer", pointer), comment: optional(fields, "comment", pointer))
+        let word = word(action, of: Self.actions, "no action", "write allow or deny", at: "\(pointer)/action")
+        let answer = fields["answer"].flatMap {
+            self.word(
+                $0, of: Self.answers, "no answer to a denied packet", "write drop, icmp or reset",
+                at: "\(pointer)/answer")
         }
+        return word.map {
+            RecordedVerdict(action: $0, answer: answer, comment: optional(fields, "comment", pointer))
+        }
+    }
+
+    /// One of some words. What is none of them is wrong whatever a request expects of its record.
+    private mutating func word(
+        _ value: JSONValue, of known: [String], _ wrong: String, _ hint: String, at pointer: String
+    ) -> String? {
+        guard let text = text(value, at: pointer) else { return nil }
+        if !known.contains(text) { fault(pointer, "\(quoted(text, seen: true)) is \(wrong)", hint) }
+        return text
     }
 
     private mutating func optional(_ fields: [String: JSONValue], _ key: String, _ pointer: String) -> String? {

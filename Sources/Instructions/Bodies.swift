@@ -147,13 +147,42 @@ package struct BodyReader {
             }
         }
         let remove = texts(fields["remove"], at: "/remove")
-        let names = put.map(\.name) + remove
-        if Set(names).count != names.count { fault("", "a service is named twice", "name each once") }
+        eachOnce(fields, "service", put: ("put", "name"), remove: "remove")
         let access = batchedAccess(fields, tenant)
-        if names.isEmpty, access.put.isEmpty, access.remove.isEmpty, mistakes.isEmpty {
+        if put.isEmpty, remove.isEmpty, access.put.isEmpty, access.remove.isEmpty, mistakes.isEmpty {
             fault("", "it names no service and no access list", "add `put`, `remove`, `put-access` or `remove-access`")
         }
         return Batch(put: put, remove: remove, putAccess: access.put, removeAccess: access.remove)
+    }
+
+    /// Tells which records of a batch are named a second time.
+    ///
+    /// - Parameters:
+    ///   - what: Their kind, for a person.
+    ///   - put: The list of those that are made or replaced, and the member that is their name.
+    ///   - remove: The list of the names of those that are removed.
+    mutating func eachOnce(
+        _ fields: [String: JSONValue], _ what: String, put: (list: String, name: String), remove: String
+    ) {
+        func values(_ key: String) -> [JSONValue] {
+            guard case .array(let values)? = fields[key] else { return [] }
+            return Array(values.prefix(Self.mostValues))
+        }
+        let made = values(put.list).enumerated().map { place, value -> (JSONValue?, String) in
+            guard case .object(let members) = value else { return (nil, "") }
+            return (members.first { $0.name == put.name }?.value, "/\(put.list)/\(place)/\(put.name)")
+        }
+        let removed = values(remove).enumerated().map { (JSONValue?.some($1), "/\(remove)/\($0)") }
+        var first: [String: String] = [:]
+        for (value, pointer) in made + removed {
+            guard case .string(let name)? = value else { continue }
+            if let before = first[name] {
+                fault(
+                    pointer, "the \(what) \(Self.shown(name)) is named before, at \(before)", "name each once")
+            } else {
+                first[name] = pointer
+            }
+        }
     }
 
     /// What a batch changes; those that are removed by their names.

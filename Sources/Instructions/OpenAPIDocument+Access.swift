@@ -4,8 +4,8 @@ import Plan
 extension OpenAPIDocument {
     static var accessSchemas: [JSONValue.Member] {
         let most = BodyReader.mostValues
-        let action = object(("enum", list(["allow", "deny"])))
-        let answer = object(("enum", list(["drop", "icmp", "reset"])))
+        let action = object(("enum", list(BodyReader.actions)))
+        let answer = object(("enum", list(BodyReader.answers)))
         let verdict: [(String, JSONValue)] = [("action", action), ("answer", answer), ("comment", value)]
         let rule: [(String, JSONValue)] =
             verdict + [
@@ -34,7 +34,7 @@ extension OpenAPIDocument {
                         ("tenant", words), ("application", words),
                         ("rules", many(schema(rule + [hits], required: ["action"]))),
                         ("default", schema(verdict + [hits], required: ["action"])), ("version", whole),
-                        ("state", object(("enum", list(["in-force", "pending", "set-aside"])))),
+                        ("state", object(("enum", list(["in-force", "in-part", "pending", "set-aside"])))),
                         ("reasons", many(words)),
                         ("remarks", many(reference("AccessRemark"))),
                     ], required: ["tenant", "application", "rules", "default", "version", "state", "remarks"])),

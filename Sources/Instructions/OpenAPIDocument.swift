@@ -116,14 +116,18 @@ package enum OpenAPIDocument {
             case .limit:
                 (
                     object(("type", .string("integer")), ("minimum", number(1)), ("maximum", number(Paging.most))),
-                    "How many at most; \(Paging.usual) by default."
+                    "How many at most; \(Paging.usual) by default. A page with long parts has fewer."
                 )
             case .after:
                 (
                     object(("type", .string("string")), ("pattern", .string(route.afterForm))),
                     "`next` of the page before."
                 )
-            case .dryRun: (object(("type", .string("boolean"))), "true: say what would happen, and do nothing.")
+            case .dryRun:
+                (
+                    object(("type", .string("string")), ("enum", list(["true", "", "false"]))),
+                    "true, or nothing: say what would happen, and do nothing."
+                )
             }
         return object(
             ("name", .string(parameter.rawValue)), ("in", .string("query")),

@@ -4,7 +4,7 @@ import ControlAPI
 package struct Problem: Error, Codable, Sendable {
     /// One mistake, and its place.
     package struct Mistake: Codable, Sendable, Equatable {
-        /// A JSON pointer into the body, or the name of a field or parameter.
+        /// A JSON pointer into the body; nil: it is about nothing that the body has.
         package var pointer: String?
         /// One sentence.
         package var detail: String
@@ -106,6 +106,13 @@ package struct Problem: Error, Codable, Sendable {
         self.errors = errors
         self.retryAfter = retryAfter
     }
+
+    /// A problem with one place in the body; nil: with none.
+    package init(_ kind: Kind, _ detail: String, hint: String? = nil, at pointer: String?) {
+        self.init(
+            kind, detail, hint: hint,
+            errors: pointer.map { [Mistake(pointer: $0, detail: detail, hint: hint)] })
+    }
 }
 
 extension Problem {
@@ -113,10 +120,10 @@ extension Problem {
     ///
     /// - Parameters:
     ///   - sight: What the tenant that asks may be told; nil: the operator asks.
-    ///   - place: The pointer to a record in the body.
-    package init(_ refusal: InstructionRefusal, for sight: TenantSight?, place: (String) -> String?) {
+    ///   - place: The pointer into the body, made of a record and of a pointer into that.
+    package init(_ refusal: InstructionRefusal, for sight: TenantSight?, place: (String, String?) -> String?) {
         let mistakes = refusal.problems.map { problem -> Mistake in
-            let pointer = problem.record.flatMap(place).map { $0 + (problem.pointer ?? "") } ?? problem.pointer
+            let pointer = problem.record.flatMap { place($0, problem.pointer) }
             guard let sight else {
                 return Mistake(
                     pointer: pointer, detail: problem.message, hint: problem.hint, example: problem.example,
@@ -126,7 +133,8 @@ extension Problem {
             let example = isOwn ? problem.example.flatMap(sight.shown) : nil
             // What is no conflict is about the tenant's own words alone.
             let isClear =
-                refusal.stage == .conflict ? sight.hasOnlyOwn(problem) : !problem.isAboutMore(than: sight.tenant)
+                refusal.stage == .conflict || refusal.stage == .unavailable
+                ? sight.hasOnlyOwn(problem) : !problem.isAboutMore(than: sight.tenant)
             guard isOwn, isClear else {
                 return Mistake(
                     pointer: isOwn ? pointer : nil, detail: Self.foreign, hint: Self.foreignHint, example: example)
@@ -138,9 +146,15 @@ extension Problem {
             case .invalid: .invalid
             case .forbidden: .forbidden
             case .conflict: .conflict
+            case .unavailable: .unavailable
             }
-        self.init(kind, mistakes.first?.detail ?? "it cannot be done", hint: mistakes.first?.hint, errors: mistakes)
+        self.init(
+            kind, mistakes.first?.detail ?? "it cannot be done", hint: mistakes.first?.hint, errors: mistakes,
+            retryAfter: kind == .unavailable ? Self.pause : nil)
     }
+
+    /// How many seconds an application that refused gets until it is asked again.
+    private static let pause = 5
 
     private static let foreign = "it does not fit beside what is not yours"
     private static let foreignHint =
@@ -156,6 +170,8 @@ extension Problem {
 
     /// The same for a tenant: why the database or the control process fails is the operator's to know.
     package var withoutDetails: Problem {
+        // The mistakes of a refusal are those that the asker may see.
+        guard errors == nil else { return self }
         guard status == Kind.failed.status || status == Kind.unavailable.status else { return self }
         let kind: Kind = status == Kind.failed.status ? .failed : .unavailable
         return Problem(

@@ -78,20 +78,21 @@ package struct Route: Sendable {
         case dryRun = "dry-run"
     }
 
-    /// The form of `after` as a regular expression: the name of a service, an application, or the number of a line of the audit.
-    package var afterForm: String {
-        switch name {
-        case .listAudit: "^[0-9]{1,18}$"
-        case .listAccess: "^[A-Za-z0-9._-]{1,63}/.{1,256}$"
-        default: "^[A-Za-z0-9._-]{1,63}/[A-Za-z0-9._-]{1,63}$"
-        }
-    }
-
     /// True if it is about one tenant's: the operator says which.
     package var needsTenant: Bool {
         switch name {
         case .readService, .readAccess, .readCounters, .readHealth, .readCatalogue: true
         default: right == .instructing
+        }
+    }
+
+    /// What of a tenant it is about, with the verb of a question.
+    package var subject: String {
+        switch name {
+        case .readAccess, .putAccess, .deleteAccess: "access list is"
+        case .changeServices, .restoreServices: "services and access lists are"
+        case .readCatalogue: "catalogue is"
+        default: "services are"
         }
     }
 

@@ -1,3 +1,4 @@
+import CLinux
 import ControlAPI
 import EventLoop
 import Glibc
@@ -23,9 +24,13 @@ final class ControlLink: Sendable {
         var isOutdated: Bool { describedAt < rung }
 
         /// Looks whether the file is another.
-        mutating func listen(_ bell: Int32) {
+        ///
+        /// - Returns: True if it has just become one.
+        mutating func listen(_ bell: Int32) -> Bool {
             var count: UInt64 = 0
-            if bell >= 0, read(bell, &count, 8) == 8 { rung += 1 }
+            guard bell >= 0, read(bell, &count, 8) == 8 else { return false }
+            rung += 1
+            return true
         }
     }
 
@@ -34,6 +39,8 @@ final class ControlLink: Sendable {
     private let known = Mutex(Known())
     /// An eventfd that the control process writes when what the file says of tenants may have changed; -1: there is none.
     private let bell: Int32
+    /// An eventfd that whoever has heard the bell writes, for the thread that waits in `awaitFile`.
+    private let heard = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
     /// Which connections count together.
     let sources = ConnectionSources()
 
@@ -158,9 +165,21 @@ final class ControlLink: Sendable {
     /// How often the control process has said that the file is another.
     private func listen() -> Int {
         known.withLock { known in
-            known.listen(bell)
+            if known.listen(bell) {
+                var one: UInt64 = 1
+                _ = write(heard, &one, 8)
+            }
             return known.rung
         }
+    }
+
+    /// Waits until the control process says that the file may be another, whoever hears it.
+    func awaitFile() {
+        var places = [bell, heard].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        while poll(&places, 2, -1) <= 0 {}
+        _ = listen()
+        var count: UInt64 = 0
+        _ = read(heard, &count, 8)
     }
 
     private func keep(_ description: TenantsDescription, _ rung: Int) {

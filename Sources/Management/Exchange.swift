@@ -74,6 +74,16 @@ struct RequestTarget {
         }
     }
 
+    /// A target without the scheme and authority that it may begin with (RFC 9112, section 3.2.2): there is one authority here.
+    static func path(of target: String) -> String {
+        let scheme = target.prefix(8).lowercased()
+        guard scheme == "https://" || scheme.hasPrefix("http://") else { return target }
+        let rest = target.utf8.dropFirst(scheme == "https://" ? 8 : 7)
+        guard let end = rest.firstIndex(where: { "/?".utf8.contains($0) }) else { return "/" }
+        let path = String(target[end...])
+        return path.hasPrefix("?") ? "/" + path : path
+    }
+
     private static func decoded(_ text: Substring, plusIsBlank: Bool) throws(Problem) -> String {
         var octets: [UInt8] = []
         var rest = Array(text.utf8)[...]

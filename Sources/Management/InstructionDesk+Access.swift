@@ -7,6 +7,8 @@ import Reporting
 extension InstructionDesk {
     func accessWish(of work: Work) throws(Problem) -> Wish {
         let application = work.values["application"] ?? ""
+        // No application of a file has such a name, whatever the request expects of its list.
+        guard application.utf8.count <= BodyReader.longestText else { throw TenantService.noAccess(application) }
         let kept = try keptAccess(application, work.tenant)
         guard work.route.name == .putAccess else {
             guard let kept else { throw TenantService.noAccess(application) }

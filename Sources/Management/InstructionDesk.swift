@@ -100,6 +100,15 @@ final class InstructionDesk: Sendable {
         var removeAccess: [String] = []
         /// The places of records in the body, by their ids.
         var places: [String: String] = [:]
+        /// The same for those that the body only names: it says nothing of what is in them.
+        var names: [String: String] = [:]
+
+        /// The JSON pointer to something in the body; nil: the body has nothing of it.
+        ///
+        /// - Parameter field: A pointer into the record; nil: it is about the whole.
+        func pointer(_ record: String, _ field: String?) -> String? {
+            places[record].map { $0 + (field ?? "") } ?? names[record]
+        }
 
         /// The same for the control process.
         func change(of tenant: String) -> RecordChange {
@@ -199,20 +208,31 @@ final class InstructionDesk: Sendable {
             var reader = BodyReader()
             let batch = reader.batch(try TenantService.json(work.request), tenant: work.tenant)
             try reader.check()
-            for name in batch.remove where try kept(name, work.tenant) == nil { throw TenantService.noService(name) }
-            for name in batch.removeAccess where try keptAccess(name, work.tenant) == nil {
-                throw TenantService.noAccess(name)
-            }
-            let places =
-                batch.put.enumerated().map { ($1.id, "/put/\($0)") }
-                + batch.putAccess.enumerated().map { ($1.id, "/put-access/\($0)") }
-            return Wish(
-                put: batch.put, remove: batch.remove, putAccess: batch.putAccess, removeAccess: batch.removeAccess,
-                places: Dictionary(places) { first, _ in first })
+            return try wish(of: batch, work)
         case .putAccess, .deleteAccess: return try accessWish(of: work)
         case .restoreServices: return try restoring(work)
         default: throw Problem(.failed, "this route changes nothing")
         }
+    }
+
+    private func wish(of batch: BodyReader.Batch, _ work: Work) throws(Problem) -> Wish {
+        var wish = Wish(
+            put: batch.put, remove: batch.remove, putAccess: batch.putAccess, removeAccess: batch.removeAccess)
+        for (place, name) in batch.remove.enumerated() {
+            guard try kept(name, work.tenant) != nil else {
+                throw TenantService.noService(name, at: "/remove/\(place)")
+            }
+            wish.names["\(work.tenant)/\(name)"] = "/remove/\(place)"
+        }
+        for (place, name) in batch.removeAccess.enumerated() {
+            guard try keptAccess(name, work.tenant) != nil else {
+                throw TenantService.noAccess(name, at: "/remove-access/\(place)")
+            }
+            wish.names["\(work.tenant)/\(RecordedAccess.subject(name))"] = "/remove-access/\(place)"
+        }
+        for (place, service) in batch.put.enumerated() { wish.places[service.id] = "/put/\(place)" }
+        for (place, list) in batch.putAccess.enumerated() { wish.places[list.id] = "/put-access/\(place)" }
+        return wish
     }
 
     private func restoring(_ work: Work) throws(Problem) -> Wish {
@@ -228,15 +248,19 @@ final class InstructionDesk: Sendable {
         }
         guard let then, let now else {
             throw Problem(
-                .notFound, "there was no version \(version ?? 0)", hint: "see the audit: every change has one")
+                .notFound, "there was no version \(version ?? 0)", hint: "see the audit: every change has one",
+                at: "/version")
         }
         let names = Set(then.services.map(\.name))
         let applications = Set(then.access.map(\.application))
-        return Wish(
+        var wish = Wish(
             put: then.services.filter { !now.services.contains($0) },
             remove: now.services.map(\.name).filter { !names.contains($0) },
             putAccess: then.access.filter { !now.access.contains($0) },
             removeAccess: now.access.map(\.application).filter { !applications.contains($0) })
+        // All that is wanted follows from the version.
+        wish.names = Dictionary(wish.change(of: tenant).ids.map { ($0, "/version") }) { first, _ in first }
+        return wish
     }
 
     private func kept(_ name: String, _ tenant: String) throws(Problem) -> KeptService? {
@@ -294,7 +318,9 @@ final class InstructionDesk: Sendable {
         }
         control.forget()
         if case .committed(let committed) = answer { return committed.generation }
-        do throws(ApplianceError) { try store.undo(version) } catch { endProcess(error) }
+        var reason: String?
+        if case .refused(let refusal) = answer { reason = refusal.reason }
+        do throws(ApplianceError) { try store.undo(version, reason: reason) } catch { endProcess(error) }
         switch answer {
         case .refused(let refusal): throw problem(refusal, work, wish)
         case .error(let error): throw Problem(.unavailable, error.message, hint: error.hint, retryAfter: 1)
@@ -303,7 +329,7 @@ final class InstructionDesk: Sendable {
     }
 
     private func problem(_ refusal: InstructionRefusal, _ work: Work, _ wish: Wish) -> Problem {
-        Problem(refusal, for: sight(of: work)) { wish.places[$0] }
+        Problem(refusal, for: sight(of: work), place: wish.pointer)
     }
 
     /// What the tenant that asks may be told; nil for the operator.

@@ -123,8 +123,13 @@ final class InstructionHandler: ChannelInboundHandler, ConnectionPlaces.Holder {
     }
 
     private func answer(_ head: HTTPRequestHead) {
+        if let fault = Self.fault(of: head) {
+            // Another program on the way may read it otherwise, and end it elsewhere: what follows is not read.
+            keepsAlive = false
+            return send(TenantService.answer(Problem(.notAsExpected, fault, hint: "see RFC 9112")))
+        }
         let request = APIRequest(
-            method: head.method.rawValue, target: head.uri,
+            method: head.method.rawValue, target: RequestTarget.path(of: head.uri),
             fields: head.headers.map { ($0.name.lowercased(), $0.value) }, body: body,
             origin: peer.map { "\($0.address)" } ?? "operator's socket", isOperators: peer == nil,
             isSecure: peer != nil,
@@ -136,6 +141,15 @@ final class InstructionHandler: ChannelInboundHandler, ConnectionPlaces.Holder {
             let done: @Sendable (APIAnswer) -> Void = { answer in loop.execute { own.value.send(answer) } }
             if PagePlace.owns(request.target) { page.answer(request, done) } else { service.answer(request, done) }
         }
+    }
+
+    /// What HTTP forbids of a request and its parser lets pass; nil: nothing.
+    private static func fault(of head: HTTPRequestHead) -> String? {
+        let isNew = (head.version.major, head.version.minor) >= (1, 1)
+        if !isNew, head.headers.contains(name: "transfer-encoding") {
+            return "HTTP/1.0 has no Transfer-Encoding"
+        }
+        return HostField.fault(of: head.headers["host"], isRequired: isNew)
     }
 
     // MARK: - Writing

@@ -87,7 +87,13 @@ public enum RecordsServer {
     private static func begin(
         _ store: RecordStore, _ control: ControlLink
     ) throws(ApplianceError) {
-        let answer = try control.ask(.begin(services: try store.allServices(), access: try store.allAccess()))
+        let services: [RecordedService]
+        let access: [RecordedAccess]
+        do throws(ApplianceError) { (services, access) = (try store.allServices(), try store.allAccess()) } catch {
+            control.tell(.failed(error))
+            throw error
+        }
+        let answer = try control.ask(.begin(services: services, access: access))
         if case .error(let error) = answer { throw error }
         guard case .description(let description) = answer else {
             throw ApplianceError(.failed, "the control process says something unexpected")
@@ -96,6 +102,25 @@ public enum RecordsServer {
         for version in try store.unconfirmed() {
             try store.confirm(
                 version, generation: description.generation, outcome: "in-force-after-restart", aside: aside)
+        }
+        note(description, store)
+        try startThread {
+            while true {
+                control.awaitFile()
+                if let description = try? control.description() { note(description, store) }
+            }
+        }
+    }
+
+    /// Notes in the audit what another file has done to access lists.
+    private static func note(_ description: TenantsDescription, _ store: RecordStore) {
+        do throws(ApplianceError) {
+            try store.noteFile(
+                aside: description.setAside, inPart: description.inPart, generation: description.generation)
+        } catch {
+            // A full disk is told by the instructions that need it.
+            let line = Array("tapline-records: the audit lacks what the file has changed: \(error)\n".utf8)
+            _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
         }
     }
 

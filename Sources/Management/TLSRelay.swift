@@ -1,3 +1,4 @@
+import ControlAPI
 import EventLoop
 import Glibc
 import Instructions
@@ -48,6 +49,7 @@ public enum TLSRelay {
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
             let fingerprint = wish.fingerprint
             let isName = IPAddress(wish.host) == nil
+            let hasCertificate = wish.certificate != nil
             let channel = try ClientBootstrap(group: group)
                 .connectTimeout(.seconds(10))
                 .channelInitializer { channel in
@@ -64,7 +66,9 @@ public enum TLSRelay {
                             } else {
                                 try NIOSSLClientHandler(context: context, serverHostname: isName ? wish.host : nil)
                             }
-                        try channel.pipeline.syncOperations.addHandlers([handler, RelayEnd()])
+                        try channel.pipeline.syncOperations.addHandlers([
+                            handler, RelayEnd(hasCertificate: hasCertificate),
+                        ])
                     }
                 }
                 .connect(host: wish.host, port: wish.port).wait()
@@ -73,30 +77,81 @@ public enum TLSRelay {
         } catch let error as ApplianceError {
             throw error
         } catch {
-            throw ApplianceError(.failed, "cannot reach \(wish.host) port \(wish.port): \(error)")
+            throw ApplianceError(
+                .failed, "cannot reach \(wish.host) port \(wish.port): \(reason(error))",
+                hint: "is this node one of the customers that reach the management address, and is the topology up?")
         }
     }
 
+    /// Why there is no connection, in the kernel's words.
+    private static func reason(_ error: any Error) -> String {
+        if let error = error as? NIOConnectionError {
+            if let first = error.connectionErrors.first { return reason(first.error) }
+            if let first: any Error = error.dnsAError ?? error.dnsAAAAError { return reason(first) }
+        }
+        if let error = error as? IOError { return errorText(error.errnoCode) }
+        if case .connectTimeout(let time)? = error as? ChannelError {
+            return "no answer in \(time.nanoseconds / 1_000_000_000) s"
+        }
+        return "\(error)"
+    }
+
+    /// Tells the command that started this program why it ends.
+    public static func tell(_ error: ApplianceError) {
+        if let line = try? JSONLine.encode(error) { writeAll(2, line) }
+    }
+
     private static func context(_ wish: Wish) throws(ApplianceError) -> NIOSSLContext {
-        do {
-            var configuration = TLSConfiguration.makeClientConfiguration()
-            configuration.minimumTLSVersion = .tlsv12
-            configuration.applicationProtocols = ["http/1.1"]
-            if let path = wish.authorities {
-                configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(path))
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.minimumTLSVersion = .tlsv12
+        configuration.applicationProtocols = ["http/1.1"]
+        // Whose certificate it is, the fingerprint says: it may have any name.
+        if wish.fingerprint != nil { configuration.certificateVerification = .noHostnameVerification }
+        if let path = wish.authorities {
+            configuration.trustRoots = .certificates(try certificates(path))
+        }
+        if let chain = wish.certificate, let path = wish.key {
+            configuration.certificateChain = try certificates(chain).map { .certificate($0) }
+            let octets = try text(of: path)
+            guard let key = try? NIOSSLPrivateKey(bytes: octets, format: .pem) else {
+                throw ApplianceError(
+                    .usage, "\(path) holds no private key that can be read",
+                    hint: "it is a file in PEM, without a passphrase: openssl pkey -in \(path) -out FILE")
             }
-            if let certificate = wish.certificate, let key = wish.key {
-                configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificate)
-                    .map { .certificate($0) }
-                configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
-            }
-            return try NIOSSLContext(configuration: configuration)
-        } catch {
-            throw ApplianceError(
-                .usage, "a certificate or key cannot be read: \(error)",
-                hint: "they are files in PEM, without a passphrase")
+            configuration.privateKey = .privateKey(key)
+        }
+        do { return try NIOSSLContext(configuration: configuration) } catch {
+            throw wish.key == nil
+                ? ApplianceError(.failed, "TLS cannot be spoken: \(error)")
+                : ApplianceError(
+                    .usage, "the key does not fit the client certificate",
+                    hint: "name the key that the certificate was made with")
         }
     }
+
+    private static func certificates(_ path: String) throws(ApplianceError) -> [NIOSSLCertificate] {
+        let text = try text(of: path)
+        guard let read = try? NIOSSLCertificate.fromPEMBytes(text), !read.isEmpty else {
+            throw ApplianceError(
+                .usage, "\(path) holds no certificate that can be read", hint: "it is a file in PEM")
+        }
+        return read
+    }
+
+    /// The octets of a file.
+    private static func text(of path: String) throws(ApplianceError) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            throw ApplianceError(
+                .usage, "cannot read \(path): \(errorText(errno))", hint: "name a file in PEM that you can read")
+        }
+        defer { close(descriptor) }
+        var octets: [UInt8] = []
+        while octets.count <= longestFile, let part = readOnce(descriptor), !part.isEmpty { octets += part }
+        return octets
+    }
+
+    private static let longestFile = 1 << 20
 
     /// Sends what comes from standard input. At its end the other side may still answer.
     private static func pump(to channel: any Channel) {
@@ -110,22 +165,44 @@ public enum TLSRelay {
 private final class RelayEnd: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
+    private let hasCertificate: Bool
+
+    /// - Parameter hasCertificate: Whether this end shows a client certificate.
+    init(hasCertificate: Bool) { self.hasCertificate = hasCertificate }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let octets = Array(unwrapInboundIn(data).readableBytesView)
         if !writeAll(1, octets) { context.close(promise: nil) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        let why =
-            if case .handshakeFailed? = error as? NIOSSLError {
-                "\(error)".contains("CERTIFICATE_VERIFY_FAILED")
-                    ? "the certificate there is not the expected one" : "TLS cannot be agreed on with the other end"
-            } else {
-                "\(error)"
-            }
         // The other end may leave without the parting words of TLS.
         if case .uncleanShutdown? = error as? NIOSSLError { return context.close(promise: nil) }
-        writeAll(2, Array("\(why)\n".utf8))
+        TLSRelay.tell(explained(error))
         context.close(promise: nil)
+    }
+
+    private func explained(_ error: any Error) -> ApplianceError {
+        let text = "\(error)"
+        if text.contains("CERTIFICATE_VERIFY_FAILED") {
+            return ApplianceError(
+                .failed, "the certificate there is not the expected one, or has expired",
+                hint: "the operator's 'tapline status NAME' shows the fingerprint: --certificate-fingerprint SHA256")
+        }
+        if text.contains("failedToValidateHostname") {
+            return ApplianceError(
+                .failed, "the certificate there has another name or address",
+                hint: "use the one that it is for, or --certificate-fingerprint in the place of --ca")
+        }
+        // Its alert comes behind the handshake (RFC 8446, section 4.4.2.4).
+        if hasCertificate, ["ALERT", "reset by peer", "Broken pipe"].contains(where: text.contains) {
+            return ApplianceError(
+                .failed, "the other end does not take the client certificate",
+                hint: "it must be of an authority that `client-certificates` of the file names, and not have expired")
+        }
+        guard case .handshakeFailed? = error as? NIOSSLError else { return ApplianceError(.failed, text) }
+        return ApplianceError(
+            .failed, "TLS cannot be agreed on with the other end", hint: "is that the management address, and its port?"
+        )
     }
 }

@@ -5,8 +5,9 @@ import Reporting
 
 /// Looking at access lists.
 extension TenantService {
-    static func noAccess(_ application: String) -> Problem {
-        Problem(.notFound, "there is no access list for \(ControlText.shown(application, most: 64))")
+    /// - Parameter pointer: Where the body names it; nil: the path does.
+    static func noAccess(_ application: String, at pointer: String? = nil) -> Problem {
+        Problem(.notFound, "there is no access list for \(ControlText.shown(application, most: 64))", at: pointer)
     }
 
     func readAccess(_ values: [String: String], _ caller: Caller) throws(Problem) -> APIAnswer {
@@ -19,12 +20,10 @@ extension TenantService {
         return answer
     }
 
-    func listAccess(_ target: RequestTarget, _ caller: Caller) throws(Problem) -> APIAnswer {
-        let limit = try Self.limit(target)
-        let after = target.query[Route.Parameter.after.rawValue]
-        if let after, !after.contains("/") {
-            throw Problem(.notAsExpected, "after is `next` of the page before")
-        }
+    func listAccess(
+        _ target: RequestTarget, _ route: Route, _ caller: Caller
+    ) throws(Problem) -> APIAnswer {
+        let (limit, after) = (try Self.limit(target), try Self.place(target, route))
         let kept = try Self.store { () throws(ApplianceError) in
             try store.access(of: caller.tenant, after: after, limit: limit + 1)
         }
@@ -39,7 +38,10 @@ extension TenantService {
         let (description, states) = try Self.store { () throws(ApplianceError) in
             (try control.description(), try control.accessStates(of: caller.tenant))
         }
-        let aside = Dictionary(description.setAside.map { ($0.id, $0.reasons) }) { first, _ in first }
+        func reasons(_ records: [TenantsDescription.SetAside]) -> [String: [String]] {
+            Dictionary(records.map { ($0.id, $0.reasons) }) { first, _ in first }
+        }
+        let (aside, inPart) = (reasons(description.setAside), reasons(description.inPart))
         let known = Dictionary(states.map { ($0.id, $0) }) { first, _ in first }
         return kept.map { kept in
             let own = description.tenants.first { $0.name == kept.list.tenant }
@@ -47,6 +49,7 @@ extension TenantService {
             return AccessView(
                 kept.list, version: kept.version,
                 setAside: aside[kept.list.id]?.map { Problem.shown($0, to: caller.role == .operator ? nil : sight) },
+                inPart: inPart[kept.list.id],
                 isPending: kept.isPending,
                 state: known[kept.list.id])
         }

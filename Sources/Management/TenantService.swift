@@ -115,7 +115,7 @@ final class TenantService: Sendable {
         if caller.role == .operator {
             caller.tenant = asked
             guard asked != nil || !route.needsTenant else {
-                throw Problem(.notAsExpected, "whose services are meant?", hint: "add ?tenant=NAME")
+                throw Problem(.notAsExpected, "whose \(route.subject) meant?", hint: "add ?tenant=NAME")
             }
         } else if let asked, asked != caller.tenant {
             throw Problem(.notFound, "there is no tenant \(ControlText.shown(asked, most: 64))")
@@ -161,19 +161,19 @@ final class TenantService: Sendable {
         case .readDocument:
             let text = caller.role == .operator ? OpenAPIDocument.operatorsText : OpenAPIDocument.text
             return APIAnswer(status: 200, body: Array(text.utf8))
-        case .listServices: return try listServices(target, caller)
+        case .listServices: return try listServices(target, route, caller)
         case .readService:
             let service = try service(values, caller)
             var answer = try Self.answer(200, service)
             answer.headers.append(("ETag", "\"\(service.version)\""))
             return answer
-        case .listAccess: return try listAccess(target, caller)
+        case .listAccess: return try listAccess(target, route, caller)
         case .readAccess: return try readAccess(values, caller)
         case .readCounters:
             return try Self.answer(200, ServiceCounters(try service(values, caller), try observation(for: caller)))
         case .readHealth:
             return try Self.answer(200, ServiceHealth(try service(values, caller), try observation(for: caller)))
-        case .listAudit: return try listAudit(target, caller)
+        case .listAudit: return try listAudit(target, route, caller)
         case .readCatalogue: return try Self.answer(200, Catalogue(try tenant(caller.tenant ?? "", caller)))
         case .listTenants: return try listTenants()
         case .makeToken: return try makeToken(request, values, caller)
@@ -225,34 +225,23 @@ final class TenantService: Sendable {
 
     static func limit(_ target: RequestTarget) throws(Problem) -> Int {
         guard let text = target.query[Route.Parameter.limit.rawValue] else { return Paging.usual }
-        guard let limit = Int(text), (1...Paging.most).contains(limit) else {
+        guard let limit = Int(text), (1...Paging.most).contains(limit), text == "\(limit)" else {
             throw Problem(.notAsExpected, "limit is 1 to \(Paging.most)")
         }
         return limit
     }
 
-    private static func isPlace(_ text: String) -> Bool {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        return parts.count == 2
-            && parts.allSatisfy { part in
-                (1...63).contains(part.utf8.count)
-                    && part.utf8.allSatisfy { octet in
-                        switch octet {
-                        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                            UInt8(ascii: "-"):
-                            true
-                        default: false
-                        }
-                    }
-            }
+    /// What `next` of the page before was; nil: this is the first page.
+    static func place(_ target: RequestTarget, _ route: Route) throws(Problem) -> String? {
+        let after = target.query[Route.Parameter.after.rawValue]
+        if let after, !route.isPlace(after) { throw Problem(.notAsExpected, "after is `next` of the page before") }
+        return after
     }
 
-    private func listServices(_ target: RequestTarget, _ caller: Caller) throws(Problem) -> APIAnswer {
-        let limit = try Self.limit(target)
-        let after = target.query[Route.Parameter.after.rawValue]
-        // No page has an end that is no service's name.
-        if let after, !Self.isPlace(after) { throw Problem(.notAsExpected, "after is `next` of the page before") }
+    private func listServices(
+        _ target: RequestTarget, _ route: Route, _ caller: Caller
+    ) throws(Problem) -> APIAnswer {
+        let (limit, after) = (try Self.limit(target), try Self.place(target, route))
         let kept = try Self.store { () throws(ApplianceError) in
             try store.services(of: caller.tenant, after: after, limit: limit + 1)
         }
@@ -262,22 +251,15 @@ final class TenantService: Sendable {
             ServiceList(services: try view(page, for: caller), next: kept.count > limit ? page.last?.service.id : nil))
     }
 
-    private func listAudit(_ target: RequestTarget, _ caller: Caller) throws(Problem) -> APIAnswer {
-        let limit = try Self.limit(target)
-        var before: Int?
-        if let text = target.query[Route.Parameter.after.rawValue] {
-            guard text.utf8.count <= 18, text.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(text) else {
-                throw Problem(.notAsExpected, "after is `next` of the page before")
-            }
-            before = number
+    private func listAudit(
+        _ target: RequestTarget, _ route: Route, _ caller: Caller
+    ) throws(Problem) -> APIAnswer {
+        let (limit, before) = (try Self.limit(target), try Self.place(target, route).flatMap { Int($0) })
+        let page = try Self.store { () throws(ApplianceError) in
+            try store.audit(of: caller.tenant, before: before, limit: limit, refusals: caller.role == .operator)
         }
-        let lines = try Self.store { () throws(ApplianceError) in
-            try store.audit(
-                of: caller.tenant, before: before, limit: limit + 1, refusals: caller.role == .operator)
-        }
-        let page = Array(lines.prefix(limit))
         return try Self.answer(
-            200, AuditList(entries: page, next: lines.count > limit ? page.last.map { "\($0.id)" } : nil))
+            200, AuditList(entries: page.entries, next: page.isLast ? nil : page.entries.last.map { "\($0.id)" }))
     }
 
     private func listTenants() throws(Problem) -> APIAnswer {
@@ -320,8 +302,9 @@ final class TenantService: Sendable {
         return try BodyReader.json(request.body)
     }
 
-    static func noService(_ name: String?) -> Problem {
-        Problem(.notFound, "there is no service \(ControlText.shown(name ?? "", most: 64))")
+    /// - Parameter pointer: Where the body names it; nil: the path does.
+    static func noService(_ name: String?, at pointer: String? = nil) -> Problem {
+        Problem(.notFound, "there is no service \(ControlText.shown(name ?? "", most: 64))", at: pointer)
     }
 
     /// Something that can fail on the way, as a problem.

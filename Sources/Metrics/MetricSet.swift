@@ -53,7 +53,8 @@ public struct MetricSet: Sendable {
         var services = Traffic(
             "service", "of the service: requests as customers sent them, responses on their last hop")
         var rules = Traffic(
-            "access_rule", "that a rule of a tenant's access list, or its default, decided about")
+            "access_rule", "that a rule of a tenant's access list, or its default, decided about",
+            octetsOf: "network packets")
         var drops = MetricFamily("tapline_dropped_packets", .counter, "Packets that the engines dropped, by reason.")
         var housekeeping = MetricFamily(
             "tapline_housekeeping_packets", .counter,
@@ -120,10 +121,11 @@ private struct Traffic {
     private var bytes: MetricFamily
     var families: [MetricFamily] { [packets, bytes] }
 
-    init(_ thing: String, _ which: String) {
+    /// - Parameter what: What the octets are of.
+    init(_ thing: String, _ which: String, octetsOf what: String = "frames") {
         packets = MetricFamily("tapline_\(thing)_packets", .counter, "Packets \(which).")
         bytes = MetricFamily(
-            "tapline_\(thing)_bytes", .counter, unit: "bytes", "Octets of the frames \(which).")
+            "tapline_\(thing)_bytes", .counter, unit: "bytes", "Octets of the \(what) \(which).")
     }
 
     mutating func add(_ labels: [MetricFamily.Label], _ traffic: Sample.Traffic) {

@@ -1,3 +1,4 @@
+import ControlAPI
 import EventLoop
 import Fabric
 import Glibc
@@ -126,7 +127,26 @@ extension NodeRuntime {
     ///
     /// - Throws: `ApplianceError` with what it printed if it fails, or if `cancellation` is raised.
     package func runReload(_ command: String, _ cancellation: Cancellation) throws(ApplianceError) {
-        let (entrance, node) = try enter()
+        try run(command, "its reload", [:], cancellation)
+    }
+
+    /// Runs a command that says whether its application would take other contents of one of its files.
+    ///
+    /// - Parameter path: The file.
+    /// - Throws: `ApplianceError` with what it printed if it fails, or if `cancellation` is raised.
+    package func runCheck(
+        _ command: String, of contents: [UInt8], for path: String, _ cancellation: Cancellation
+    ) throws(ApplianceError) {
+        let candidate = try putCandidate(contents, for: path)
+        defer { removeCandidate() }
+        try run(command, "its check", ["TAPLINE_CANDIDATE": candidate], cancellation)
+    }
+
+    private func run(
+        _ command: String, _ what: String, _ variables: [String: String], _ cancellation: Cancellation
+    ) throws(ApplianceError) {
+        var (entrance, node) = try enter()
+        entrance.environment.merge(variables) { $1 }
         let outcome = try CommandRun.captured(
             command, in: entrance, node: node, timeout: readyTimeout, cancellation: cancellation)
         try cancellation.check()
@@ -134,7 +154,7 @@ extension NodeRuntime {
         let lines = outcome.text.split(whereSeparator: \.isNewline).suffix(20).map(String.init)
         throw ApplianceError(
             .failed,
-            "\(place): its reload \(outcome.end?.summary ?? "did not end within \(seconds(readyTimeout))"): \(command)",
+            "\(place): \(what) \(outcome.end?.summary ?? "did not end within \(seconds(readyTimeout))"): \(command)",
             details: lines)
     }
 

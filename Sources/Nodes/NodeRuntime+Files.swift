@@ -72,6 +72,48 @@ extension NodeRuntime {
         try put(file, users(of: currentInit.flatMap { $0.hasEnded ? nil : "/proc/\($0.pid)/root" }))
     }
 
+    /// What is in one of its files now; nil: it cannot be read.
+    ///
+    /// - Parameter most: A longer file is not read.
+    package func contents(of path: String, most: Int = 16 << 20) -> [UInt8]? {
+        guard path.hasPrefix("/") else {
+            guard let (folder, name) = try? NodeFolder.open(path, in: directory.nodePath(plan.name)) else { return nil }
+            defer { Glibc.close(folder) }
+            return read(openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), most)
+        }
+        return read(open(directory.keptFilePath(plan.name, path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), most)
+    }
+
+    private func read(_ descriptor: Int32, _ most: Int) -> [UInt8]? {
+        guard descriptor >= 0 else { return nil }
+        defer { Glibc.close(descriptor) }
+        var octets: [UInt8] = []
+        var part = [UInt8](repeating: 0, count: 65_536)
+        while octets.count <= most {
+            let count = Glibc.read(descriptor, &part, part.count)
+            if count == 0 { return octets }
+            guard count > 0 else { return nil }
+            octets += part[..<count]
+        }
+        return nil
+    }
+
+    private static let candidate = ".tapline-candidate"
+
+    /// Writes a file beside the others, as one of them would be.
+    ///
+    /// - Returns: Its path in the node.
+    func putCandidate(_ contents: [UInt8], for path: String) throws(ApplianceError) -> String {
+        guard var file = plan.files.first(where: { $0.path == path }) else {
+            throw ApplianceError(.failed, "\(place): it has no file \(path)")
+        }
+        (file.path, file.contents) = (Self.candidate, contents)
+        try put(file, users(of: currentInit.flatMap { $0.hasEnded ? nil : "/proc/\($0.pid)/root" }))
+        return "\(directory.nodePath(plan.name))/\(Self.candidate)"
+    }
+
+    func removeCandidate() { unlink("\(directory.nodePath(plan.name))/\(Self.candidate)") }
+
     private func put(_ file: FilePlan, _ users: UserList) throws(ApplianceError) {
         let owner = try file.owner.map { owner throws(ApplianceError) in try users.owner(owner) }
         if file.isAbsolute {

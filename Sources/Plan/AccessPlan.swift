@@ -48,11 +48,14 @@ public struct AccessTemplate: Sendable, Hashable {
     public var template: String
     /// The command that makes the program read the file.
     public var reload: String
+    /// The command that says whether the program would take a file, `$TAPLINE_CANDIDATE`; nil: its reload tells.
+    public var check: String?
 
     /// Memberwise.
-    public init(path: String, template: String, reload: String) {
+    public init(path: String, template: String, reload: String, check: String? = nil) {
         self.path = path
         self.template = template
         self.reload = reload
+        self.check = check
     }
 }

@@ -86,16 +86,25 @@ public struct PlannedAccess: Sendable, Hashable {
     public var list: AccessList
     /// For each rule of `list`, the index of the record's rule that it is of.
     public var sources: [Int]
+    /// What of the record is not in force, because the file no longer allows it. The rest of the list is.
+    public var omissions: [AccessRemark]
 
     /// Memberwise.
-    public init(record: AccessRecord, list: AccessList, sources: [Int]) {
+    public init(record: AccessRecord, list: AccessList, sources: [Int], omissions: [AccessRemark] = []) {
         self.record = record
         self.list = list
         self.sources = sources
+        self.omissions = omissions
+    }
+
+    /// What the operator is told of what is not in force, a line each.
+    package var notes: [String] {
+        omissions.map { "the access list of \(record.tenant) on \(record.application): \($0.message)" }
     }
 }
 
-/// An access list that is not in force although its tenant wants it: the operator's file, or a limit in it, goes first.
+/// An access list that is not in force although its tenant wants it: the file no longer has the tenant, or `access` at the
+/// application.
 public struct AccessSetAside: Sendable, Hashable {
     /// The record.
     public var record: AccessRecord

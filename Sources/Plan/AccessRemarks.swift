@@ -3,18 +3,15 @@ import Reporting
 import Wire
 
 extension PlannedAccess {
-    /// Rules that can never match, because rules before them take all their packets.
+    /// Rules that can never match, because rules before them take all their packets. In lists whose rules overlap so much that
+    /// it takes long to find out (`AccessShadows.mostSteps`), those at the end may not be told.
     public var shadows: [AccessRemark] {
-        record.rules.indices.compactMap { index in
-            let own = list.rules.indices.filter { sources[$0] == index }
-            let covers = own.map { one in
-                list.rules[..<one].indices.first { sources[$0] < index && list.rules[$0].covers(list.rules[one]) }
-            }
-            guard !own.isEmpty, !covers.contains(nil) else { return nil }
-            let numbers = Set(covers.compactMap { $0.map { sources[$0] + 1 } }).sorted()
+        var shadows = AccessShadows()
+        return shadows.find(list, sources, count: record.rules.count).map { rule, by in
+            let numbers = by.map { $0 + 1 }
             return AccessRemark(
-                "/rules/\(index)",
-                "rule \(index + 1) never matches: "
+                "/rules/\(rule)",
+                "rule \(rule + 1) never matches: "
                     + (numbers.count == 1
                         ? "rule \(numbers[0]) before it takes" : "rules \(words(numbers)) before it take")
                     + " all its packets")
@@ -22,36 +19,49 @@ extension PlannedAccess {
     }
 
     private func words(_ numbers: [Int]) -> String {
-        numbers.dropLast().map { "\($0)" }.joined(separator: ", ") + " and \(numbers[numbers.count - 1])"
+        guard numbers.count <= 8 else {
+            return numbers.prefix(7).map { "\($0)" }.joined(separator: ", ") + " and \(numbers.count - 7) more"
+        }
+        return numbers.dropLast().map { "\($0)" }.joined(separator: ", ") + " and \(numbers[numbers.count - 1])"
+    }
+
+    /// A list that stops nothing, although somebody has written it.
+    fileprivate var openness: AccessRemark? {
+        guard list.otherwise == .allow, list.rules.allSatisfy({ $0.action == .allow }) else { return nil }
+        return AccessRemark(
+            "/default", "the list allows everything else too, so it stops nothing: set its default to deny")
     }
 }
 
-extension AccessRule {
-    /// True if every packet that `other` matches is matched by this one. Later fragments do not count: nothing can be done with
-    /// them alone.
-    func covers(_ other: AccessRule) -> Bool {
-        guard own.contains(other.own) else { return false }
-        if let remote {
-            guard let others = other.remote, remote.contains(others) else { return false }
+extension PlannedAccess {
+    /// What stops one of these packets, in the words of a remark; nil: all of them pass.
+    ///
+    /// - Parameter packets: As a rule about them.
+    fileprivate func stopper(of packets: AccessRule) -> (pointer: String, words: String, rule: AccessRule?)? {
+        var left = AccessBox.of(packets)
+        for (index, rule) in list.rules.enumerated() where rule.own.family == packets.own.family {
+            for box in AccessBox.of(rule) where left.contains(where: box.overlaps) {
+                if case .deny = rule.action {
+                    return ("/rules/\(sources[index])", "rule \(sources[index] + 1)", rule)
+                }
+                left = left.flatMap { $0.subtracting(box) }
+            }
+            if left.isEmpty { return nil }
         }
-        let family = own.family
-        switch (matter, other.matter) {
-        case (.any, _): return true
-        case (.protocolNumber(let number), _): return other.matter.upperProtocol(family) == number
-        case (.ports(let number, let own, let remote), .ports(let others, let otherOwn, let otherRemote)):
-            return number == others && own.contains(otherOwn) && remote.contains(otherRemote)
-        case (.ports(let number, 0...65535, 0...65535), _): return other.matter.upperProtocol(family) == number
-        case (.icmp(let type), .icmp(let others)):
-            return Set(Self.types(type, family)).isSuperset(of: Self.types(others, family))
-        case (.ports, _), (.icmp, _): return false
-        }
+        if case .deny = list.otherwise { return ("/default", "the default", nil) }
+        return nil
     }
 }
 
 extension AppliancePlan {
-    /// What is hardly intended in an access list that is in force: rules that never match, and what stops health checks.
-    public func remarks(on access: PlannedAccess) -> [AccessRemark] {
-        access.shadows + heartbeats(through: access.record.application).compactMap(access.remark)
+    /// What is hardly intended in an access list that is in force: rules that never match, a list that stops nothing, and what
+    /// stops health checks and the management address.
+    ///
+    /// - Parameter shadows: The rules that never match, if that is known.
+    public func remarks(on access: PlannedAccess, shadows: [AccessRemark]? = nil) -> [AccessRemark] {
+        (shadows ?? access.shadows) + (access.openness.map { [$0] } ?? [])
+            + heartbeats(through: access.record.application).compactMap(access.remark)
+            + managementRemarks(access)
     }
 
     /// The packets that health checks send through an application.
@@ -60,6 +70,34 @@ extension AppliancePlan {
         return checks.compactMap { check in
             if case .heartbeat(let heartbeat) = check.probe, !heartbeat.isNegative { heartbeat } else { nil }
         }
+    }
+
+    /// Whether the list stops packets of the tenant's to the management address, where they pass the application.
+    ///
+    /// Usually they do not: the engines lead them to the address at once. A default is told only if customers of the tenant send
+    /// from addresses that the list is about; a rule that names the address is told in any case.
+    private func managementRemarks(_ access: PlannedAccess) -> [AccessRemark] {
+        guard let management = records?.management,
+            let tenant = records?.tenants.first(where: { $0.name == access.record.tenant })
+        else { return [] }
+        let port = UInt16(clamping: management.port)
+        var remarks: [AccessRemark] = []
+        for address in management.addresses {
+            for own in access.list.own where own.family == address.family {
+                let packets = AccessRule(
+                    action: .allow, own: own, remote: IPPrefix(host: address),
+                    matter: .ports(protocolNumber: IPProtocol.tcp, own: 0...65535, remote: port...port), counter: 0)
+                guard let stopper = access.stopper(of: packets),
+                    tenant.origins.contains(where: { $0.overlaps(own) }) || stopper.rule?.remote?.length ?? 0 > 0
+                else { continue }
+                let remark = AccessRemark(
+                    stopper.pointer,
+                    "\(stopper.words) stops packets to the management address \(address), port \(port), where they pass "
+                        + "\(quoted(access.record.application)): instructions would not get there")
+                if !remarks.contains(remark) { remarks.append(remark) }
+            }
+        }
+        return remarks
     }
 }
 
@@ -81,12 +119,10 @@ extension PlannedAccess {
             let packet = AccessRule(
                 action: .allow, own: IPPrefix(host: way.own), remote: IPPrefix(host: way.remote), matter: matter,
                 counter: 0)
-            let first = list.rules.firstIndex { $0.covers(packet) }
-            guard case .deny = first.map({ list.rules[$0].action }) ?? list.otherwise else { continue }
+            guard let stopper = stopper(of: packet) else { continue }
             return AccessRemark(
-                first.map { "/rules/\(sources[$0])" } ?? "/default",
-                (first.map { "rule \(sources[$0] + 1)" } ?? "the default")
-                    + " stops a health check of \(quoted(record.application)), from \(heartbeat.source) to "
+                stopper.pointer,
+                "\(stopper.words) stops a health check of \(quoted(record.application)), from \(heartbeat.source) to "
                     + "\(heartbeat.destination): its instances would count as down")
         }
         return nil

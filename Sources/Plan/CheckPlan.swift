@@ -58,6 +58,8 @@ public struct StepPlan: Sendable, Hashable {
         case instance(String, InstanceExpectation)
         /// How often something happened.
         case event(EventExpectation, CountingStart)
+        /// A service port that an application asked for.
+        case mapping(MappingExpectation)
         /// Something breaks, is repaired, or is done as an operator does it.
         case fault(FaultPlan)
         /// A link is impaired from now on, or no more.

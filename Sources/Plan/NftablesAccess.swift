@@ -7,8 +7,9 @@ import Wire
 /// table is before connection tracking, so fragments are judged as they come. The text is the same whether the table is there
 /// or not, and rules keep their counters.
 ///
-/// In a transparent application, frames are judged where they come in: the family `bridge` would judge them as well, but many
-/// kernels cannot answer there (CONFIG_NFT_BRIDGE_REJECT).
+/// In a transparent application, frames are judged where they come in, in the family `netdev`: it answers them as they came, without
+/// routes and addresses. The family `inet` would look for a route, and many kernels cannot answer in the family `bridge`
+/// (CONFIG_NFT_BRIDGE_REJECT).
 public struct NftablesAccess: Sendable, Hashable {
     /// The table's name.
     public static let table = "tapline_access"
@@ -26,10 +27,10 @@ public struct NftablesAccess: Sendable, Hashable {
         self.devices = devices
     }
 
+    /// The family of the table.
+    public var family: String { devices.isEmpty ? "inet" : "netdev" }
     /// The family and the name, as nft takes them.
-    private var place: String { Self.place }
-    /// The family and the name, as nft takes them.
-    public static let place = "inet \(table)"
+    private var place: String { "\(family) \(Self.table)" }
 
     private var hook: String {
         guard !devices.isEmpty else { return "prerouting" }
@@ -39,30 +40,65 @@ public struct NftablesAccess: Sendable, Hashable {
     /// The counter of an index.
     public static func counter(_ index: Int) -> String { "c\(index)" }
 
-    /// Puts exactly these lists in force.
-    ///
-    /// - Parameter former: The lists that may be there, whose chains and counters go.
-    public func transaction(insteadOf former: [AccessList] = []) -> String {
-        var lines = ["add table \(place)"]
-        lines.append(
-            "add chain \(place) judge { type filter hook \(hook) priority \(Self.priority); policy accept; }")
-        lines.append("flush chain \(place) judge")
-        for chain in Self.chains(lists + former) {
-            lines += ["add chain \(place) \(chain)", "flush chain \(place) \(chain)"]
+    /// How the table differs from one with other lists.
+    private struct Difference {
+        /// The lists that are new, or say something else.
+        var changed: [AccessList]
+        /// The lists of tenants that have none any more.
+        var gone: [AccessList]
+        /// True if packets go to other chains than before. Which one they go to depends on addresses alone.
+        var leadsElsewhere: Bool
+
+        init(from former: [AccessList], to lists: [AccessList]) {
+            let known = Dictionary(former.map { ($0.tenant, $0) }) { first, _ in first }
+            let stay = Set(lists.map(\.tenant))
+            changed = lists.filter { list in known[list.tenant].map { !$0.judgesAs(list) } ?? true }
+            gone = former.filter { !stay.contains($0.tenant) }
+            leadsElsewhere = former.isEmpty || !gone.isEmpty || changed.contains { known[$0.tenant]?.own != $0.own }
         }
-        let counters = Set(lists.flatMap(\.counters))
-        for counter in counters.union(former.flatMap(\.counters)).sorted() {
+    }
+
+    /// Puts exactly these lists in force, in one transaction. Chains of tenants whose lists stay are not touched: what it costs
+    /// goes by the lists that change.
+    ///
+    /// - Parameter former: The lists that are there.
+    public func transaction(insteadOf former: [AccessList] = []) -> String {
+        let difference = Difference(from: former, to: lists)
+        let (changed, gone, leadsElsewhere) = (difference.changed, difference.gone, difference.leadsElsewhere)
+        var lines: [String] = []
+        if leadsElsewhere {
+            lines = [
+                "add table \(place)",
+                "add chain \(place) judge { type filter hook \(hook) priority \(Self.priority); policy accept; }",
+                "flush chain \(place) judge",
+            ]
+        }
+        for chain in Self.chains(changed + gone) {
+            // Else all of them are there, or it fails: chains that nothing leads to would judge nothing.
+            if leadsElsewhere { lines.append("add chain \(place) \(chain)") }
+            lines.append("flush chain \(place) \(chain)")
+        }
+        let touched = Set((changed + gone).map(\.tenant))
+        let before = former.filter { touched.contains($0.tenant) }
+        let counters = Set(changed.flatMap(\.counters))
+        for counter in counters.union(before.flatMap(\.counters)).sorted() {
             lines.append("add counter \(place) \(Self.counter(counter))")
         }
-        for counter in Set(former.flatMap(\.counters)).subtracting(counters).sorted() {
+        // A counter may have gone over to a rule of another list.
+        let kept = Set(lists.flatMap(\.counters))
+        for counter in Set(before.flatMap(\.counters)).subtracting(kept).sorted() {
             lines.append("delete counter \(place) \(Self.counter(counter))")
         }
-        let own = Set(Self.chains(lists))
-        let gone = Self.chains(former).filter { !own.contains($0) }
         // A chain goes after the one that leads to it.
-        for chain in gone.reversed() { lines.append("delete chain \(place) \(chain)") }
-        for list in lists { lines += rules(of: list) }
-        if devices.isEmpty { lines.append(rule("judge", "iifname \"lo\" return")) }
+        for chain in Self.chains(gone).reversed() { lines.append("delete chain \(place) \(chain)") }
+        for list in changed { lines += rules(of: list) }
+        if leadsElsewhere { lines += judging }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// The rules that lead to the tenants' chains.
+    private var judging: [String] {
+        var lines = devices.isEmpty ? [rule("judge", "iifname \"lo\" return")] : []
         for (side, kind) in [("daddr", Chain.of), ("saddr", Chain.from)] {
             for family in [AddressFamily.ipv4, .ipv6] {
                 let pairs = lists.flatMap { list in
@@ -72,14 +108,37 @@ public struct NftablesAccess: Sendable, Hashable {
                 lines.append(rule("judge", "\(Self.word(family)) \(side) vmap { \(pairs.joined(separator: ", ")) }"))
             }
         }
-        return lines.joined(separator: "\n") + "\n"
+        return lines
+    }
+
+    /// The names of what a transaction writes, makes and takes away.
+    public struct Changes: Sendable {
+        /// Chains whose rules are others.
+        public var chains: [String]
+        /// Chains that are gone.
+        public var goneChains: [String]
+        /// Counters that are there.
+        public var counters: [String]
+        /// Counters that are not there any more.
+        public var goneCounters: [String]
+    }
+
+    /// What of the table is another one after the transaction.
+    public func changes(insteadOf former: [AccessList]) -> Changes {
+        let difference = Difference(from: former, to: lists)
+        let counters = Set(lists.flatMap(\.counters))
+        return Changes(
+            chains: Self.chains(difference.changed) + (difference.leadsElsewhere ? ["judge"] : []),
+            goneChains: Self.chains(difference.gone),
+            counters: difference.changed.flatMap(\.counters).map(Self.counter),
+            goneCounters: Set(former.flatMap(\.counters)).subtracting(counters).map(Self.counter))
     }
 
     /// The same in the place of whatever is there. Counts begin anew.
-    public var anew: String { Self.removal + transaction() }
+    public var anew: String { removal + transaction() }
 
     /// Takes the table away, if it is there.
-    public static let removal = "add table \(place)\ndelete table \(place)\n"
+    public var removal: String { "add table \(place)\ndelete table \(place)\n" }
 
     // MARK: - Chains
 
@@ -214,6 +273,11 @@ extension AccessRule.Matter {
 }
 
 extension AccessList {
+    /// True if another list says the same of every packet, and counts it by the same counters.
+    func judgesAs(_ other: AccessList) -> Bool {
+        own == other.own && rules == other.rules && otherwise == other.otherwise && counter == other.counter
+    }
+
     /// The indices of its counters.
     public var counters: [Int] { rules.map(\.counter) + [counter] }
 }

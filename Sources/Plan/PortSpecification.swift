@@ -16,6 +16,8 @@ public struct PortSpecification: Sendable, Hashable {
     public var upperProtocol: UpperProtocol
     /// The ports; all of them if the protocol has none.
     public var ports: ClosedRange<UInt16>
+    /// The ports that the application has instead; nil: the same.
+    public var translation: PortTranslation?
 
     /// Every protocol and port.
     public static let any = PortSpecification(upperProtocol: .any, ports: 0...65535)
@@ -70,8 +72,13 @@ public struct PortSpecification: Sendable, Hashable {
 }
 
 extension PortSpecification: CustomStringConvertible {
-    /// As the file has it: `tcp/80`, `udp/5000-5100`, `icmp`, `protocol/47`, `any`.
+    /// As the file has it: `tcp/80`, `udp/5000-5100`, `tcp/80 -> 8080`, `icmp`, `protocol/47`, `any`.
     public var description: String {
+        if let translation {
+            let (low, high) = (translation.ports.lowerBound, translation.ports.upperBound)
+            return "\(untranslated) -> \(low == high ? "\(low)" : "\(low)-\(high)")"
+                + (translation.at.map { " at \($0)" } ?? "")
+        }
         let names: [UInt8: String] = [6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 136: "udplite", 58: "icmpv6"]
         let name =
             switch upperProtocol {

@@ -6,43 +6,44 @@ import TopologyFiles
 extension Planner {
     /// Has exactly these access lists of tenants judge in a plan of `file`.
     ///
-    /// - Parameter kept: The plan of the running topology: rules keep their counters.
-    /// - Throws: `RecordRefusal` with all that is wrong.
+    /// - Parameter kept: The plan of the running topology: rules keep their counters, and records that are in force there stay
+    ///   so, as far as the file lets them.
+    /// - Throws: `RecordRefusal` with all that is wrong with records that are not.
     package static func judge(
         by records: [AccessRecord], in plan: inout AppliancePlan, of file: TopologyFile, keeping kept: AppliancePlan?
     ) throws(RecordRefusal) {
         let diagnostics = Diagnostics(path: file.path, text: file.text, included: file.included)
-        let (lists, fault) = AccessReader(file, diagnostics).read(records)
-        if let fault {
+        let known = kept?.accessLists ?? []
+        let reading = AccessReader(file, diagnostics).read(records, kept: Set(known.map(\.record)), known: known)
+        if let fault = reading.fault {
             do throws(TopologyError) { try diagnostics.throwIfAny() } catch {
                 throw RecordRefusal(stage: fault == .invalid ? .invalid : .forbidden, error: error)
             }
         }
-        plan.accessLists = counting(lists, after: kept?.accessLists ?? [])
-        plan.accessSetAside = []
-        plan.access = points(in: plan, of: file)
-        plan.judgeByEngine()
-        giveFiles(to: &plan, of: file)
+        judge(by: reading, in: &plan, of: file, keeping: kept)
     }
 
-    /// Has as many of the access lists judge as the file lets, in their order. The others are set aside in the plan, with the
-    /// reasons.
+    /// Has access lists judge that were right when they were written, as far as the file still lets them. What it does not is
+    /// left out rule by rule (`PlannedAccess.omissions`), and never the whole list, unless nothing of it can be in force.
     package static func judge(
         fitting records: [AccessRecord], in plan: inout AppliancePlan, of file: TopologyFile,
         keeping kept: AppliancePlan?
     ) {
-        var (fitting, aside) = ([AccessRecord](), [AccessSetAside]())
-        for record in records {
-            do throws(RecordRefusal) {
-                try judge(by: fitting + [record], in: &plan, of: file, keeping: kept)
-                fitting.append(record)
-            } catch {
-                aside.append(AccessSetAside(record, reasons: error.error.problems.map(\.message)))
-            }
-        }
-        // Each of these has been read.
-        try? judge(by: fitting, in: &plan, of: file, keeping: kept)
-        plan.accessSetAside = aside
+        let diagnostics = Diagnostics(path: file.path, text: "")
+        let reading = AccessReader(file, diagnostics).read(
+            records, kept: Set(records), known: kept?.accessLists ?? [])
+        judge(by: reading, in: &plan, of: file, keeping: kept)
+    }
+
+    private static func judge(
+        by reading: AccessReader.Reading, in plan: inout AppliancePlan, of file: TopologyFile,
+        keeping kept: AppliancePlan?
+    ) {
+        plan.accessLists = counting(reading.lists, after: kept?.accessLists ?? [])
+        plan.accessSetAside = reading.aside
+        plan.access = points(in: plan, of: file)
+        plan.judgeByEngine()
+        giveFiles(to: &plan, of: file)
     }
 
     /// Nodes have the files of templates from their start, without any list: they get the lists before they are ready.

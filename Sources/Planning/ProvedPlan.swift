@@ -42,7 +42,7 @@ public struct ServicePath: Sendable, Hashable {
     public var customers: [String]
     /// The addresses and prefixes that they send to; `any` if the entry asks for none.
     public var destinations: [String]
-    /// The service ports.
+    /// The service ports, with the application's where they differ: `tcp/80 -> 8080`.
     public var servicePorts: [String]
     /// The request's hops.
     public var request: [PathHop]
@@ -63,6 +63,8 @@ public struct PathHop: Sendable, Hashable {
     public var entry: String
     /// The new source of the packet.
     public var rewriteSource: String?
+    /// The service port of the packet here, if it is translated here or has been before.
+    public var servicePort: String?
     /// The copies that it sends.
     public var copies: [PathCopy]
 }
@@ -80,6 +82,8 @@ public struct PathCopy: Sendable, Hashable {
     public var sendInterface: String
     /// The address that the destination is rewritten to; with several instances, the address of each.
     public var rewriteDestination: String?
+    /// The service port that the copy has, if it is translated.
+    public var rewritePort: String?
     /// True for a copy that a passive application keeps.
     public var isPassive: Bool
 }
@@ -197,7 +201,8 @@ extension ResolvedTopology {
             let destination =
                 path.isWholeDestination ? entry.destination.map { "\($0)" } ?? "any" : "\(path.flow.destination)"
             if seen[number].destinations.insert(destination).inserted { paths[number].destinations.append(destination) }
-            let port = entry.servicePort.protocolNumber == nil ? "any" : topology.describe(entry.servicePort)
+            var port = entry.servicePort.protocolNumber == nil ? "any" : topology.describe(entry.servicePort)
+            if let own = topology.bases[path.entry].port?.value, own.translation != nil { port = "\(own)" }
             if seen[number].ports.insert(port).inserted { paths[number].servicePorts.append(port) }
         }
     }
@@ -212,7 +217,9 @@ extension ResolvedTopology {
         return PathHop(
             from: names(hop.emitter.node), receivedInterface: file.interfaces[hop.emitter.interface].name.value,
             entry: entry.name, rewriteSource: entry.rewriteSource?.description,
-            copies: zip(hop.copies, conditions(entry.hops)).map { copy, condition in
+            servicePort: translates(entry) ? describe(entry.servicePort) : nil,
+            copies: zip(zip(hop.copies, entry.targets), conditions(entry.hops)).map { both, condition in
+                let (copy, target) = both
                 let instances = copy.node.flatMap { shared($0) == nil ? nil : members(of: $0) } ?? []
                 var network: String?
                 if case .network(let address) = copy.address {
@@ -222,8 +229,14 @@ extension ResolvedTopology {
                 return PathCopy(
                     to: names(copy.node), oneOf: instances.map { file.nodes[$0].name.value }, condition: condition,
                     sendInterface: file.interfaces[copy.interface].name.value,
-                    rewriteDestination: network, isPassive: copy.isPassive)
+                    rewriteDestination: network,
+                    rewritePort: entry.servicePort.shifted(by: target.portShift).map { describe($0) },
+                    isPassive: copy.isPassive)
             }.uniqued())
+    }
+
+    private func translates(_ entry: Entry) -> Bool {
+        !entry.outerShift.isNone || entry.targets.contains { !$0.portShift.isNone }
     }
 
     /// The application that a node is one of several instances of, which share its work.
@@ -259,6 +272,7 @@ extension AnswerSilence {
     /// For a person.
     var sentence: String {
         switch self {
+        case .fragment: "no answer: the service port is translated, and fragments have none"
         case .passiveAlone: "no answer: only passive applications get it"
         case .isAnswer: "answers to it are not followed: its entry is for responses"
         case .group: "answers to it are not followed: it is for a group"

@@ -44,7 +44,8 @@ struct Details {
     private static func copies(_ row: TableListing.Row) -> String {
         let texts = row.copies.map { copy -> String in
             let node = copy.node ?? copy.oneOf ?? copy.sendAddress
-            return "\(node) by \(copy.sendInterface)" + (copy.when.map { " (\($0))" } ?? "")
+            return "\(node) by \(copy.sendInterface)" + (copy.rewritePort.map { " as \($0)" } ?? "")
+                + (copy.when.map { " (\($0))" } ?? "")
         }
         return texts.count > 8
             ? texts.prefix(8).joined(separator: "; ") + "; \(texts.count - 8) more" : texts.joined(separator: "; ")

@@ -68,16 +68,23 @@ extension RecordStore {
         let rules = try String.fetchAll(
             database, sql: "SELECT body FROM access_rules WHERE tenant = ? AND application = ? ORDER BY place",
             arguments: [tenant, application])
+        let what = "the access list of \(tenant) for \(application)"
         return KeptAccess(
             list: RecordedAccess(
                 tenant: tenant, application: application,
-                rules: try rules.map { try value(RecordedAccessRule.self, $0) },
-                otherwise: try value(RecordedVerdict.self, otherwise)), version: row["version"],
+                rules: try rules.enumerated().map {
+                    try value(RecordedAccessRule.self, $1, "rule \($0 + 1) of \(what)")
+                }, otherwise: try value(RecordedVerdict.self, otherwise, "the default of \(what)")),
+            version: row["version"],
             isPending: row["state"] as String? == "written")
     }
 
-    static func value<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {
-        try JSONDecoder().decode(type, from: Data(text.utf8))
+    /// What a row has as JSON.
+    ///
+    /// - Parameter what: What it is, for a person.
+    /// - Throws: `UnreadableRow` if it is something else.
+    static func value<Value: Decodable>(_ type: Value.Type, _ text: String, _ what: String) throws -> Value {
+        do { return try JSONDecoder().decode(type, from: Data(text.utf8)) } catch { throw UnreadableRow(what: what) }
     }
 
     /// Makes or replaces an access list.

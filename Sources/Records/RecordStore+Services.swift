@@ -85,9 +85,9 @@ extension RecordStore {
     }
 
     private static func kept(_ row: Row) throws -> KeptService {
-        let body: String = row["body"]
+        let (tenant, name, body): (String, String, String) = (row["tenant"], row["name"], row["body"])
         return KeptService(
-            service: try value(RecordedService.self, body), version: row["version"],
+            service: try value(RecordedService.self, body, "the service \(tenant)/\(name)"), version: row["version"],
             isPending: row["state"] as String? == "written")
     }
 
@@ -188,7 +188,9 @@ extension RecordStore {
     }
 
     /// Takes back what a version wrote: it could not be put in force.
-    package func undo(_ version: Int) throws(ApplianceError) {
+    ///
+    /// - Parameter reason: Why, for the operator.
+    package func undo(_ version: Int, reason: String? = nil) throws(ApplianceError) {
         try write { database in
             let lines = try Row.fetchAll(
                 database, sql: "SELECT * FROM audit WHERE version = ? AND outcome = 'written' ORDER BY id DESC",
@@ -215,7 +217,8 @@ extension RecordStore {
                         """, arguments: [tenant, name, version])
                 if application != nil {
                     try Self.put(
-                        try Self.value(RecordedAccess.self, before), version: former ?? version, database)
+                        try Self.value(RecordedAccess.self, before, "the audit of version \(version)"),
+                        version: former ?? version, database)
                     continue
                 }
                 try database.execute(
@@ -227,7 +230,8 @@ extension RecordStore {
             }
             try database.execute(sql: "DELETE FROM repeats WHERE version = ?", arguments: [version])
             try database.execute(sql: "UPDATE versions SET state = 'failed' WHERE number = ?", arguments: [version])
-            _ = try copyLines(of: version, outcome: "failed", aside: [], generation: nil, database)
+            _ = try copyLines(
+                of: version, outcome: "failed", aside: [], generation: nil, reason: reason, database)
         }
     }
 
@@ -246,7 +250,8 @@ extension RecordStore {
     ///
     /// - Returns: The ids of its services.
     private func copyLines(
-        of version: Int, outcome: String, aside: Set<String>, generation: Int?, _ database: Database
+        of version: Int, outcome: String, aside: Set<String>, generation: Int?, reason: String? = nil,
+        _ database: Database
     ) throws -> Set<String> {
         let lines = try Row.fetchAll(
             database,
@@ -259,13 +264,13 @@ extension RecordStore {
             ids.insert(id)
             try database.execute(
                 sql: """
-                    INSERT INTO audit (tenant, who, origin, at, instruction, subject, outcome, version, generation)
-                    SELECT tenant, who, origin, :now, instruction, subject, :outcome, version, :generation
+                    INSERT INTO audit (tenant, who, origin, at, instruction, subject, outcome, version, generation, reason)
+                    SELECT tenant, who, origin, :now, instruction, subject, :outcome, version, :generation, :reason
                     FROM audit WHERE id = :id
                     """,
                 arguments: [
                     "now": clock.now(), "outcome": aside.contains(id) ? "set-aside-after-restart" : outcome,
-                    "generation": generation, "id": number,
+                    "generation": generation, "reason": reason, "id": number,
                 ])
         }
         return ids

@@ -128,30 +128,41 @@ extension RecordStore {
 
     // MARK: - Audit
 
-    /// A page of the audit, the newest first.
+    /// How many octets of records before and after a page of the audit has at most; one line may have more.
+    static let mostOctets = 256 << 10
+
+    /// A page of the audit, the newest first. It has fewer lines than it may have if these are long: whoever reads it keeps the
+    /// process neither busy nor full.
     ///
     /// - Parameters:
     ///   - tenant: nil: of all tenants.
     ///   - before: The number of the line before which it begins.
-    ///   - refusals: Whether it has what was refused; a tenant does not see where others have tried its tokens.
+    ///   - refusals: Whether it has what was refused; a tenant does not see where others have tried its tokens, nor what an
+    ///     application said that did not take its list.
     package func audit(
         of tenant: String?, before: Int?, limit: Int, refusals: Bool = false
-    ) throws(ApplianceError) -> [AuditEntry] {
+    ) throws(ApplianceError) -> (entries: [AuditEntry], isLast: Bool) {
         try read { database in
-            try Row.fetchAll(
+            let rows = try Row.fetchCursor(
                 database,
                 sql: """
                     SELECT * FROM audit WHERE (:tenant IS NULL OR tenant = :tenant) AND (:before IS NULL OR id < :before)
                     AND (:refusals OR outcome != 'refused') ORDER BY id DESC LIMIT :limit
-                    """, arguments: ["tenant": tenant, "before": before, "limit": limit, "refusals": refusals]
-            ).map { row in
-                AuditEntry(
+                    """, arguments: ["tenant": tenant, "before": before, "limit": limit + 1, "refusals": refusals])
+            var (entries, octets): ([AuditEntry], Int) = ([], 0)
+            while let row = try rows.next() {
+                let outcome: String = row["outcome"]
+                let entry = AuditEntry(
                     id: row["id"], tenant: row["tenant"], who: row["who"], origin: row["origin"],
                     at: Clock.text(row["at"]),
-                    instruction: row["instruction"], subject: row["subject"], outcome: row["outcome"],
+                    instruction: row["instruction"], subject: row["subject"], outcome: outcome,
                     version: row["version"], generation: row["generation"], before: row["before"], after: row["after"],
-                    reason: row["reason"])
+                    reason: outcome == "failed" && !refusals ? nil : row["reason"])
+                octets += (entry.before?.utf8.count ?? 0) + (entry.after?.utf8.count ?? 0)
+                if entries.count == limit || !entries.isEmpty && octets > Self.mostOctets { return (entries, false) }
+                entries.append(entry)
             }
+            return (entries, true)
         }
     }
 

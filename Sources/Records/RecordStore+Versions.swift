@@ -23,20 +23,22 @@ extension RecordStore {
         return try read { database in
             var kept = Dictionary(services.map { ($0.name, $0) }) { first, _ in first }
             var lists = Dictionary(access.map { ($0.application, $0) }) { first, _ in first }
-            // Backwards through what was done since.
+            // What each record was before it was first changed since: of a long history, no more is read.
             let lines = try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT audit.subject, audit.before FROM audit JOIN versions ON versions.number = audit.version
-                    WHERE audit.tenant = ? AND audit.version > ? AND audit.outcome = 'written' AND versions.state != 'failed'
-                    ORDER BY audit.id DESC
+                    SELECT subject, before FROM audit WHERE id IN (
+                        SELECT min(audit.id) FROM audit JOIN versions ON versions.number = audit.version
+                        WHERE audit.tenant = ? AND audit.version > ? AND audit.outcome = 'written'
+                        AND versions.state != 'failed' GROUP BY audit.subject)
                     """, arguments: [tenant, version])
             for line in lines {
                 let (subject, before): (String, String?) = (line["subject"], line["before"])
+                let what = "what the audit says of \(tenant)/\(subject)"
                 if let application = Self.application(of: subject) {
-                    lists[application] = try before.map { try Self.value(RecordedAccess.self, $0) }
+                    lists[application] = try before.map { try Self.value(RecordedAccess.self, $0, what) }
                 } else {
-                    kept[subject] = try before.map { try Self.value(RecordedService.self, $0) }
+                    kept[subject] = try before.map { try Self.value(RecordedService.self, $0, what) }
                 }
             }
             return KeptRecords(

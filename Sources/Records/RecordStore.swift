@@ -61,9 +61,12 @@ package final class RecordStore: Sendable {
                         """)
             }
         } catch {
-            throw Self.explained(error, path)
+            throw Self.explained(error, path, isOpening: true)
         }
     }
+
+    /// The time by which tokens and client certificates expire, in seconds since 1970. It never steps back.
+    package func now() -> Int { clock.now() }
 
     // MARK: - Errors
 
@@ -95,9 +98,51 @@ package final class RecordStore: Sendable {
             hint: "restore a copy of it, or move it away: the topology then begins without records")
     }
 
-    private static func explained(_ error: any Error, _ path: String) -> ApplianceError {
+    /// The path without symbolic links.
+    private static func resolved(_ path: String) -> String {
+        guard let text = realpath(path, nil) else { return path }
+        defer { free(text) }
+        return String(cString: text)
+    }
+
+    /// Why the database cannot be written, and what to do; nil: the kernel would let it be. Before the process gives up its
+    /// rights: it sees no files later.
+    private static func unwritable(_ path: String) -> ApplianceError? {
+        let what = "the database \(path) cannot be written"
+        // What the kernel says of the file, of its log, and of the folder where that is.
+        let file = resolved(path)
+        let folder = String(file.prefix(upTo: file.lastIndex(of: "/") ?? file.startIndex)) + "/"
+        for place in [file, file + "-wal", folder] {
+            guard Glibc.access(place, W_OK) != 0 else { continue }
+            switch errno {
+            case EROFS:
+                return ApplianceError(
+                    .failed, "\(what): its file system is mounted for reading alone",
+                    hint: "mount it for writing: mount -o remount,rw, or name another database in the file")
+            case EPERM:
+                return ApplianceError(
+                    .failed, "\(what): \(place) must not be changed (chattr +i)", hint: "chattr -i \(place)")
+            case EACCES:
+                return ApplianceError(
+                    .failed, "\(what): nobody may write \(place)", hint: "check its owner and mode: ls -ld \(place)")
+            default: continue
+            }
+        }
+        return nil
+    }
+
+    private static func explained(
+        _ error: any Error, _ path: String, isOpening: Bool = false
+    ) -> ApplianceError {
         if let error = error as? ApplianceError { return error }
+        if let error = error as? UnreadableRow { return corrupt(path, "\(error.what) cannot be read") }
         guard let error = error as? DatabaseError else { return .wrapping(error, "cannot open the database \(path)") }
+        // SQLite says different things of files that it may not write.
+        if isOpening, [.SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_IOERR].contains(error.resultCode),
+            let why = unwritable(path)
+        {
+            return why
+        }
         return switch error.resultCode {
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             ApplianceError(
@@ -140,4 +185,10 @@ package final class RecordStore: Sendable {
             }
         } catch { throw Self.explained(error, queue.path) }
     }
+}
+
+/// A row has something that this release does not write.
+struct UnreadableRow: Error {
+    /// What it is, for a person.
+    var what: String
 }

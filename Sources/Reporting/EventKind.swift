@@ -44,6 +44,8 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case groupLeft = "group-left"
     /// The access lists in a node were changed by something there, and were put in force again.
     case accessRestored = "access-restored"
+    /// An application did not take its access lists: it goes on with those that it had.
+    case accessRefused = "access-refused"
     /// The certificate of the management address expires soon, or has expired.
     case certificateExpires = "certificate-expires"
     /// An application got a service port that it had asked for.

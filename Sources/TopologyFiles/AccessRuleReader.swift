@@ -12,6 +12,8 @@ struct AccessRuleReader {
     /// The tenant's addresses.
     private let addresses: [IPPrefix]
     private let diagnostics: Diagnostics
+    /// True for a rule that was right when it was written: it stays in force for what the tenant still has of its own side.
+    var isKept = false
 
     init(
         _ rule: AccessRecord.Rule, _ record: AccessRecord, _ place: String, _ addresses: [IPPrefix],
@@ -38,10 +40,13 @@ struct AccessRuleReader {
         guard diagnostics.count == before, let action, let upper else { return [] }
         check(upper)
         guard diagnostics.count == before else { return [] }
-        if let own, !addresses.contains(where: { $0.contains(own) }) {
+        let left = own.map { own in
+            addresses.contains { $0.contains(own) } ? [own] : isKept ? addresses.filter { own.contains($0) } : []
+        }
+        if let own, left?.isEmpty == true {
             let isFirst = diagnostics.count == 0
             error(
-                "own", "\(own) is none of your addresses",
+                "own", "\(own) is none of \(isKept ? "the tenant's addresses any more" : "your addresses")",
                 hint: "yours are \(addresses.map { "\($0)" }.joined(separator: ", "))")
             if isFirst { fault = .forbidden }
             return []
@@ -52,12 +57,13 @@ struct AccessRuleReader {
                 hint: "name addresses of IPv4 alone, or of IPv6 alone")
             return []
         }
-        let sides = (own.map { [$0] } ?? addresses).filter { side in
+        let sides = (left ?? addresses).filter { side in
             (remote.map { $0.family == side.family } ?? true) && upper.has(side.family)
         }
         guard !sides.isEmpty else {
             error(
-                remote == nil ? "protocol" : "remote", "no address of yours is of the family that the rule is about",
+                remote == nil ? "protocol" : "remote",
+                "no address \(isKept ? "that the tenant has now" : "of yours") is of the family that the rule is about",
                 hint: "yours are \(addresses.map { "\($0)" }.joined(separator: ", "))")
             return []
         }

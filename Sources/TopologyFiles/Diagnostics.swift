@@ -92,6 +92,9 @@ package final class Diagnostics {
 
     package var count: Int { problems.count }
 
+    /// The sentences of the mistakes, in the order in which they were found.
+    var messages: [String] { problems.map(\.message) }
+
     /// Reports a mistake; a second one at the same place counts as a consequence of the first.
     ///
     /// If something is missing at the end, YAML puts the mistake on the line after it: this moves the place back to the

@@ -55,12 +55,14 @@ extension FileReader {
         let fields = nodes.fields(node, "`application` of `access`", Grammar.accessTemplate)
         let path = nodes.text(fields["path"], "`path`")
         let reload = nodes.text(fields["reload"], "`reload`")
-        for key in Grammar.accessTemplate.keyNames where fields.isMapping && fields[key] == nil {
+        let check = nodes.text(fields["check"], "`check`")
+        for key in ["template", "path", "reload"] where fields.isMapping && fields[key] == nil {
             diagnostics.error(
                 fields.origin, "`application` of `access` has no `\(key)`",
                 hint: "write { template: FILE, path: PATH, reload: COMMAND }")
         }
-        guard let (contents, origin) = source(fields["template"], isTemplate: true), let path, check(path), let reload
+        guard let (contents, origin) = source(fields["template"], isTemplate: true), let path, self.check(path),
+            let reload
         else { return nil }
         let text = String(decoding: contents, as: UTF8.self)
         do throws(AccessTemplateFault) { _ = try AccessTemplateText(text) } catch {
@@ -70,7 +72,9 @@ extension FileReader {
             return nil
         }
         return .template(
-            AccessTemplate(path: path.value, template: text, reload: command(reload, "`reload` of `access`")))
+            AccessTemplate(
+                path: path.value, template: text, reload: command(reload, "`reload` of `access`"),
+                check: check.map { command($0, "`check` of `access`") }))
     }
 
     /// Lists of an application that no tenant may use could judge nothing.

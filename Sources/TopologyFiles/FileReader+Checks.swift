@@ -100,7 +100,9 @@ extension FileReader {
 
     private func step(_ fields: Fields, _ kind: String) -> RawStep? {
         let before = diagnostics.count
-        let within = nodes.duration(fields["within"], "`within`")?.value ?? 0
+        let within =
+            nodes.duration(fields["within"], "`within`")?.value
+            ?? (kind == "mapping" ? patience(ofMapping: fields["mapping"]) : nil) ?? 0
         let limit = ["packet", "path", "outage"].contains(kind) ? 2000 : 30_000
         let timeout = nodes.duration(fields["timeout"], "`timeout`")?.value ?? limit
         guard let action = action(fields, kind), diagnostics.count == before else { return nil }
@@ -117,6 +119,8 @@ extension FileReader {
             let line = command.split(separator: "\n").first.map(String.init) ?? ""
             return "\(kind) \(subject): " + (line.count > 60 ? line.prefix(60) + " …" : line)
         case "packet", "path", "outage": return "\(kind) to \(fields[kind].flatMap { nodes.peek($0, "to") } ?? "")"
+        case "mapping":
+            return "mapping of \(fields[kind].flatMap { nodes.peek($0, "application") } ?? "")"
         case "impair":
             let link = ["interface", "node", "service"].compactMap { key in
                 fields[kind].flatMap { nodes.peek($0, key) }
@@ -131,6 +135,7 @@ extension FileReader {
         case "packet": return packet(fields).map { .packet($0) }
         case "path": return path(fields).map { .path($0) }
         case "outage": return outage(fields).map { .outage($0) }
+        case "mapping": return mapping(fields["mapping"]).map { .mapping($0) }
         case "impair": return impairmentStep(fields["impair"])
         default: break
         }

@@ -96,11 +96,62 @@ extension FileReader {
                 "\(quoted(application.value)) is a tenant, too, so nobody could tell what belongs to whom",
                 hint: "rename one of the two", related: [(tenant.name.origin, "the tenant")])
         }
+        for (application, rules) in asking {
+            for address in rules.addresses {
+                for tenant in file.tenants {
+                    guard let theirs = tenant.addresses.first(where: { $0.value.contains(address.value) }) else {
+                        continue
+                    }
+                    diagnostics.error(
+                        address.origin,
+                        "\(address.value) of application \(quoted(application.value)) is tenant "
+                            + "\(quoted(tenant.name.value))'s", hint: "give every address to one of them",
+                        related: [(theirs.origin, "the tenant's")])
+                }
+            }
+        }
         if let made = addAnswerer(name, "`negotiate`", origin, NegotiationPlan.networks, to: &file) {
             var node = made
             node.type = NegotiationPlan.type
             file.nodes.append(node)
             file.hasNegotiation = true
         }
+    }
+
+    /// A mapping that a check looks for.
+    func mapping(_ node: Node?) -> RawMappingExpectation? {
+        guard let node else { return nil }
+        let fields = nodes.fields(node, "`mapping`", Grammar.mapping)
+        guard fields.isMapping else { return nil }
+        guard let application = nodes.text(fields["application"], "`application`") else {
+            if fields["application"] == nil {
+                diagnostics.error(
+                    node.origin, "the mapping has no application", hint: "add `application: …`: the one that asked")
+            }
+            return nil
+        }
+        var expectation = MappingExpectation(application: application.value)
+        if let port = nodes.port(fields["service-port"], "`service-port`") {
+            guard port.value.ports.count == 1,
+                [.number(IPProtocol.tcp), .number(IPProtocol.udp)].contains(port.value.upperProtocol)
+            else {
+                diagnostics.error(
+                    port.origin, "a mapping has one port of TCP or UDP", hint: "write udp/27015, for example")
+                return nil
+            }
+            let name = port.value.upperProtocol == .number(IPProtocol.udp) ? "udp" : "tcp"
+            expectation.servicePort = "\(name)/\(port.value.ports.lowerBound)"
+        }
+        expectation.serviceAddress = nodes.address(fields["service-address"], "`service-address`")?.value.value.address
+        expectation.port = nodes.integer(fields["port"], "`port`", in: 1...65535)?.value
+        if let standing: Located<MappingExpectation.Standing> = nodes.choice(fields["is"], "`is`") {
+            expectation.standing = standing.value
+        }
+        return RawMappingExpectation(application: application, expectation: expectation)
+    }
+
+    /// `within` of a mapping, in milliseconds.
+    func patience(ofMapping node: Node?) -> Int? {
+        node.flatMap { $0.mapping?["within"] }.flatMap { nodes.duration($0, "`within`")?.value }
     }
 }

@@ -10,7 +10,7 @@ extension FileReader {
         let kind = nodes.kind(of: fields, Grammar.service)
         var service = RawService(name: name)
         service.addresses = nodes.list(fields["address"]).compactMap { nodes.prefix($0, "the service address") }
-        service.ports = nodes.list(fields["ports"]).compactMap { nodes.port($0, "the service port") }
+        service.ports = nodes.list(fields["ports"]).flatMap { nodes.servicePorts($0) }
         if nodes.list(fields["ports"]).isEmpty { service.ports = [Located(.any, name.origin)] }
         nodes.refuseEmptyList(fields, "ports", "all ports")
         service.distribute = stops(fields["distribute"], "an application of `distribute`")
@@ -18,6 +18,11 @@ extension FileReader {
         service.impairment = impairment(fields["impair"], "`impair` of \(subject)")
         if kind == "between" {
             service.between = stops(fields["between"], "a node of `between`")
+            for port in service.ports where port.value.translation != nil {
+                diagnostics.error(
+                    port.origin, "\(subject) is between neighbours, whose packets reach them as they were sent",
+                    hint: "write \(port.value.untranslated), or give the service a `sequence`")
+            }
             if let flag = nodes.flag(fields["subnet"], "`subnet`"), flag.value {
                 service.subnet = fields.origin(of: "subnet")
             }

@@ -6,7 +6,8 @@ extension Grammar {
     static let check = MappingGrammar(
         "check", "One thing to prove: a command in a node, a log, counters, the path of a packet, or steps in order.",
         kinds: [
-            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "instruct",
+            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "mapping",
+            "instruct",
             "steps",
         ],
         [
@@ -20,7 +21,8 @@ extension Grammar {
     static let step: MappingGrammar = MappingGrammar(
         "step", "One step of a check: an action, a fault, or an expectation.",
         kinds: [
-            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "instruct",
+            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "mapping",
+            "instruct",
             "wait", "start", "finish", "capture", "captured", "kill", "stop", "continue", "restart", "link-down",
             "link-up",
             "drain", "undrain", "take-out",
@@ -113,6 +115,8 @@ extension Grammar {
             KeyGrammar(
                 "outage", .mapping(outage),
                 "Packets that are sent while steps break something, to measure for how long."),
+            KeyGrammar(
+                "mapping", .mapping(mapping), "A service port that an application asked for (`negotiate`)."),
             KeyGrammar("packets", .comparison, "The packets of the entries: \">= 1\".", beside: ["entry"]),
             KeyGrammar(
                 "bytes", .comparison, "The octets of frames that were counted.", beside: ["entry", "captured"]),
@@ -137,7 +141,8 @@ extension Grammar {
             KeyGrammar(
                 "within", .duration, "The step is repeated until it holds, or this time is over.",
                 beside: [
-                    "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "captured", "instruct",
+                    "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "captured", "mapping",
+                    "instruct",
                 ]),
             KeyGrammar(
                 "timeout", .duration, "The longest time of one try; 30s by default, 2s for packets.",
@@ -148,7 +153,8 @@ extension Grammar {
     /// The mappings that are read when the expressions in them have values (`UnreadPart`), by their names.
     static let late: Set<String> = {
         let checks = [
-            check, step, packet, path, outage, pathTimes, frameFilter, commandExpectation, textExpectation, jsonDemand,
+            check, step, mapping, packet, path, outage, pathTimes, frameFilter, commandExpectation, textExpectation,
+            jsonDemand,
             impairmentStep,
         ]
         let questions = [readiness, health, heartbeat, datagram, octets, datagramPattern, logLine, dns]

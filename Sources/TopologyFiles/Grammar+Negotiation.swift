@@ -35,4 +35,18 @@ extension Grammar {
                 "requests", .integer(mappingRequests),
                 "How many requests it may send in a second; \(NegotiationPlan.usualRequests) by default."),
         ])
+
+    /// A mapping that a check looks for.
+    static let mapping = MappingGrammar(
+        "mapping", "A service port that an application asked for, as `tapline mappings` lists it.",
+        [
+            KeyGrammar("application", .name, "The application.", required: true),
+            KeyGrammar("service-port", .port, "The service port: udp/27015; any by default."),
+            KeyGrammar("service-address", .address, "The service address; any by default."),
+            KeyGrammar("port", .integer(1...65535), "Where the application listens; any by default."),
+            KeyGrammar(
+                "is", .choice(MappingExpectation.Standing.allCases.map(\.rawValue)),
+                "granted, or gone: no such mapping; granted by default."),
+            KeyGrammar("within", .duration, "As the check's own `within`."),
+        ])
 }

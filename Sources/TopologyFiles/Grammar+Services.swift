@@ -11,7 +11,9 @@ extension Grammar {
                 "Where customers send: addresses or prefixes. Of neighbours: the groups that they send to, such as 224.0.0.5, "
                     + "ff02::5 or 255.255.255.255."),
             KeyGrammar(
-                "ports", .oneOrMany(.port), "Service ports such as tcp/80, tcp/8000-8100, icmp; every one by default."),
+                "ports", .oneOrMany(.servicePort),
+                "Service ports such as tcp/80, tcp/8000-8100, icmp; every one by default. `tcp/80 -> 8080` translates the port "
+                    + "at the end of the chain, { tcp/80: 8080, at: firewall } at an application of it."),
             KeyGrammar(
                 "from", .oneOrMany(stop),
                 "Interfaces, customers, applications or routers that may use it; every interface that has customers by "

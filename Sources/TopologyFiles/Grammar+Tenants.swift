@@ -63,6 +63,10 @@ extension Grammar {
                 required: true),
             KeyGrammar("path", .text, "The path of the filled file in the node, as in `files`.", required: true),
             KeyGrammar("reload", .text, "The shell command that makes the program read it.", required: true),
+            KeyGrammar(
+                "check", .text,
+                "A shell command that fails if the program would not take the file `$TAPLINE_CANDIDATE`. Lists that it "
+                    + "refuses are refused before anything changes."),
         ])
 
     static let records = KeyGrammar(

@@ -22,6 +22,8 @@ indirect enum Shape: Sendable {
     case prefix
     /// `tcp/80`, `udp/5000-5100`, `icmp`, `any`.
     case port
+    /// The same, with the application's ports where they differ: `tcp/80 -> 8080`, `{ tcp/80: 8080, at: firewall }`.
+    case servicePort
     /// A MAC address.
     case mac
     /// A comparison with a whole number: `">= 1"`, `0`.

@@ -288,7 +288,11 @@ struct NodeReader {
     ///
     /// - Parameter mayBeZero: Whether port 0 is a value here: it can be sent and looked for, and nothing listens at it.
     func port(_ node: Node?, _ what: String, mayBeZero: Bool = false) -> Located<PortSpecification>? {
-        guard let written = text(node, what) else { return nil }
+        text(node, what).flatMap { port($0, what, mayBeZero: mayBeZero) }
+    }
+
+    /// Service ports that are a text already.
+    func port(_ written: Located<String>, _ what: String, mayBeZero: Bool = false) -> Located<PortSpecification>? {
         guard let value = PortSpecification(written.value) else {
             let bare = Int(written.value) != nil
             let parts = written.value.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)

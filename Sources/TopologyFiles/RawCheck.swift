@@ -30,6 +30,7 @@ package struct RawStep: Sendable {
         case captured(RawPlace, RawFrameFilter, frames: NumberExpectation?, bytes: NumberExpectation?)
         case instance(name: Located<String>, InstanceExpectation)
         case event(RawEvent, CountingStart)
+        case mapping(RawMappingExpectation)
         case fault(FaultPlan.Kind, RawPlace, duration: Int?)
         case impair(RawImpairedPlace, ImpairmentPair)
         case instruct(RawInstruction, CommandExpectation)

@@ -17,6 +17,12 @@ package struct RawNegotiation: Sendable {
     package var requests = NegotiationPlan.usualRequests
 }
 
+/// A mapping that a check looks for, as the file has it.
+package struct RawMappingExpectation: Sendable {
+    package var application: Located<String>
+    package var expectation: MappingExpectation
+}
+
 extension TopologyFile {
     /// The applications that may ask for mappings, each once: its name, and what it may.
     package func negotiations() -> [(name: Located<String>, rules: RawNegotiation)] {

@@ -115,12 +115,18 @@ package struct RecordReader {
     }
 
     private func port(_ text: String, _ origin: SourceOrigin) -> Located<PortSpecification>? {
-        guard let value = PortSpecification(text) else {
+        let read: PortSpecification?
+        do throws(PortTranslationFault) { read = try PortSpecification.service(text) } catch {
+            diagnostics.error(origin, "the service port: \(error.message)", hint: error.hint)
+            return nil
+        }
+        guard let value = read else {
             diagnostics.error(
                 origin, "\(quoted(text, seen: true)) is not a service port",
                 hint: Int(text) != nil
                     ? "name the protocol: tcp/\(text) or udp/\(text)"
-                    : "write tcp/80, udp/5000-5100, tcp, icmp, any, or the number of a protocol such as protocol/47")
+                    : "write tcp/80, udp/5000-5100, tcp/80 -> 8080, tcp, icmp, any, or the number of a protocol such as "
+                        + "protocol/47")
             return nil
         }
         return Located(value, origin)

@@ -116,12 +116,25 @@ public struct TopologySchema {
         case .address, .prefix:
             return string("\(Self.ipv4)(/\(Self.ipv4Length))?|\(Self.ipv6)(/\(Self.ipv6Length))?")
         case .addressWithLength: return string("\(Self.ipv4)/\(Self.ipv4Length)|\(Self.ipv6)/\(Self.ipv6Length)")
-        case .port:
-            let transports = ["tcp", "udp", "sctp", "dccp", "udplite"].map(Self.anyCase).joined(separator: "|")
-            let words = ["any", "icmp", "icmpv6"].map(Self.anyCase).joined(separator: "|")
-            return string(
-                "\(words)|\(Self.anyCase("protocol"))/[0-9]{1,3}|(\(transports))(/\(Self.number)(-\(Self.number)|[+])?)?"
-            )
+        case .servicePort:
+            let text = string("\(Self.port)|\(Self.translatedPort)")
+            let own = JSONText.object([
+                .init("type", .array([.text("integer"), .text("string"), .text("null")])), .init("minimum", .number(1)),
+                .init("maximum", .number(65_535)),
+                .init("pattern", .text("^\(Self.number)(-\(Self.number)|[+])?$|\(reference)")),
+            ])
+            let map = JSONText.object([
+                .init("type", .text("object")),
+                .init("properties", .object([.init("at", self.shape(.name)), .init("<<", .object([]))])),
+                .init(
+                    "patternProperties",
+                    .object([
+                        .init("^x-", .object([])), .init("^(\(Self.port))$", own),
+                    ])),
+                .init("additionalProperties", .flag(false)),
+            ])
+            return .object([.init("anyOf", .array([text, map]))])
+        case .port: return string(Self.port)
         case .mac: return string("[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
         case .comparison:
             return .object([
@@ -170,6 +183,14 @@ public struct TopologySchema {
     private static let ipv6Length = "(12[0-8]|1[01][0-9]|[1-9]?[0-9])"
     private static let number =
         "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})"
+
+    private static let transports = ["tcp", "udp", "sctp", "dccp", "udplite"].map(anyCase).joined(separator: "|")
+    private static let words = ["any", "icmp", "icmpv6"].map(anyCase).joined(separator: "|")
+    private static let port =
+        "\(words)|\(anyCase("protocol"))/[0-9]{1,3}|(\(transports))(/\(number)(-\(number)|[+])?)?"
+    private static let translatable = ["tcp", "udp", "dccp", "udplite"].map(anyCase).joined(separator: "|")
+    private static let translatedPort =
+        "(\(translatable))/\(number)(-\(number)|[+])? *-> *\(number)(-\(number)|[+])?( +at +[^ ]+)?"
 
     /// The word in small and capital letters.
     private static func anyCase(_ word: String) -> String {

@@ -35,12 +35,24 @@ extension Flight {
         states[hop].stages.append(stage)
         stages.append(stage)
         var text = TraceCopy(interface: interface, to: "", system: copy.system.traceWord, frames: 0)
-        if copy.flow.destination != packet.flow.destination {
-            text.rewritten = "destination \(copy.flow.destination)"
-        } else if copy.flow.source != packet.flow.source {
-            text.rewritten = "source \(copy.flow.source)"
-        }
+        text.rewritten = Self.rewritten(copy.flow, from: packet.flow)
         hops[hop].copies.append(text)
+    }
+
+    /// The new ends of a packet, each with its port if that is new; nil if nothing is.
+    private static func rewritten(_ new: FlowFields, from old: FlowFields) -> String? {
+        func end(_ name: String, _ address: (new: IPAddress, old: IPAddress), _ port: (new: UInt16, old: UInt16))
+            -> String?
+        {
+            let isNewPort = new.hasPorts && old.hasPorts && port.new != port.old
+            guard address.new != address.old else { return isNewPort ? "\(name) port \(port.new)" : nil }
+            return "\(name) \(TracedPacketText.end("\(address.new)", isNewPort ? port.new : nil))"
+        }
+        let ends = [
+            end("destination", (new.destination, old.destination), (new.destinationPort, old.destinationPort)),
+            end("source", (new.source, old.source), (new.sourcePort, old.sourcePort)),
+        ].compactMap(\.self)
+        return ends.isEmpty ? nil : ends.joined(separator: ", ")
     }
 
     /// A part of the packet has reached the end of the chain, or the customer.

@@ -146,7 +146,7 @@ package struct TraceCopy: Codable, Sendable, Hashable {
     package var system: String
     /// From the read of its last octet to the write of its last octet, in nanoseconds.
     package var engine: UInt64?
-    /// The new destination or source, if the engine has rewritten an address.
+    /// The new destination or source, if the engine has rewritten an address or a port.
     package var rewritten: String?
     /// The frames that it left in.
     package var frames: Int

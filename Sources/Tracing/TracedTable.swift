@@ -133,6 +133,7 @@ final class TracedTable {
             case .instance(let choice):
                 var flow = packet.lookup
                 if let source = entry.rewriteSource { flow.source = source }
+                flow = flow.shifted(entry.direction.portSide, by: choice.portShift)
                 switch snapshot.decide(choice, flow) {
                 case .member(let member): add([snapshot.target(choice, member: member)], entry, packet, &copies)
                 case .changes(_, let member, let new):
@@ -158,6 +159,11 @@ final class TracedTable {
             case .mac(let address): mac = address
             case .network(let address): own.destination = address
             case .neighbour: break
+            }
+            if !target.portShift.isNone {
+                // Fragments get no such copy.
+                if packet.fragment != .whole, IPProtocol.hasPorts(packet.protocolNumber) { continue }
+                if packet.quote == nil { own = own.shifted(entry.direction.portSide, by: target.portShift) }
             }
             let place = (interface: target.interface, mac: mac)
             if target == targets.first || own != flow {

@@ -32,6 +32,8 @@ package struct CheckSources: Sendable {
     let impair: @Sendable (ImpairmentPlace, ImpairmentPair?) throws(ApplianceError) -> ImpairmentPair?
     /// The states of the applications whose health Tapline looks after.
     package let applications: @Sendable () -> [StatusReport.Application]
+    /// The service ports that applications asked for and got.
+    let mappings: @Sendable () -> MappingListing
     /// The log of all events.
     package let events: EventLog
 
@@ -45,7 +47,8 @@ package struct CheckSources: Sendable {
         operate: @escaping @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void,
         operateEngine: @escaping @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void,
         impair: @escaping @Sendable (ImpairmentPlace, ImpairmentPair?) throws(ApplianceError) -> ImpairmentPair?,
-        applications: @escaping @Sendable () -> [StatusReport.Application], events: EventLog
+        applications: @escaping @Sendable () -> [StatusReport.Application],
+        mappings: @escaping @Sendable () -> MappingListing, events: EventLog
     ) {
         self.plan = plan
         self.directory = directory
@@ -58,6 +61,7 @@ package struct CheckSources: Sendable {
         self.operateEngine = operateEngine
         self.impair = impair
         self.applications = applications
+        self.mappings = mappings
         self.events = events
     }
 }

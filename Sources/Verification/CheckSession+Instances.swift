@@ -40,6 +40,21 @@ extension CheckSession {
         return StepOutcome(unmet: unmet, came: ["\(name) is \(instance.state): \(instance.reason)"])
     }
 
+    func lookForMapping(_ expectation: MappingExpectation) -> StepOutcome {
+        let listing = sources.mappings()
+        let own = listing.mappings.filter { $0.application == expectation.application }
+        let isThere = own.contains { mapping in
+            (expectation.servicePort ?? mapping.servicePort) == mapping.servicePort
+                && (expectation.serviceAddress.map { "\($0)" } ?? mapping.serviceAddress) == mapping.serviceAddress
+                && (expectation.port ?? mapping.port) == mapping.port
+        }
+        let isMeant = isThere == (expectation.standing == .granted)
+        let came = own.map { "\($0.servicePort) at \($0.serviceAddress), to port \($0.port) of \($0.application)" }
+        return StepOutcome(
+            unmet: isMeant ? [] : ["\(expectation.standing == .gone ? "no longer " : "")\(expectation.summary)"],
+            came: came.isEmpty ? ["\(expectation.application) has no mapping"] : came)
+    }
+
     func lookForEvents(_ expectation: EventExpectation, _ since: CountingStart) -> StepOutcome {
         if let instance = expectation.instance { concern(instance) }
         let kept = events(since == .check ? began : 0)

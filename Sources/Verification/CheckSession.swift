@@ -138,6 +138,8 @@ final class CheckSession {
             return lookAtInstance(name, expectation)
         case .event(let event, let since):
             return lookForEvents(event, since)
+        case .mapping(let mapping):
+            return lookForMapping(mapping)
         case .impair(let step):
             return try impair(step)
         case .fault(let fault):

@@ -77,6 +77,8 @@ struct IPv6ExtensionHeaders {
     private(set) var identification: UInt32 = 0
     /// True if more fragments follow.
     private(set) var moreFragments = false
+    /// The number of the first header that Linux' packet filters do not look behind (`PacketFields.filterProtocol`).
+    private(set) var filterProtocol: UInt8?
     /// The headers that change the meaning of an address of the IPv6 header.
     private(set) var bindings = AddressBindings()
 
@@ -91,12 +93,26 @@ struct IPv6ExtensionHeaders {
         }
     }
 
+    /// True for the numbers that Linux' packet filters step over: `ipv6_ext_hdr` in net/ipv6/exthdrs_core.c, but for no next
+    /// header, which ends every chain.
+    private static func isExtensionToLinux(_ number: UInt8) -> Bool {
+        switch number {
+        case IPProtocol.hopByHopOptions, IPProtocol.routing, IPProtocol.fragment, IPProtocol.authentication,
+            IPProtocol.destinationOptions:
+            true
+        default: false
+        }
+    }
+
     /// Walks from `start`, where the header `first` begins, to no further than `end`, which is within `bytes`.
     init(_ bytes: RawSpan, first: UInt8, start: Int, end: Int) {
         nextHeader = first
         offset = start
+        filterProtocol = first
         guard Self.isExtension(first) else { return }
+        filterProtocol = nil
         walk(bytes, start: start, end: end)
+        if filterProtocol == nil, fragment != .later { filterProtocol = nextHeader }
     }
 
     /// True for destination options among which is a home address (RFC 6275, section 6.3).
@@ -134,6 +150,10 @@ struct IPv6ExtensionHeaders {
             }
             guard length <= end &- offset else { return failure = .truncated }
             nextHeader = bytes.unchecked(Field.nextHeader, at: offset)
+            // Its packet information stops at an authentication header (`nft_set_pktinfo_ipv6`: IP6_FH_F_AUTH).
+            if filterProtocol == nil, number == IPProtocol.authentication || !Self.isExtensionToLinux(number) {
+                filterProtocol = number
+            }
             switch number {
             case IPProtocol.hopByHopOptions where count > 1:
                 return failure = .misplaced
@@ -155,6 +175,7 @@ struct IPv6ExtensionHeaders {
                 fragment = fragmentOffset != 0 ? .later : moreFragments ? .first : .whole
                 fragmentProtocol = nextHeader
                 if fragment == .later {
+                    if filterProtocol == nil, !Self.isExtensionToLinux(nextHeader) { filterProtocol = nextHeader }
                     offset &+= length
                     return
                 }

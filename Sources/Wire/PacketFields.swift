@@ -90,6 +90,11 @@ public struct PacketFields: Sendable {
     /// Addresses, protocol and ports of the packet. For an IPv6 fragment the protocol is the one that the fragment
     /// header names. So all fragments of a datagram are looked up alike.
     public var flow = FlowFields()
+    /// The protocol that Linux' packet filters see (`meta l4proto` of nftables): that of the first header behind the IPv4 header,
+    /// or behind those of IPv6's extension headers that they step over. These are hop-by-hop options, routing, fragment and
+    /// destination options. Behind authentication, mobility, Host Identity and Shim6 headers they do not look. nil for a later
+    /// fragment whose fragment header names an extension header: nobody can tell what follows that.
+    public var filterProtocol: UInt8?
     /// Where in a fragmented datagram the packet stands.
     public var fragment = FragmentPosition.whole
     /// The identification that all fragments of a datagram share, if this is a fragment; else not set.

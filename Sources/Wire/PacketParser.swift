@@ -62,6 +62,7 @@ extension PacketFields {
         flow.source = header.sourceAddress
         flow.destination = header.destinationAddress
         flow.protocolNumber = header.protocol
+        filterProtocol = header.protocol
         if let reason = addressFault() { return .malformed(reason) }
         if headerLength > IPv4View.minimumLength,
             let reason = Self.optionsFault(frame, networkOffset &+ IPv4View.minimumLength..<transportOffset)
@@ -121,6 +122,7 @@ extension PacketFields {
         }
         transportOffset = chain.offset
         transportProtocol = chain.nextHeader
+        filterProtocol = chain.filterProtocol
         bindings = chain.bindings
         fragment = chain.fragment
         identification = chain.identification

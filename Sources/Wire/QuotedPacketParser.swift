@@ -19,6 +19,7 @@ extension PacketFields {
             quoted.destinationPort = frame.unchecked(PortHeader.destinationPort, at: quotedTransportOffset)
         }
         headerLength = quotedTransportOffset
+        if quoted.hasPorts { headerLength = headerLength &+ PortHeader.length }
         if let checksum = quotedChecksumOffset { headerLength = checksum &+ 2 }
         guard headerLength <= Self.maximumHeaderLength else { return .headerChainTooLong }
         hasQuoted = true

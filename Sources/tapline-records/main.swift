@@ -19,7 +19,7 @@ do throws(ApplianceError) {
     default: try RecordsServer.run()
     }
 } catch {
-    say(words.first == "--connect" ? error.message : "tapline-records: \(error)", to: 2)
+    if words.first == "--connect" { TLSRelay.tell(error) } else { say("tapline-records: \(error)", to: 2) }
     // Nothing is closed in order: the database is whole at every moment.
     _exit(2)
 }

@@ -21,6 +21,7 @@ struct AccessCommand: ParsableCommand {
               sudo tapline access default shared-firewall firewall deny answer icmp --tenant alice
               sudo tapline access show shared-firewall firewall --tenant alice
               sudo tapline access remove shared-firewall firewall 1 --tenant alice
+              sudo tapline access remove shared-firewall firewall --all --tenant alice
             """.paragraphs,
         subcommands: [List.self, Show.self, Put.self, Allow.self, Deny.self, Default.self, Remove.self])
 
@@ -83,7 +84,9 @@ struct AccessCommand: ParsableCommand {
                         + [list.otherwise.comment ?? ""])
                 Terminal.out(table.lines.joined(separator: "\n"))
                 for remark in list.remarks { Terminal.out("remark: \(remark.detail)") }
-                for reason in list.reasons ?? [] { Terminal.out("set aside: \(reason)") }
+                for reason in list.reasons ?? [] {
+                    Terminal.out((list.state == "in-part" ? "in part: " : "set aside: ") + reason)
+                }
             }
         }
 
@@ -162,9 +165,17 @@ struct AccessCommand: ParsableCommand {
             abstract: "Remove one rule by its number, or a whole access list.")
         @OptionGroup var options: InstructionOptions
         @Argument(help: "The application.") var application: String
-        @Argument(help: "The number of the rule, as 'tapline access show' lists it. (default: the whole list)")
-        var rule: Int?
+        @Argument(help: "The number of the rule, as 'tapline access show' lists it.") var rule: Int?
+        @Flag(help: "Remove the whole list: every packet passes then.") var all = false
         @OptionGroup var change: ChangeOptions
+
+        func validate() throws {
+            if all, rule != nil { throw ValidationError("Give the number of a rule, or --all.") }
+            if !all, rule == nil {
+                throw ValidationError(
+                    "Which rule? Give its number, as 'tapline access show' lists it; --all removes the whole list.")
+            }
+        }
 
         func run() throws {
             try reporting { () throws(ApplianceError) in
@@ -193,6 +204,10 @@ struct RuleOptions: ParsableArguments {
     @Argument(help: "The rule in words: tcp 203.0.113.97 port 443 from 192.0.2.0/24.") var words: [String]
     @Option(help: "The place of the rule, from 1. (default: behind the others)") var at: Int?
     @Option(help: "A note for people.") var comment: String?
+    @Option(
+        name: .customLong("default"),
+        help: "What happens to packets that match no rule: allow or deny. (default: as before; allow in a new list)")
+    var otherwise: String?
 
     func add(_ action: String, _ options: InstructionOptions, _ change: ChangeOptions) throws {
         try reporting { () throws(ApplianceError) in
@@ -204,6 +219,7 @@ struct RuleOptions: ParsableArguments {
                 throw ApplianceError(.usage, "--at is 1 to \(body.rules.count + 1)")
             }
             body.rules.insert(rule, at: place)
+            if let otherwise { body.otherwise = RecordedVerdict(action: otherwise, comment: body.otherwise.comment) }
             try body.put(application, options, change)
         }
     }

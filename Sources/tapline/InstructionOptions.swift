@@ -20,6 +20,11 @@ struct InstructionOptions: ParsableArguments {
     var url: String?
 
     @Option(
+        help: ArgumentHelp("A file with the token, in the place of TAPLINE_TOKEN.", valueName: "file"),
+        completion: .file())
+    var tokenFile: String?
+
+    @Option(
         help: ArgumentHelp(
             "With --url: the SHA-256 of the certificate that is expected there, as 'tapline status' shows it.",
             valueName: "sha256"))
@@ -57,7 +62,7 @@ struct InstructionOptions: ParsableArguments {
     func ask(
         _ method: Route.Method, _ path: [String], query: [String: String?], headers: [(String, String)], json: [UInt8]?
     ) throws(ApplianceError) -> [UInt8] {
-        let token = getenv("TAPLINE_TOKEN").map { String(cString: $0) }
+        let token = try TenantToken.find(file: tokenFile)
         let client = InstructionClient(try way(token), token: token)
         let pairs = query.compactMap { key, value in value.map { "\(key)=\(Self.encoded($0))" } }.sorted()
         let target =
@@ -100,11 +105,14 @@ struct InstructionOptions: ParsableArguments {
                 throw ApplianceError(
                     .usage, "nothing shows who asks",
                     hint:
-                        "put a token into the environment variable TAPLINE_TOKEN; the operator makes one by 'tapline tenant token'"
+                        "put a token into the environment variable TAPLINE_TOKEN, or name its file by --token-file; the operator makes one by 'tapline tenant token'"
                 )
             }
         case (let chain?, let key?): connection.certificate = (chain, key)
-        default: throw ApplianceError(.usage, "--client-certificate and --client-key go together")
+        default:
+            throw ApplianceError(
+                .usage, "--client-certificate and --client-key go together",
+                hint: clientKey == nil ? "add --client-key FILE" : "add --client-certificate FILE")
         }
         return .address(connection)
     }
@@ -178,6 +186,6 @@ struct InstructionOptions: ParsableArguments {
 
 /// The tenant that is meant: an option, or the token's own.
 struct TenantOption: ParsableArguments {
-    @Option(help: "The tenant; with TAPLINE_TOKEN its own.")
+    @Option(help: "The tenant; with a token its own.")
     var tenant: String?
 }

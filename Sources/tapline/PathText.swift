@@ -23,9 +23,9 @@ struct PathText {
     private static func row(_ hop: PathHop, _ title: String) -> [String] {
         let onward = hop.copies.filter { !$0.isPassive }.map { copy in
             let rewritten = copy.rewriteDestination.map { " as \($0)" } ?? ""
-            return "\(place(copy))\(rewritten)\(condition(copy))"
+            return "\(place(copy))\(rewritten)\(ports(copy, hop))\(condition(copy))"
         }
-        let copies = hop.copies.filter(\.isPassive).map { "a copy to \(place($0))\(condition($0))" }
+        let copies = hop.copies.filter(\.isPassive).map { "a copy to \(place($0))\(ports($0, hop))\(condition($0))" }
         let source = hop.rewriteSource.map { ", from \($0)" } ?? ""
         return [title, list(hop.from), hop.receivedInterface, "→", (onward + copies).joined(separator: "; ") + source]
     }
@@ -34,6 +34,11 @@ struct PathText {
     private static func place(_ copy: PathCopy) -> String {
         let instances = copy.oneOf.isEmpty ? "" : " (one of \(copy.oneOf.count))"
         return "\(list(copy.to))\(instances) on \(copy.sendInterface)"
+    }
+
+    /// The service port before and behind its translation.
+    private static func ports(_ copy: PathCopy, _ hop: PathHop) -> String {
+        copy.rewritePort.map { ", \(hop.servicePort ?? "its port") as \($0)" } ?? ""
     }
 
     private static func condition(_ copy: PathCopy) -> String { copy.condition.map { " while \($0)" } ?? "" }

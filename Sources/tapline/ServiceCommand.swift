@@ -181,8 +181,14 @@ struct AuditCommand: ParsableCommand {
 
     func run() throws {
         try reporting { () throws(ApplianceError) in
-            let list = try options.ask(
-                for: AuditList.self, .get, ["audit"], query: ["tenant": whose.tenant, "limit": "\(count)"])
+            var list = AuditList(entries: [], next: nil)
+            repeat {
+                // A page with long lines has fewer of them.
+                let page = try options.ask(
+                    for: AuditList.self, .get, ["audit"],
+                    query: ["tenant": whose.tenant, "limit": "\(count - list.entries.count)", "after": list.next])
+                list = AuditList(entries: list.entries + page.entries, next: page.next)
+            } while list.next != nil && list.entries.count < count
             if options.json { return Terminal.out(try prettyJSON(list)) }
             var table = TextTable(
                 ["AT", "TENANT", "WHO", "INSTRUCTION", "SUBJECT", "OUTCOME", "VERSION"], rightAligned: [6])

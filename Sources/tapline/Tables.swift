@@ -86,7 +86,8 @@ struct Tables: ParsableCommand {
         if source.isEmpty { source = "any" }
         if let rewritten = row.rewriteSource { source += " as \(rewritten)" }
         for (index, copy) in row.copies.enumerated() {
-            let address = copy.sendAddress + (copy.node.map { " (\($0))" } ?? "")
+            let address =
+                copy.sendAddress + (copy.node.map { " (\($0))" } ?? "") + (copy.rewritePort.map { " as \($0)" } ?? "")
             let first = index == 0
             let type =
                 copy.destinationSystemType + (copy.oneOf.map { ", one of \($0)" } ?? "")

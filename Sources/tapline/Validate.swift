@@ -22,7 +22,7 @@ struct Validate: ParsableCommand {
             With --json the keys are stable: version, file, valid; problems, each with file (only if it is in an included file),
             line, column, message, mend, example, and related (file, line, column, label); remarks, each with the same keys;
             services, each with name, line, isEntry, and paths (customers, destinations, servicePorts, request, response, and silence where there is none); of each hop from,
-            receivedInterface, entry, rewriteSource, copies (to, sendInterface, rewriteDestination, isPassive); unproved, the
+            receivedInterface, entry, rewriteSource, servicePort, copies (to, sendInterface, rewriteDestination, rewritePort, isPassive); unproved, the
             entries by hand that no packet was followed through, each with name, line, reason.
 
             EXAMPLE
@@ -155,6 +155,7 @@ private struct ValidationReport: Encodable {
         var condition: String?
         var sendInterface: String
         var rewriteDestination: String?
+        var rewritePort: String?
         var isPassive: Bool
     }
     struct Hop: Encodable {
@@ -162,6 +163,7 @@ private struct ValidationReport: Encodable {
         var receivedInterface: String
         var entry: String
         var rewriteSource: String?
+        var servicePort: String?
         var copies: [Copy]
 
         init(_ hop: PathHop) {
@@ -169,10 +171,11 @@ private struct ValidationReport: Encodable {
             receivedInterface = hop.receivedInterface
             entry = hop.entry
             rewriteSource = hop.rewriteSource
+            servicePort = hop.servicePort
             copies = hop.copies.map {
                 Copy(
                     to: $0.to, oneOf: $0.oneOf, condition: $0.condition, sendInterface: $0.sendInterface,
-                    rewriteDestination: $0.rewriteDestination,
+                    rewriteDestination: $0.rewriteDestination, rewritePort: $0.rewritePort,
                     isPassive: $0.isPassive)
             }
         }

@@ -35,7 +35,7 @@ enum RequestExtremes {
     private static func whole(_ command: ControlRequest.Name) -> [String: String] {
         let own: [String: String] =
             switch command {
-            case .status, .tables, .sample, .stop, .cancel, .events, .describe, .observe, .drawing: [:]
+            case .status, .tables, .sample, .stop, .cancel, .events, .describe, .observe, .drawing, .mappings: [:]
             case .node, .log: ["node": "\"nobody\""]
             case .reload, .apply: ["file": "\"/nowhere\""]
             case .add: ["application": "\"nothing\"", "instance": "\"nobody\""]
@@ -126,6 +126,7 @@ struct ControlRequestTests {
         case .operateNode: NodeOperationRequest(.linkDown, on: "n", interface: "i")
         case .impair: ImpairRequest(link: "a", direction: "to-nodes", settings: ["loss": "1%"], clear: true)
         case .observe: ObserveRequest()
+        case .mappings: MappingsRequest()
         case .drawing: DrawingRequest(known: 3)
         case .log: LogRequest(node: "web")
         case .send: SendRequest(from: "n", to: "192.0.2.1", port: "icmp", sourcePort: 7)
@@ -173,7 +174,7 @@ struct ControlRequestTests {
                     #expect(asked.snapLength.map((14...CaptureRequest.longestFrame).contains) ?? true)
                 case .send(let asked): #expect(asked.sourcePort.map((1...65_535).contains) ?? true)
                 case .status, .tables, .sample, .stop, .node, .reload, .add, .cancel, .describe, .observe, .operateNode,
-                    .drawing, .log, .impair:
+                    .drawing, .log, .impair, .mappings:
                     break
                 }
             } catch {

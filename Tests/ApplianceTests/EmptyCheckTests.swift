@@ -28,6 +28,7 @@ import TopologyFiles
                 counters: { CounterReading() }, engines: { [] }, deliver: { _, _ in },
                 operate: { _, _ throws(ApplianceError) in }, operateEngine: { _, _ throws(ApplianceError) in },
                 impair: { _, impairment throws(ApplianceError) in impairment }, applications: { [] },
+                mappings: { MappingListing() },
                 events: EventLog()))
         let report = try runner.run(
             CheckPlan(name: "none", origin: .line(SourcePosition(line: 7, column: 1)), steps: []))

@@ -72,7 +72,7 @@ import Wire
                 left -= size
                 if left == 0: say(7, os.getpid(), 0, 1, 2, generation, 1)
             elif kind == 3:
-                log.write(f'{lane} {"table" if fields[1] else "groups"} {fields[0]}\\n')
+                log.write(f'{lane} {"patch" if fields[4] else "table" if fields[1] else "groups"} {fields[0]}\\n')
                 if lane == 0 and told('refuse'): say(9, fields[0], text=b'it does not like it')
                 else: say(8, fields[0])
             elif kind == 4:

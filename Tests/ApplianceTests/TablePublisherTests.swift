@@ -21,9 +21,9 @@ struct TablePublisherTests {
 
     private func setUp() -> (TablePublisher, Engines) {
         let (publisher, engines) = (TablePublisher(Self.table), Engines())
-        publisher.begin { table, groupsOnly, done in
+        publisher.begin { table, extent, done in
             engines.tables.append(table)
-            engines.groupsOnly.append(groupsOnly)
+            if case .groups = extent { engines.groupsOnly.append(true) } else { engines.groupsOnly.append(false) }
             engines.pending.append(done)
         }
         return (publisher, engines)

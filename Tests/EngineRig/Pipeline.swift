@@ -165,6 +165,24 @@ package enum FourInterfaces {
             table.claimed.append(ClaimedAddress(interface: 0, prefix: IPPrefix(host: address(service))))
             table.neighbours.append(StaticNeighbour(interface: 3, address: address(server), mac: dns))
         }
+        // The same server at another port than its services': by its MAC address, and by its own address.
+        for (service, server) in [
+            ("203.0.113.70", nil), ("2001:db8:cb::70", nil), ("203.0.113.71", "198.18.4.53"),
+            ("2001:db8:cb::71", "2001:db8:4::53"),
+        ] {
+            for number: UInt8 in [6, 17] {
+                let shift = PortShift(from: 80, to: 8080)
+                add(
+                    "moved.request.customers", .distribution, .request, on: 0, destination: address(service),
+                    port: ServicePort(protocolNumber: number, ports: 80...80),
+                    to: [
+                        SendTarget(
+                            interface: 3, address: server.map { .network(address($0)) } ?? .mac(dns),
+                            system: .terminalApplication, portShift: shift)
+                    ])
+            }
+            table.claimed.append(ClaimedAddress(interface: 0, prefix: IPPrefix(host: address(service))))
+        }
         for alice in ["192.0.2.10", "2001:db8:2::10"] {
             table.neighbours.append(StaticNeighbour(interface: 0, address: address(alice), mac: self.alice))
         }

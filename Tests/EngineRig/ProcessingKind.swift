@@ -54,6 +54,18 @@ package struct ProcessingKind {
             ProcessingKind("one copy, network address, IPv6 TCP, each frame another flow", on: 0) {
                 alice(F.tcp("2001:db8:2::10", 4_000 + $0, "2001:db8:cb::53", 53, payload: small))
             },
+            ProcessingKind("one copy, MAC address, translated port, IPv4 UDP, each frame another flow", on: 0) {
+                alice(F.udp("192.0.2.10", 4_000 + $0, "203.0.113.70", 80, payload: small))
+            },
+            ProcessingKind("one copy, MAC address, translated port, IPv6 TCP, each frame another flow", on: 0) {
+                alice(F.tcp("2001:db8:2::10", 4_000 + $0, "2001:db8:cb::70", 80, payload: small))
+            },
+            ProcessingKind("one copy, network address, translated port, IPv4 UDP, each frame another flow", on: 0) {
+                alice(F.udp("192.0.2.10", 4_000 + $0, "203.0.113.71", 80, payload: small))
+            },
+            ProcessingKind("one copy, network address, translated port, IPv6 TCP, each frame another flow", on: 0) {
+                alice(F.tcp("2001:db8:2::10", 4_000 + $0, "2001:db8:cb::71", 80, payload: small))
+            },
             ProcessingKind("two copies, MAC address, IPv4, each frame another flow", on: 0) {
                 alice(F.tcp("192.0.2.10", 4_000 + $0, "203.0.113.80", 80, payload: small))
             },
@@ -95,6 +107,10 @@ package struct ProcessingKind {
             },
             ProcessingKind("coalesced, network address, IPv4 UDP, four flows in turn", on: 0) {
                 datagram($0 / 4, port: 4_000 + $0 % 4, small, partial: true)
+            },
+            ProcessingKind("coalesced, translated port, IPv4 UDP, one flow, full checksums", on: 0) {
+                alice(
+                    F.udp("192.0.2.10", 4_000, "203.0.113.70", 80, payload: small, identification: $0), none)
             },
             ProcessingKind("coalesced, two copies, MAC address, IPv4 TCP, one flow", on: 0) {
                 alice(

@@ -44,7 +44,8 @@ import Wire
         let request = fromAlice(F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
         #expect(ways(pipeline.send(request, on: 0)) == [[1, 0x1D]])
         #expect(pipeline.allDrops == "access-denied:1")
-        #expect(pipeline.rule(0) == TrafficCount(packets: 1, bytes: UInt64(request.count)))
+        // Octets of the network packet, as nftables counts them.
+        #expect(pipeline.rule(0) == TrafficCount(packets: 1, bytes: UInt64(request.count - 14)))
         #expect(pipeline.rule(1).packets == 0)
         #expect(pipeline.entry(0).packets == 1)
         let last = try #require(pipeline.lastDrop(.accessDenied))
@@ -238,7 +239,7 @@ import Wire
             let pipeline = try Pipeline(Self.table("fw", [Self.rule(action)]))
             let out = pipeline.send(frame, on: 0, offload: offload)
             #expect(out.count == (action == .allow ? 2 : 1))
-            #expect(pipeline.rule(0) == TrafficCount(packets: 20, bytes: UInt64(frame.count)))
+            #expect(pipeline.rule(0) == TrafficCount(packets: 20, bytes: UInt64(frame.count - 14)))
             #expect(pipeline.drops(.accessDenied) == (action == .allow ? 0 : 20))
         }
         // Frames that the engine itself coalesces, in one batch.
@@ -254,7 +255,7 @@ import Wire
                 pipeline.worker.io.input.append(.init(interface: 0, bytes: [UInt8](repeating: 0, count: 10) + frame))
             }
             _ = pipeline.turn()
-            #expect(pipeline.rule(0) == TrafficCount(packets: 8, bytes: UInt64(octets)))
+            #expect(pipeline.rule(0) == TrafficCount(packets: 8, bytes: UInt64(octets - 8 * 14)))
             #expect(pipeline.entry(0) == TrafficCount(packets: 8, bytes: UInt64(octets)))
             #expect((pipeline.coalesced > 0) == (action == .allow))
             #expect(pipeline.drops(.accessDenied) == (action == .allow ? 0 : 8))

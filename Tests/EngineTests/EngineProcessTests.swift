@@ -10,7 +10,7 @@ import Wire
 /// The real program between real kernels.
 @Suite(.serialized, .enabled(if: geteuid() == 0, "needs root")) struct EngineProcessTests {
     /// A thread that sends back what comes to a UDP socket until the socket is shut.
-    private func echo(_ bench: EngineBench) throws -> Int32 {
+    func echo(_ bench: EngineBench) throws -> Int32 {
         let server = try bench.socket(1, SOCK_DGRAM)
         #expect(
             EngineBench.with(EngineBench.socketAddress(EngineBench.service, 7)) { bind(server, $0, $1) } == 0)
@@ -58,7 +58,7 @@ import Wire
     }
 
     /// Sends `count` datagrams in windows of 16 and counts those that come back as they were.
-    private func exchange(_ client: Int32, _ count: Int, from first: Int = 0, between: () throws -> Void) rethrows
+    func exchange(_ client: Int32, _ count: Int, from first: Int = 0, between: () throws -> Void) rethrows
         -> Int
     {
         var returned = 0

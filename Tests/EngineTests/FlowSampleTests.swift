@@ -66,4 +66,20 @@ import Wire
             #expect((206...418).contains(taken), "\(taken) of 20,000")
         }
     }
+
+    /// Where ports are translated, a flow is decided alike in front of its service's port and behind it.
+    @Test func aTranslatedFlowKeepsItsDecision() {
+        let sample = FlowSample(oneIn: 4, ignoresAddresses: true, ignoresServicePorts: true)
+        var taken = 0
+        for client in 20_000..<24_000 {
+            let frames = [
+                F.tcp("192.0.2.10", client, "203.0.113.80", 80), F.tcp("192.0.2.10", client, "198.18.4.2", 8080),
+                F.tcp("198.18.4.2", 8080, "192.0.2.10", client), F.tcp("203.0.113.80", 80, "192.0.2.10", client),
+            ].map { takes(sample, F.frame($0, from: four.alice, to: four.engine[0]), 64).whole }
+            #expect(Set(frames).count == 1)
+            if frames[0] { taken += 1 }
+        }
+        // Expected are 1,000; six standard deviations are 164.
+        #expect((836...1_164).contains(taken), "\(taken) of 4,000")
+    }
 }

@@ -178,7 +178,9 @@ import Wire
         }
         table.sources.append(
             KnownSource(interface: 0, mac: Self.four.alice, node: "alice", system: .customer, origins: prefixes))
-        let snapshot = try SnapshotBuffer(copying: TableCompiler.compile(table, generation: 1)).snapshot
+        let buffer = try SnapshotBuffer(copying: TableCompiler.compile(table, generation: 1))
+        defer { withExtendedLifetime(buffer) {} }
+        let snapshot = buffer.snapshot
         let sender = snapshot.sender(of: Self.four.alice, on: 0)
         for _ in 0..<20_000 {
             let address =

@@ -6,7 +6,7 @@ import Testing
 import Wire
 
 /// Bytes that end where unreadable memory starts: a read beyond them kills the process, in every build.
-private final class GuardedBytes {
+final class GuardedBytes {
     let bytes: UnsafeMutableRawBufferPointer
     private let base: UnsafeMutableRawPointer
     private let length: Int

@@ -71,6 +71,25 @@ private struct ChainUniverse {
         ]
     }
 
+    /// The same, with port 1 at the server for port 0 of the customers.
+    static func translated() -> [Entry] {
+        var entries = chain()
+        for index in entries.indices { entries[index].servicePort = ServicePort(protocolNumber: tcp, ports: 0...0) }
+        entries[1].targets[0].portShift = PortShift(from: 0, to: 1)
+        entries[2].servicePort = ServicePort(protocolNumber: tcp, ports: 1...1)
+        entries[2].outerShift = PortShift(from: 1, to: 0)
+        entries[2].targets[0].portShift = PortShift(from: 1, to: 0)
+        return entries
+    }
+
+    /// The port 0 becomes 1, or the other way round.
+    mutating func translate(_ entry: inout Entry) {
+        guard entry.servicePort.protocolNumber == tcp, entry.servicePort.ports.count == 1 else { return }
+        let port = entry.servicePort.ports.lowerBound
+        let place = pick(entry.hops.count)
+        entry.targets[place].portShift = PortShift(from: port, to: 1 - min(1, port))
+    }
+
     mutating func prefix() -> IPPrefix? {
         switch pick(6) {
         case 0, 1: nil
@@ -107,7 +126,7 @@ private struct ChainUniverse {
         let destination = prefix()
         let source = prefix()
         let kind: EntryKind = interface == 0 && chance(70) || chance(15) ? .distribution : .sequencing
-        return Entry(
+        var entry = Entry(
             name: "random", kind: kind,
             direction: kind == .distribution || chance(60) ? .request : .response, receivedInterface: interface,
             sourceMAC: chance(interface == 0 ? 20 : 75) ? stations[pick(stations.count)] : nil, source: source,
@@ -115,16 +134,28 @@ private struct ChainUniverse {
             rewriteSource: (source ?? destination) != nil && chance(10) ? Self.services[pick(2)] : nil,
             targets: (0..<1 + pick(2)).map { _ in target(nodes, destination?.isHost == true) }.removingDoubles(),
             counter: 0)
+        if chance(25) { translate(&entry) }
+        return entry
     }
 
     mutating func subject() -> ProofSubject {
         let nodes = nodes()
-        var entries = chance(70) ? Self.chain() : []
+        var entries = chance(70) ? chance(40) ? Self.translated() : Self.chain() : []
         for _ in 0..<pick(3) where !entries.isEmpty {
             let victim = pick(entries.count)
             switch pick(3) {
             case 0: entries.remove(at: victim)
-            case 1: entries[victim].servicePort = servicePort()
+            case 1:
+                entries[victim].servicePort = servicePort()
+                if !entries[victim].servicePort.canBeShifted || entries[victim].servicePort.ports.count > 1 {
+                    entries[victim].outerShift = .none
+                    entries[victim].targets = entries[victim].targets.map { target in
+                        var target = target
+                        target.portShift = .none
+                        return target
+                    }
+                }
+            case 2 where chance(30): translate(&entries[victim])
             default:
                 let isHost = entries[victim].destination?.isHost == true
                 entries[victim].targets[0] = target(nodes, isHost)

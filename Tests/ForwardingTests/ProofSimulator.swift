@@ -147,6 +147,11 @@ struct ProofSimulator {
             var copy = flow
             if let source = entry.rewriteSource { copy.source = source }
             if case .network(let address) = target.address { copy.destination = address }
+            if !target.portShift.isNone {
+                // A fragment has no port that could become another.
+                guard flow.hasPorts else { continue }
+                copy = copy.shifted(entry.direction.portSide, by: target.portShift)
+            }
             guard let (index, place) = receiver(of: target, copy) else { continue }
             let node = nodes[index]
             let here = Emitter(node: index, interface: target.interface, mac: node.legs[place].mac)

@@ -43,7 +43,22 @@ import Testing
             return reader.mistakes.map { "\($0.pointer ?? "-") \($0.detail)" }
         }
         #expect(try batch(#"{"remove": ["a"], "put": [{"name": "b", "addresses": ["x"], "sequence": ["y"]}]}"#) == [])
-        #expect(try batch(#"{"remove": ["a", "a"]}"#) == [" a service is named twice"])
+        #expect(
+            try batch(#"{"remove": ["a", "a"]}"#) == ["/remove/1 the service a is named before, at /remove/0"])
+        #expect(
+            try batch(#"{"remove": ["b"], "put": [{"name": "b", "addresses": ["x"], "sequence": ["y"]}]}"#) == [
+                "/remove/0 the service b is named before, at /put/0/name"
+            ])
+        // The places are those of the body, whatever else is wrong with it.
+        #expect(
+            try batch(#"{"put": [7, {"name": "b"}, {"name": "b", "addresses": ["x"], "sequence": ["y"]}]}"#) == [
+                "/put/0 it must be an object, but is a number", "/put/1 addresses is missing",
+                "/put/1 sequence is missing", "/put/2/name the service b is named before, at /put/1/name",
+            ])
+        #expect(
+            try batch(#"{"remove-access": ["f", "g", "f"]}"#) == [
+                "/remove-access/2 the application f is named before, at /remove-access/0"
+            ])
         #expect(try batch("{}") == [" it names no service and no access list"])
         #expect(try batch(#"{"put": [{"addresses": ["x"], "sequence": ["y"]}]}"#) == ["/put/0 name is missing"])
     }
@@ -64,6 +79,22 @@ import Testing
                     rules: [RecordedAccessRule(action: "allow", ownPorts: ["80"], comment: "x")],
                     otherwise: RecordedVerdict(action: "deny")))
         #expect(try read("{}").mistakes == [" default is missing"])
+        // What has no right form is a mistake before any condition is looked at.
+        #expect(
+            try read(
+                #"{"rules": [{"action": "pass"}], "default": {"action": "deny", "answer": "shout"}}"#
+            ).mistakes == [
+                "/rules/0/action \"pass\" is no action",
+                "/default/answer \"shout\" is no answer to a denied packet",
+            ])
+        // The application of a path is no longer than one of a batch.
+        for (length, mistakes) in [(256, []), (257, ["/application"]), (0, ["/application"])] {
+            var reader = BodyReader()
+            _ = reader.access(
+                try BodyReader.json(Array(body.utf8)), tenant: "alice",
+                application: String(repeating: "a", count: length))
+            #expect(reader.mistakes.map(\.pointer) == mistakes)
+        }
         #expect(
             try read(#"{"default": {"action": 1}, "rules": [{"action": "deny", "own-ports": 80}, 7]}"#).mistakes == [
                 "/rules/0/own-ports it must be a list of texts, but is a number",

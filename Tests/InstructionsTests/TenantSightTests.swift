@@ -18,7 +18,9 @@ import Testing
     }
 
     private static func shown(_ problems: InstructionProblem...) -> Problem {
-        Problem(InstructionRefusal(stage: .conflict, problems: problems), for: sight) { _ in "/put/2" }
+        Problem(InstructionRefusal(stage: .conflict, problems: problems), for: sight) { _, field in
+            "/put/2\(field ?? "")"
+        }
     }
 
     @Test func whatIsAnothersLooksAsIfItDidNotExist() {
@@ -52,12 +54,12 @@ import Testing
             Self.shown(own).errors == [
                 Problem.Mistake(pointer: "/put/2", detail: own.message, hint: "add one", example: own.example)
             ])
-        let whole = Problem(InstructionRefusal(stage: .conflict, problems: [own]), for: nil) { _ in nil }
+        let whole = Problem(InstructionRefusal(stage: .conflict, problems: [own]), for: nil) { _, _ in nil }
         #expect(whole.errors?.first?.related == own.related)
         // What a tenant wrote by itself may be repeated to it.
         let typed = Self.problem("there is no customer of yours, \"bob\"")
         let refusal = InstructionRefusal(stage: .forbidden, problems: [typed])
-        #expect(Problem(refusal, for: Self.sight) { _ in nil }.detail == typed.message)
+        #expect(Problem(refusal, for: Self.sight) { _, _ in nil }.detail == typed.message)
     }
 
     /// A packet of its own that would be lost is shown as far as it is in the tenant's sight.

@@ -8,7 +8,7 @@ import Testing
     static let programs = Product.root.appendingPathComponent("Tests/IntegrationTests/ExactPackets")
 
     /// Two firewalls and two detectors, one of each with offload, and a server of each kind; the third is sent to by
-    /// its address.
+    /// its address, the fourth has other ports.
     static func topology(_ engine: String) -> String {
         """
         name: exact
@@ -33,20 +33,23 @@ import Testing
             offload: off
             send: network
             setup: nft -f server.nft
+          web-translated: { attach: inside, offload: off, setup: nft -f server.nft }
         services:
-        \(["plain", "large", "rewritten"].enumerated().map { number, kind in
+        \(["plain", "large", "rewritten", "translated"].enumerated().map { number, kind in
             """
               \(kind):
                 address: [203.0.113.8\(number), "2001:db8:cb::8\(number)"]
                 distribute: [ids-plain, ids-large, first]
                 sequence: [first, second, web-\(kind)]
+            \(kind == "translated" ? "    ports: [udp/7-8 -> 1007-1008, tcp/9 -> 1009, tcp/80 -> 1080]" : "")
             """
         }.joined(separator: "\n"))
         """
     }
 
     /// Segments of connections that nobody made are looked at, and not answered.
-    static let silence = "table inet t { chain c { type filter hook input priority 0; tcp dport 9 drop; }; }\n"
+    static let silence =
+        "table inet t { chain c { type filter hook input priority 0; tcp dport { 9, 1009 } drop; }; }\n"
 
     static var files: [String: String] {
         get throws {
@@ -65,7 +68,7 @@ import Testing
         var device: String
         var hops: Int
         var isSplit: Bool
-        var services = "plain,large,rewritten"
+        var services = "plain,large,rewritten,translated"
     }
 
     static let legs = [
@@ -76,6 +79,7 @@ import Testing
         Leg(node: "web-plain", device: "inside", hops: 2, isSplit: true, services: "plain"),
         Leg(node: "web-large", device: "inside", hops: 2, isSplit: false, services: "large"),
         Leg(node: "web-rewritten", device: "inside", hops: 2, isSplit: true, services: "rewritten"),
+        Leg(node: "web-translated", device: "inside", hops: 2, isSplit: true, services: "translated"),
     ]
 
     /// What one run of the traffic came to.
@@ -107,7 +111,10 @@ import Testing
                 #expect(ended.status == 0, "\(node): \(ended.output)")
             }
             let servers = legs.map(\.node).filter { $0.hasPrefix("web") }
-            for node in servers { try start(node, "receive.py \(lab.directory(of: node))/sockets") }
+            for node in servers {
+                let shift = node == "web-translated" ? 1_000 : 0
+                try start(node, "receive.py \(lab.directory(of: node))/sockets \(shift)")
+            }
             for leg in legs { try start(leg.node, "capture.py \(leg.device) \(lab.directory(of: leg.node))/frames") }
             for leg in legs {
                 try TwoEnginesTests.eventually("\(leg.node) captures") {
@@ -117,7 +124,7 @@ import Testing
             }
             for node in servers {
                 try TwoEnginesTests.eventually("\(node) listens") {
-                    try lab.exec(node, "grep -q ':0050 ' /proc/net/tcp6").status == 0
+                    try lab.exec(node, "grep -q -e ':0050 ' -e ':0438 ' /proc/net/tcp6").status == 0
                 }
             }
             try lab.exec("alice", "ping -n -c 1 -W 5 192.0.2.1; ping -n -c 1 -W 5 2001:db8:2::1")

@@ -133,6 +133,12 @@ import Testing
             "allow", lab.name, "firewall", "tcp", "203.0.113.97", "port", "443", "from", "192.0.2.0/24", "--comment",
             "shop")
         #expect(allow.status == 0 && allow.output.contains("in force: version 1, table "), "\(allow.output)")
+        // A list that did not exist allows everything else.
+        #expect(
+            allow.output.contains("1 rule of alice")
+                && allow.output.contains("remark: the list allows everything else too"), "\(allow.output)")
+        let whose = try lab.ask("PUT", "/v1/access/firewall", Self.list())
+        #expect(whose.json["detail"] as? String == "whose access list is meant?", "\(whose.text)")
         #expect(try access("deny", lab.name, "firewall", "any", "answer", "icmp", "--at", "1").status == 0)
         #expect(
             try access("default", lab.name, "firewall", "deny", "answer", "reset").output.contains(
@@ -155,8 +161,14 @@ import Testing
         #expect(
             audit.first?["subject"] as? String == "access/firewall" && audit.first?["outcome"] as? String == "in-force")
         #expect(audit.dropFirst().first?["before"] as? String != nil)
-        #expect(try access("remove", lab.name, "firewall").status == 0)
+        let which = try access("remove", lab.name, "firewall")
+        #expect(which.status == 64 && which.output.contains("--all removes the whole list"), "\(which.output)")
+        #expect(try access("show", lab.name, "firewall").status == 0)
+        #expect(try access("remove", lab.name, "firewall", "--all").status == 0)
         #expect(try access("show", lab.name, "firewall").status == 5)
+        let closed = try access("allow", lab.name, "firewall", "icmp", "--default", "deny")
+        #expect(closed.status == 0 && !closed.output.contains("remark"), "\(closed.output)")
+        #expect(try access("list", lab.name).output.contains("deny"))
     }
 
     @Test func aBatchIsAllOrNothing() throws {
@@ -184,6 +196,13 @@ import Testing
                 "/default it must be an object, but is a number",
             ], "\(strange.text)")
         #expect(try lab.ask("PUT", "/v1/access/web", token: alice, Self.list()).status == 403)
+        // What has no right form has none, whatever else the request says.
+        let long = "/v1/access/" + String(repeating: "0", count: 300)
+        #expect(try lab.ask("PUT", long, token: alice, Self.list(), headers: ["If-Match: \"7\""]).status == 404)
+        for after in ["%C3%8B/x", "alice", "alice/", "alice/%0A", "/x"] {
+            #expect(try lab.ask("GET", "/v1/access?after=\(after)", token: alice).status == 400, "\(after)")
+        }
+        #expect(try lab.ask("GET", "/v1/access?after=alice/an%20application", token: alice).status == 200)
     }
 
     /// A program of one's own: the file is filled, and read before the answer.

@@ -36,6 +36,9 @@ import Testing
         print("zero", talk(b"GET /v1/services/%00 HTTP/1.1\r\n" + end + b"\r\n"))
         print("upwards", talk(b"GET /v1/services/..%2f..%2ftenants?tenant=alice HTTP/1.1\r\n" + end + b"\r\n"))
         print("two tokens", talk(get + end + b"Authorization: Bearer x\r\nAuthorization: Bearer y\r\n\r\n"))
+        print("no host", talk(get + b"Connection: close\r\n\r\n"))
+        print("two hosts", talk(get + end + b"Host: x\r\n\r\n"))
+        print("bad host", talk(get + b"Host: a b\r\nConnection: close\r\n\r\n"))
         print("never whole", talk(b"PUT /v1/services/a?tenant=alice HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"))
         for _ in range(rounds):
             try: open_one().close()
@@ -50,7 +53,8 @@ import Testing
         #expect(
             said.output.split(separator: "\n") == [
                 "large body 413", "two lengths 400", "many fields 400", "negative 400", "no protocol 400", "deep 400",
-                "zero 400", "upwards 404", "two tokens 400", "never whole closed", "afterwards 200",
+                "zero 400", "upwards 404", "two tokens 400", "no host 400", "two hosts 400", "bad host 400",
+                "never whole closed", "afterwards 200",
             ])
         #expect(try lab.keeper() == keeper && lab.answers("203.0.113.80"))
     }

@@ -51,6 +51,59 @@ import Testing
         #expect(try lab.fetch("alice", "GET", "/v1/services", Self.client(lab, "other")).status == 200)
     }
 
+    /// Commands in a node, with a client certificate in the place of a token.
+    @Test func commandsTakeAClientCertificate() throws {
+        let files = try CertificateFolder()
+        defer { files.remove() }
+        for name in ["authority", "stranger"] { try files.own(name) }
+        for name in ["alice", "bob", "nobody"] { try files.signed(name, by: "authority") }
+        let lab = try RecordsLab(Self.mutual(files, alice: ", certificate: alice"))
+        let path = try lab.certificate()
+        try files.copy(to: lab.folder)
+        let program = RecordsLab.programs.appendingPathComponent("tapline").path
+        func tapline(_ command: [String], _ words: [String], ca: String? = nil) throws -> Finished {
+            try lab.inside(
+                "alice", [program] + command + ["--url", RecordsLab.location, "--ca", ca ?? path] + words)
+        }
+        func client(_ chain: String, _ key: String) -> [String] {
+            ["--client-certificate", "\(lab.folder.path)/\(chain)", "--client-key", "\(lab.folder.path)/\(key)"]
+        }
+        let own = client("alice.pem", "alice.key")
+        let put = try tapline(
+            ["service", "put"],
+            ["own", "--address", "203.0.113.97", "--port", "icmp", "--sequence", "firewall,web"] + own)
+        #expect(put.status == 0 && put.output.contains("in force: version 1"), "\(put.output)")
+        #expect(try lab.answers("203.0.113.97"))
+        #expect(try tapline(["service", "show"], ["own"] + own).output.contains("203.0.113.97"))
+        #expect(try tapline(["tenant", "uses"], own).output.contains("203.0.113.96/29"))
+        #expect(try tapline(["audit"], own).output.contains("certificate alice"))
+        #expect(try tapline(["tenant", "list"], own).status == 5)
+        #expect(try tapline(["service", "remove"], ["own"] + own).status == 0)
+        let wrong: [(words: [String], status: Int32, sentence: String)] = [
+            // A certificate that is nobody's, and one of another authority.
+            (client("nobody.pem", "nobody.key"), 2, "a token is needed"),
+            (client("bob.pem", "bob.key"), 2, "a token is needed"),
+            (client("stranger.pem", "stranger.key"), 2, "the other end does not take the client certificate"),
+            // Files that are lost, or no such files.
+            (client("absent.pem", "alice.key"), 64, "/absent.pem: No such file or directory"),
+            (client("alice.pem", "absent.key"), 64, "/absent.key: No such file or directory"),
+            (client("alice.pem", "alice.pem"), 64, "/alice.pem holds no private key"),
+            (client("alice.key", "alice.key"), 64, "/alice.key holds no certificate"),
+            (client("alice.pem", "bob.key"), 64, "the key does not fit the client certificate"),
+            (["--client-certificate", "\(lab.folder.path)/alice.pem"], 64, "go together"),
+            (["--client-key", "\(lab.folder.path)/alice.key"], 64, "go together"),
+        ]
+        for one in wrong {
+            let finished = try tapline(["service", "list"], one.words)
+            #expect(
+                finished.status == one.status && finished.output.contains(one.sentence),
+                "\(one.words): \(finished.status) \(finished.output)")
+            #expect(finished.output.hasPrefix("tapline: ") && finished.output.contains("; "), "\(finished.output)")
+        }
+        let absent = try tapline(["service", "list"], own, ca: "\(lab.folder.path)/absent.pem")
+        #expect(absent.status == 64 && absent.output.contains("/absent.pem: No such file"), "\(absent.output)")
+    }
+
     @Test func theFileNamesACertificateAndAppliesAnother() throws {
         let files = try CertificateFolder()
         defer { files.remove() }
@@ -84,6 +137,56 @@ import Testing
                 "https://192.0.2.254:8443/v1/openapi.json",
             ])
         #expect(there.output == "200", "\(there.output)")
+    }
+
+    /// A certificate that expires while it is used is told at that moment, and stops no packets.
+    @Test func theEndOfACertificateIsAnEvent() throws {
+        let files = try CertificateFolder()
+        defer { files.remove() }
+        try files.own("next", days: 30)
+        try files.ending("short", in: 40)
+        func text(_ name: String) -> String {
+            RecordsLab.managed(
+                ", certificate: { chain: \(files.path("\(name).pem")), key: \(files.path("\(name).key")) }")
+        }
+        let lab = try RecordsLab(text("short"))
+        let path = try lab.certificate()
+        let token = try lab.token("alice")
+        let fingerprint = try #require(try lab.management()["fingerprint"] as? String)
+        func events() throws -> [String] {
+            try lab.tapline("events", lab.name, "--json").output.split(separator: "\n").filter {
+                $0.contains("certificate-expires")
+            }.map(String.init)
+        }
+        let first = try events()
+        #expect(first.count == 1 && first[0].contains("expires on"), "\(first)")
+        try lab.eventually("it is told that it has expired") { try events().count == 2 }
+        #expect(try events()[1].contains("has expired on") && events()[1].contains("tapline apply"))
+        #expect(try lab.tapline("status", lab.name).output.contains("has expired on"))
+        // Who looks at its time refuses it in a sentence; who looks at its fingerprint goes on. Packets do, in any case.
+        func list(_ trust: String...) throws -> Finished {
+            try lab.inside(
+                "alice",
+                [
+                    RecordsLab.programs.appendingPathComponent("tapline").path, "service", "list", "--url",
+                    RecordsLab.location,
+                ] + trust, environment: ["TAPLINE_TOKEN": token])
+        }
+        // The certificate has no name or address: by its fingerprint that does not matter.
+        let refused = try list("--ca", path)
+        #expect(
+            refused.status == 2
+                && refused.output.contains("the certificate there is not the expected one, or has expired; "),
+            "\(refused.output)")
+        let pinned = try list("--certificate-fingerprint", fingerprint)
+        #expect(pinned.status == 0, "\(pinned.output)")
+        #expect(try lab.answers("203.0.113.80"))
+        // It comes up with no certificate that has expired, and takes another one at once.
+        try lab.write(text("next"))
+        let applied = try lab.tapline("apply", lab.name)
+        #expect(applied.status == 0, "\(applied.output)")
+        #expect(try list("--ca", try lab.certificate()).status == 0)
+        #expect(try !lab.tapline("status", lab.name).output.contains("expired"))
     }
 
     @Test func aManagementAddressComesAndGoesByApply() throws {

@@ -38,6 +38,9 @@ import Wire
         print("bare line feeds", *talk(put + b"Transfer-Encoding: chunked\n\n0\n\n"))
         print("large field", *talk(get + b"A: " + b"b" * 300000 + b"\r\n\r\n"))
         print("large body", *talk(put + b"Content-Length: 300000\r\n\r\n" + b"x" * 300000))
+        print("no host", *talk(get + b"\r\n" + get + end + b"\r\n"))
+        print("two hosts", *talk(get + b"Host: x\r\n" + end + b"\r\n" + get + end + b"\r\n"))
+        print("bad host", *talk(get + b"Host: x/y\r\n\r\n" + get + end + b"\r\n"))
         print("never whole", *talk(put + b"Content-Length: 5\r\n\r\n"))
         print("afterwards", *talk(get + end + b"\r\n"))
         """#
@@ -51,7 +54,8 @@ import Wire
             lines == [
                 "good 200 1", "no TLS False", "half a greeting b''", "silent b''", "two ways to say a length 400 1",
                 "two lengths 400 1", "blank before a colon 400 1", "bare line feeds 400 1", "large field 400 1",
-                "large body 413 1", "never whole closed 0", "afterwards 200 1",
+                "large body 413 1", "no host 400 1", "two hosts 400 1", "bad host 400 1", "never whole closed 0",
+                "afterwards 200 1",
             ], "\(said.output)")
         #expect(try lab.keeper() == keeper)
     }

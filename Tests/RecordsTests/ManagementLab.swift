@@ -152,7 +152,18 @@ struct CertificateFolder {
     }
 
     /// A certificate that signs itself, and expired in 2020.
-    func expired(_ name: String) throws {
+    func expired(_ name: String) throws { try ending(name, "20200102000000Z") }
+
+    /// A certificate that signs itself, is valid since 2020, and ends in some seconds.
+    func ending(_ name: String, in seconds: Int) throws {
+        var (end, parts) = (time(nil) + seconds, tm())
+        gmtime_r(&end, &parts)
+        var text = [CChar](repeating: 0, count: 32)
+        strftime(&text, text.count, "%Y%m%d%H%M%SZ", &parts)
+        try ending(name, String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    }
+
+    private func ending(_ name: String, _ end: String) throws {
         try openssl([
             "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
             "/CN=\(name)", "-keyout", path("\(name).key"), "-out", path("\(name).csr"),
@@ -174,8 +185,7 @@ struct CertificateFolder {
         try settings.write(toFile: path("ca.conf"), atomically: true, encoding: .utf8)
         try openssl([
             "ca", "-batch", "-notext", "-selfsign", "-config", path("ca.conf"), "-in", path("\(name).csr"), "-keyfile",
-            path("\(name).key"), "-startdate", "20200101000000Z", "-enddate", "20200102000000Z", "-out",
-            path("\(name).pem"),
+            path("\(name).key"), "-startdate", "20200101000000Z", "-enddate", end, "-out", path("\(name).pem"),
         ])
     }
 

@@ -60,7 +60,7 @@ import Testing
         try store.undo(second)
         #expect(try store.services(of: "alice", after: nil, limit: 10) == before)
         #expect(try store.unconfirmed() == [])
-        let audit = try store.audit(of: "alice", before: nil, limit: 100)
+        let audit = try store.audit(of: "alice", before: nil, limit: 100).entries
         #expect(
             audit.map(\.outcome) == Array(repeating: "failed", count: 3) + Array(repeating: "written", count: 3) + [
                 "in-force", "in-force", "written", "written",
@@ -208,7 +208,7 @@ import Testing
         try store.confirm(version, generation: 3, outcome: "in-force-after-restart", aside: ["alice/b", "bob/a"])
         #expect(try store.service("b", of: "alice")?.isPending == false)
         #expect(
-            try store.audit(of: "alice", before: nil, limit: 2).map { "\($0.subject) \($0.outcome)" }
+            try store.audit(of: "alice", before: nil, limit: 2).entries.map { "\($0.subject) \($0.outcome)" }
                 == ["b set-aside-after-restart", "a in-force-after-restart"])
         #expect(try store.unconfirmed() == [])
         // It did not come into force as it was answered.

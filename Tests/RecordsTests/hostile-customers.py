@@ -137,7 +137,8 @@ def guess():
         ("DELETE", f"/v1/tenants/alice/tokens/{alice.split('_')[1]}", None, 404),
         ("POST", "/v1/batch", {"remove": ["secret-own"]}, 404), ("POST", "/v1/batch", {"remove": ["bob/secret-own"]}, 404),
         ("POST", "/v1/restore", {"version": 10 ** 9}, 404), ("GET", "/v1/../v1/tenants", None, 404),
-        ("GET", "//v1/tenants", None, 404), ("GET", "http://x/v1/tenants", None, 400), ("OPTIONS", "*", None, 400),
+        ("GET", "//v1/tenants", None, 404), ("GET", "http://x/v1/tenants", None, 404), ("GET", "HTTPS://x:1/v1/services", None, 200), ("GET", "http:/v1/services", None, 400),
+        ("GET", "http://x", None, 303), ("GET", "http:///v1/services/secret-own", None, 404), ("GET", "ftp://x/v1/services", None, 400), ("OPTIONS", "*", None, 400),
         ("CONNECT", "x:1", None, 400), ("TRACE", "/v1/services", None, 405), ("get", "/v1/services", None, 400),
     ]:
         expect(f"{method} {target}", request(method, target, body=body), wanted)
@@ -180,6 +181,9 @@ def replays():
     expect("eve's", request("PUT", "/v1/services/once", eve, body, fields=key), 403)
     expect("no key", request("DELETE", "/v1/services/once", fields=["Idempotency-Key: " + "x" * 129]), 400)
     expect("two keys", request("DELETE", "/v1/services/once", fields=["Idempotency-Key: a", "Idempotency-Key: b"]), 400)
+    # Where it came from is not what it says.
+    expect("another source", request("PUT", "/v1/services/once", body=body, fields=["X-Forwarded-For: 203.0.113.1", "Forwarded: for=203.0.113.1"]), 200)
+    if b"203.0.113.1\"" in talk(request("GET", "/v1/audit?limit=4")): fault("a field says where a request came from")
     expect("an old ETag", request("DELETE", "/v1/services/once", fields=['If-Match: "0"']), 412)
     expect("its end", request("DELETE", "/v1/services/once"), 200)
 
@@ -191,7 +195,20 @@ def protocol():
     get = b"GET /v1/services HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n" % alice.encode()
     inner = b"GET /v1/tenants HTTP/1.1\r\nHost: x\r\n\r\n"
     big = 300 << 10
+    token = b"Authorization: Bearer %s\r\n" % alice.encode()
+    plain = b"GET /v1/services HTTP/1.1\r\n" + token
+    old = b"GET /v1/services HTTP/1.0\r\n" + token
     for what, octets, *wanted in [
+        # Host (RFC 9112, section 3.2): the request behind is never answered.
+        ("no Host", plain + b"\r\n" + inner, 400), ("two Hosts", plain + b"Host: x\r\nHost: x\r\n\r\n" + inner, 400),
+        ("two Hosts of old", old + b"Host: x\r\nhost: y\r\n\r\n" + inner, 400),
+        ("a Host with a path", plain + b"Host: x/v1\r\n\r\n" + inner, 400), ("a Host with a blank", plain + b"Host: x y\r\n\r\n" + inner, 400),
+        ("a list of Hosts", plain + b"Host: x, y\r\n\r\n" + inner, 400), ("a Host with a user", plain + b"Host: a@x\r\n\r\n" + inner, 400),
+        ("a Host with another port", plain + b"Host: x:8o\r\n\r\n" + inner, 400), ("a Host without its end", plain + b"Host: [::1\r\n\r\n" + inner, 400),
+        ("an empty Host", plain + b"Host:\r\nConnection: close\r\n\r\n", 200), ("a port", plain + b"Host: [::1]:443\r\nConnection: close\r\n\r\n", 200),
+        ("no Host of old", old + b"\r\n", 200), ("no Host and no token", b"GET /v1/openapi.json HTTP/1.1\r\n\r\n" + inner, 400),
+        ("no Host and a body", plain.replace(b"GET", b"PUT") + b"Content-Length: 2\r\n\r\n{}" + inner, 400),
+        ("chunks of old", old + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner, 400),
         # Smuggling: the request inside is never answered.
         ("two lengths that differ", put + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}   " + inner, 400),
         ("a list of lengths", put + b"Content-Length: 5, 5\r\n\r\n{}   " + inner, 400),
@@ -210,6 +227,24 @@ def protocol():
         ("a chunk's size and a NUL", put + b"Transfer-Encoding: chunked\r\n\r\n2\0\r\n{}\r\n0\r\n\r\n" + inner, 400),
         ("an extension of chunks without end", put + b"Transfer-Encoding: chunked\r\n\r\n2;" + b"x" * big, 400, 413),
         ("trailers without end", put + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 60000, 400, 413),
+        ("an encoding behind another", put + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner, 400),
+        ("an encoding in quotes", put + b"Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n" + inner, 400),
+        ("an encoding behind a control", put + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n" + inner, 400),
+        ("an encoding in a folded field", put + b"X: y\r\n Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{}" + inner, 400),
+        ("a length twice", put + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}" + inner, 400),
+        ("a length with a blank", put + b"Content-Length: 1 2\r\n\r\n{}          " + inner, 400),
+        ("an empty length", put + b"Content-Length:\r\n\r\n" + inner, 400),
+        ("a chunk that ends in a line feed", put + b"Transfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n" + inner, 400),
+        ("an extension that ends in a line feed", put + b"Transfer-Encoding: chunked\r\n\r\n2;\n{}\r\n0\r\n\r\n" + inner, 400),
+        ("lines that end in a line feed", get.replace(b"\r\n", b"\n") + b"\n" + inner, 400),
+        ("a length with another name", put + b"Content_Length: 999\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", 422),
+        # What no other program may make of a request: its method, its path, its rights and its protocol are those of its first lines.
+        ("another method", get + b"X-HTTP-Method-Override: DELETE\r\nConnection: close\r\n\r\n", 200),
+        ("another path", get + b"X-Original-URL: /v1/tenants\r\nX-Rewrite-URL: /v1/tenants\r\nConnection: close\r\n\r\n", 200),
+        ("rights in a trailer", put.replace(alice.encode(), b"x") + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n%s\r\n" % token, 401),
+        ("HTTP/2 by an upgrade", get + b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n", 200),
+        ("a web socket", get + b"Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", 200),
+        ("no UTF-8 in a token", get.replace(alice.encode(), b"\xff\xfe") + b"Connection: close\r\n\r\n", 401),
         # Large ones.
         ("a large body", put + b"Content-Length: %d\r\n\r\n" % big + b" " * big, 413),
         ("a large body in chunks", put + b"Transfer-Encoding: chunked\r\n\r\n" + b"1000\r\n%s\r\n" % (b" " * 4096) * 80, 413),

@@ -105,7 +105,11 @@ public struct AccessUniverse<Generator: RandomNumberGenerator> {
         let protocolNumber: UInt8 = pick([6, 6, 17, 17, 132, 1, 58, 47])
         var packet = AccessPacket(
             source: address(family), destination: address(family), protocolNumber: protocolNumber)
-        guard number(0...5) > 0 else { return packet }
+        guard number(0...5) > 0 else {
+            // A later fragment; of some, nobody can tell the protocol.
+            if number(0...3) == 0 { packet.protocolNumber = nil }
+            return packet
+        }
         if protocolNumber == (family == .ipv4 ? 1 : 58) {
             packet.upper = .icmp(type: pick([0, 3, 4, 5, 8, 11, 12, 13, 14, 1, 2, 128, 129, 130]))
         } else if [6, 17, 132].contains(protocolNumber) {

@@ -53,12 +53,18 @@ public struct TableUniverse<Random: RandomNumberGenerator> {
 
     mutating func entry(_ number: Int) -> Entry {
         let family: AddressFamily = chance(50) ? .ipv4 : .ipv6
-        return Entry(
+        var entry = Entry(
             name: "e\(number)", kind: chance(50) ? .sequencing : .distribution,
             direction: chance(50) ? .request : .response, receivedInterface: pick(0..<2),
             sourceMAC: chance(40) ? Self.stations[pick(0..<Self.stations.count)] : nil, source: prefix(family),
             destination: prefix(family), servicePort: servicePort(),
             hops: chance(80) ? [.target(Self.target)] : hops(depth: 0), counter: number)
+        if chance(20), entry.servicePort.canBeShifted, entry.servicePort.ports != 0...65535 {
+            let shift = PortShift(UInt16(1 + pick(0..<200)))
+            entry.hops = entry.hops.map { $0.shifted(by: shift) }
+            if chance(50) { entry.outerShift = PortShift(UInt16(pick(0..<200))) }
+        }
+        return entry
     }
 
     private static var target: SendTarget {

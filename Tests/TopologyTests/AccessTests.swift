@@ -223,7 +223,7 @@ import Wire
     @Test func aDifferenceNamesTheLists() throws {
         let (none, one) = (try Self.plan([]), try Self.plan([Self.list(Self.rule())]))
         #expect(
-            PlanDifference(from: none, to: one).lines(one).contains("access lists of fw: 2 rules of alice"))
+            PlanDifference(from: none, to: one).lines(one).contains("access lists of fw: 1 rule of alice"))
         #expect(
             PlanDifference(from: one, to: none).lines(none).contains("access lists of fw: none of alice any more"))
         #expect(PlanDifference(from: one, to: one).isEmpty)

@@ -26,7 +26,7 @@ import Wire
           web: { attach: { in: { interface: servers, address: [198.18.4.10] } }\(more) }
           farm: { attach: servers, instances: [farm-a, farm-b] }
         services:
-          shop: { address: [203.0.113.80, "2001:db8:cb::80"], ports: [tcp/80, tcp/8000-8100], sequence: [fw, web] }
+          shop: { address: [203.0.113.80, "2001:db8:cb::80"], ports: [tcp/80, tcp/8000-8100 -> 9000-9100], sequence: [fw, web] }
           wide: { address: 203.0.113.0/28, ports: udp, from: [alice], sequence: [web] }
           six: { address: "2001:db8:cb::6", from: [alice], sequence: [web] }
           balanced: { address: 203.0.113.90, from: [alice], sequence: [farm] }
@@ -43,7 +43,9 @@ import Wire
         arguments: [
             ("services.shop.address", "203.0.113.80"), ("services.shop.address4", "203.0.113.80"),
             ("services.shop.address6", "2001:db8:cb::80"), ("services.shop.port", "80"),
-            ("services.shop.ports", "80, 8000-8100"), ("services.shop.protocol", "tcp"),
+            ("services.shop.ports", "80, 8000-8100"),
+            ("services.shop.application-port", "80"), ("services.shop.application-ports", "80, 9000-9100"),
+            ("services.shop.protocol", "tcp"),
             ("services.shop.network", "203.0.113.80/32"), ("services.wide.network", "203.0.113.0/28"),
             ("services.wide.protocol", "udp"), ("services.six.address", "2001:db8:cb::6"),
             ("node.in.address", "192.0.2.2"), ("node.address", "192.0.2.2"), ("node.in.address6", "2001:db8:2::2"),

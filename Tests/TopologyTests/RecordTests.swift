@@ -73,8 +73,8 @@ struct RecordTests {
         let problem = try #require(try Self.problems(service).first)
         #expect(
             problem.summary.hasPrefix(
-                "t.yaml: service record 17: error: service \"mail\" and service \"shop\" on line 15 have the same address "
-                    + "203.0.113.80"), "\(problem)")
+                "t.yaml: service record 17, field \"address\": error: service \"mail\" and service \"shop\" on line 15 have "
+                    + "the same address 203.0.113.80"), "\(problem)")
         #expect(problem.related.map(\.origin.lineNumber) == [15])
         #expect(problem.description.contains("\nt.yaml:15:3: note: service \"shop\" is here\n"), "\(problem)")
     }

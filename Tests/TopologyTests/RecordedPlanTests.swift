@@ -62,6 +62,8 @@ import Wire
     ]
     private static let ports = [
         [], ["tcp/80"], ["tcp/80"], ["tcp/81"], ["udp/53"], ["tcp/70-90"], ["icmp"], ["any"], ["tcp"], ["udp/1-100"],
+        ["tcp/80 -> 8080"], ["tcp/81 -> 8080"], ["tcp/80 -> 81"], ["tcp/80 -> 8080 at fw"],
+        ["udp/53 -> 5353", "tcp/443"],
     ]
     private static let sequences = [
         ["fw", "web"], ["fw", "web"], ["pair", "farm"], ["lone", "web"], ["fw", "nat"], ["nat"], ["web"],

@@ -70,6 +70,8 @@ import Wire
         let address = fields.family == .ipv4 ? ip("198.18.0.9") : ip("fd00::9")
         fields.rewriteDestination(to: address, in: &bytes, checksum: .full)
         fields.rewriteSource(to: address, in: &bytes, checksum: .partial)
+        fields.shiftPort(.source, by: PortShift(8_000), in: &bytes, checksum: .full)
+        fields.shiftPort(.destination, by: PortShift(8_000), in: &bytes, checksum: .partial)
         var reply = [UInt8](repeating: 0, count: 1_500)
         var replySpan = reply.mutableSpan
         var replyBytes = replySpan.mutableBytes

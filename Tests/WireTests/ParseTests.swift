@@ -318,7 +318,7 @@ import Wire
                 #expect(fields.quotedNetworkOffset == 14 + network + 8)
                 #expect(fields.quotedTransportOffset == 14 + network + 8 + network)
                 let reaches = limit >= network + 18
-                #expect(fields.headerLength == fields.quotedTransportOffset + (reaches ? 18 : 0))
+                #expect(fields.headerLength == fields.quotedTransportOffset + (reaches ? 18 : 4))
             }
             let (verdict, fields) = parsed(
                 TestFrames.error(router, service, quoting: Array(quoted), limit: network + 3))

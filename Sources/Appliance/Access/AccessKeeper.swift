@@ -18,13 +18,21 @@ final class AccessKeeper: @unchecked Sendable {
     private struct Held {
         let node: ObjectIdentifier
         var access: AccessPlan
-        /// The table as nft lists it, without counts; nil: there is none.
-        var listing: String?
+        /// What is known of its table; nil: there is none.
+        var table: Table?
         /// Where the kernel tells changes.
         var ear: Int32
     }
 
+    private enum Table: Equatable {
+        /// It is being put there, or that has failed.
+        case unknown
+        case listed(AccessTableText)
+    }
+
     private struct State {
+        /// Counts what was put into nodes.
+        var puts = 0
         /// What nodes are to have, by their names.
         var wanted: [String: AccessPlan] = [:]
         var held: [String: Held] = [:]
@@ -33,11 +41,13 @@ final class AccessKeeper: @unchecked Sendable {
         /// The nodes whose table is not what was put there.
         var strange: Set<String> = []
         var again: Set<String> = []
+        /// Who did not take lists.
+        var refusal: AccessRefusal?
     }
 
     private let loop: EventLoop
-    private let cancellation: Cancellation
-    private let tell: @Sendable (NodeRuntime, String) -> Void
+    let cancellation: Cancellation
+    let tell: @Sendable (NodeRuntime, String) -> Void
     private let state = Mutex(State())
     /// One node is worked on at a time.
     private let turn = Mutex(())
@@ -62,18 +72,45 @@ final class AccessKeeper: @unchecked Sendable {
         }
     }
 
-    /// Has nft look at what would be put into nodes, without doing it.
+    /// Has nft, or the check command of a template, look at what would be put into nodes, without doing it.
     ///
-    /// - Throws: `ApplianceError` with what nft says.
-    func check(_ plans: [AccessPlan], against nodes: [NodeRuntime]) throws(ApplianceError) {
-        for plan in plans where plan.byApplication == .nftables && !plan.lists.isEmpty {
-            let held = state.withLock { state in plan.nodes.compactMap { state.held[$0] } }
-            if held.first?.access.lists == plan.lists { continue }
+    /// - Throws: `AccessRefusal` with what these say.
+    func check(_ plans: [AccessPlan], against nodes: [NodeRuntime]) throws(AccessRefusal) {
+        for plan in plans {
             guard let node = nodes.first(where: { plan.nodes.contains($0.plan.name) }) else { continue }
-            let access = NftablesAccess(plan.lists, devices: Self.devices(node, plan))
-            _ = try placed(node) { () throws(ApplianceError) in
-                try Nft.run(["-c", "-f", "-"], script: access.anew, in: node.namespace, cancellation)
+            do throws(ApplianceError) {
+                switch plan.byApplication {
+                case .nftables? where !plan.lists.isEmpty: try check(plan, in: node)
+                case .template(let template)? where heldAccess(of: node)?.lists ?? [] != plan.lists:
+                    try ask(template, node, plan.lists)
+                case .nftables?, .template?, nil: continue
+                }
+            } catch {
+                throw AccessRefusal(application: plan.application, node: node.plan.name, error: error)
             }
+        }
+    }
+
+    private func check(_ plan: AccessPlan, in node: NodeRuntime) throws(ApplianceError) {
+        let name = node.plan.name
+        let held = state.withLock { state in state.strange.contains(name) ? nil : state.held[name] }
+        if held?.access.lists == plan.lists { return }
+        let access = Self.rules(of: plan, node)
+        func check(_ script: String) throws(ApplianceError) {
+            _ = try Nft.run(["-c", "-f", "-"], script: script, in: node.namespace, cancellation)
+        }
+        if let held, held.node == ObjectIdentifier(node), case .listed? = held.table,
+            (try? check(access.transaction(insteadOf: held.access.lists))) != nil
+        {
+            return
+        }
+        try check(access.anew)
+    }
+
+    /// The lists that were put into a node; nil: none were.
+    func heldAccess(of node: NodeRuntime) -> AccessPlan? {
+        state.withLock { state in
+            state.held[node.plan.name].flatMap { $0.node == ObjectIdentifier(node) ? $0.access : nil }
         }
     }
 
@@ -82,13 +119,29 @@ final class AccessKeeper: @unchecked Sendable {
     /// Puts the wanted lists into all of these nodes that do not have them.
     ///
     /// - Parameter anew: Whether nodes get them that should have them.
-    /// - Throws: `ApplianceError` if a node does not take them. Others may have them then.
+    /// - Throws: `ApplianceError` if a node does not take them (`refusal` says which one). Others may have them then.
     func load(_ nodes: [NodeRuntime], anew: Bool = false) throws(ApplianceError) {
         for node in nodes {
             let (wanted, held) = state.withLock { ($0.wanted[node.plan.name], $0.held[node.plan.name]) }
             if !anew, let held, held.node == ObjectIdentifier(node), held.access == wanted { continue }
             if held == nil, wanted?.lists.isEmpty ?? true { continue }
-            try load(node)
+            do throws(ApplianceError) { try load(node) } catch {
+                if let wanted, !cancellation.isRaised {
+                    state.withLock {
+                        $0.refusal = AccessRefusal(
+                            application: wanted.application, node: node.plan.name, error: error)
+                    }
+                }
+                throw error
+            }
+        }
+    }
+
+    /// The application that did not take its lists since this was asked last; nil: all did.
+    func takeRefusal() -> AccessRefusal? {
+        state.withLock { state in
+            defer { state.refusal = nil }
+            return state.refusal
         }
     }
 
@@ -112,11 +165,13 @@ final class AccessKeeper: @unchecked Sendable {
         }
         try placed(node) { () throws(ApplianceError) in
             switch (held?.access.byApplication, wanted?.byApplication) {
-            case (_, .template(let template)?): try fill(template, node, wanted?.lists ?? [], held)
+            case (_, .template(let template)?):
+                try fill(template, node, wanted?.lists ?? [], after: held?.access.lists ?? [])
             case (.nftables?, nil):
-                try remove(node, name)
+                try remove(held?.access, node)
                 forget(name)
-            case (_, .nftables?) where wanted?.lists.isEmpty == true: if held?.listing != nil { try remove(node, name) }
+            case (_, .nftables?) where wanted?.lists.isEmpty == true:
+                if held?.table != nil { try remove(held?.access, node) }
             case (_, .nftables?):
                 guard let wanted else { return }
                 try put(wanted, node, held)
@@ -126,18 +181,16 @@ final class AccessKeeper: @unchecked Sendable {
             if let wanted {
                 state.withLock { state in
                     let ear = state.held[name]?.ear ?? -1
-                    state.held[name] = Held(node: ObjectIdentifier(node), access: wanted, listing: nil, ear: ear)
+                    state.held[name] = Held(node: ObjectIdentifier(node), access: wanted, table: nil, ear: ear)
                 }
             }
         }
     }
 
     private func put(_ wanted: AccessPlan, _ node: NodeRuntime, _ held: Held?) throws(ApplianceError) {
-        let access = NftablesAccess(wanted.lists, devices: Self.devices(node, wanted))
-        let isStrange = state.withLock { $0.strange.remove(node.plan.name) != nil }
-        let script =
-            isStrange
-            ? access.anew : access.transaction(insteadOf: held?.listing == nil ? [] : held?.access.lists ?? [])
+        let name = node.plan.name
+        let access = Self.rules(of: wanted, node)
+        let isStrange = state.withLock { $0.strange.remove(name) != nil }
         var ear = held?.ear ?? -1
         if ear < 0 {
             do throws(SystemError) { ear = try node.namespace.listenForRules() } catch {
@@ -146,48 +199,58 @@ final class AccessKeeper: @unchecked Sendable {
             watch(ear, node)
         }
         // Whatever happens now, what is there is to be looked at again.
-        state.withLock {
-            $0.held[node.plan.name] = Held(node: ObjectIdentifier(node), access: wanted, listing: "", ear: ear)
+        state.withLock { state in
+            state.puts += 1
+            state.held[name] = Held(node: ObjectIdentifier(node), access: wanted, table: .unknown, ear: ear)
         }
-        do throws(ApplianceError) {
-            _ = try Nft.run(["-f", "-"], script: script, in: node.namespace, cancellation)
-        } catch {
-            // Something in the node has made the table another one, such as its chain in another hook.
+        var table: AccessTableText?
+        if !isStrange, case .listed(let known)? = held?.table {
+            table = try? change(known, from: held?.access.lists ?? [], to: access, node)
+        }
+        if table == nil {
+            // It is not there, or something in the node has made it another one, such as its chain in another hook.
             _ = try Nft.run(["-f", "-"], script: access.anew, in: node.namespace, cancellation)
+            table = try listing(access, node)
         }
-        let listing = try Self.listing(node, cancellation)
-        state.withLock { $0.held[node.plan.name]?.listing = listing }
+        state.withLock { $0.held[name]?.table = table.map(Table.listed) }
     }
 
-    private func remove(_ node: NodeRuntime, _ name: String) throws(ApplianceError) {
-        state.withLock { $0.held[name]?.listing = nil }
-        _ = try Nft.run(["-f", "-"], script: NftablesAccess.removal, in: node.namespace, cancellation)
-    }
-
-    private func fill(
-        _ template: AccessTemplate, _ node: NodeRuntime, _ lists: [AccessList], _ held: Held?
-    ) throws(ApplianceError) {
-        func write(_ lists: [AccessList]) throws(ApplianceError) {
-            // It was read with the file.
-            guard let text = try? AccessTemplateText(template.template) else { return }
-            try node.write(Array(text.filled(lists).utf8), to: template.path)
-            try node.runReload(template.reload, cancellation)
+    /// Replaces the chains of the tenants whose lists change.
+    private func change(
+        _ known: AccessTableText, from former: [AccessList], to access: NftablesAccess, _ node: NodeRuntime
+    ) throws(ApplianceError) -> AccessTableText {
+        let changes = access.changes(insteadOf: former)
+        var table = known
+        if changes.chains.isEmpty, changes.goneChains.isEmpty { return table }
+        _ = try Nft.run(
+            ["-f", "-"], script: access.transaction(insteadOf: former), in: node.namespace, cancellation)
+        table.change(goneChains: changes.goneChains, counters: (changes.counters, changes.goneCounters))
+        for chain in changes.chains {
+            let listing = try Nft.run(
+                ["-s", "list", "chain", access.family, NftablesAccess.table, chain], in: node.namespace, cancellation)
+            table.take(AccessTableText(listing))
         }
-        // A node in which nothing runs has no folder before.
-        _ = try node.enter()
-        do throws(ApplianceError) { try write(lists) } catch {
-            // The program goes on with what it had.
-            try? write(held?.access.lists ?? [])
-            throw error
+        return table
+    }
+
+    private func remove(_ former: AccessPlan?, _ node: NodeRuntime) throws(ApplianceError) {
+        state.withLock { state in
+            state.puts += 1
+            state.held[node.plan.name]?.table = nil
         }
+        guard let former else { return }
+        _ = try Nft.run(
+            ["-f", "-"], script: Self.rules(of: former, node).removal, in: node.namespace, cancellation)
     }
 
-    private static func devices(_ node: NodeRuntime, _ plan: AccessPlan) -> [String] {
-        plan.isTransparent ? node.plan.legs.map(\.device) : []
+    private static func rules(of plan: AccessPlan, _ node: NodeRuntime) -> NftablesAccess {
+        NftablesAccess(plan.lists, devices: plan.isTransparent ? node.plan.legs.map(\.device) : [])
     }
 
-    private static func listing(_ node: NodeRuntime, _ cancellation: Cancellation) throws(ApplianceError) -> String {
-        try Nft.run(["-s", "list", "table", "inet", NftablesAccess.table], in: node.namespace, cancellation)
+    private func listing(_ access: NftablesAccess, _ node: NodeRuntime) throws(ApplianceError) -> AccessTableText {
+        AccessTableText(
+            try Nft.run(
+                ["-s", "list", "table", access.family, NftablesAccess.table], in: node.namespace, cancellation))
     }
 
     private func placed<Value>(
@@ -240,18 +303,28 @@ final class AccessKeeper: @unchecked Sendable {
     }
 
     private func mend(_ node: NodeRuntime) {
+        let name = node.plan.name
+        // What is just being put there is looked at when it is done.
+        let (before, known) = turn.withLock { _ in state.withLock { ($0.puts, $0.held[name]) } }
+        guard let known, known.node == ObjectIdentifier(node), known.table != nil, !cancellation.isRaised else {
+            return
+        }
+        // A large table takes long to list: instructions do not wait for it.
+        let found = try? listing(Self.rules(of: known.access, node), node)
         let isOther = turn.withLock { _ in
-            let held = state.withLock { $0.held[node.plan.name] }
-            guard let held, held.node == ObjectIdentifier(node), let listing = held.listing, !cancellation.isRaised
-            else {
-                return false
+            state.withLock { state in
+                guard state.puts == before else {
+                    // It has changed meanwhile.
+                    state.again.insert(name)
+                    return false
+                }
+                return found.map(Table.listed) != known.table
             }
-            return (try? Self.listing(node, cancellation)) != listing
         }
         guard isOther, !cancellation.isRaised else { return }
         do throws(ApplianceError) {
             // What else is in the table now goes with it.
-            _ = state.withLock { $0.strange.insert(node.plan.name) }
+            _ = state.withLock { $0.strange.insert(name) }
             try load(node)
             tell(node, "something in the node changed them")
         } catch {
@@ -265,9 +338,10 @@ final class AccessKeeper: @unchecked Sendable {
 
     /// How often the rules of a node's table matched, by their counters.
     func counts(in node: NodeRuntime) -> [Int: (packets: UInt64, octets: UInt64)] {
-        guard state.withLock({ $0.held[node.plan.name]?.listing }) != nil,
+        guard let held = state.withLock({ $0.held[node.plan.name] }), held.table != nil,
             let text = try? Nft.run(
-                ["-j", "list", "counters", "table", "inet", NftablesAccess.table], in: node.namespace, cancellation),
+                ["-j", "list", "counters", "table", Self.rules(of: held.access, node).family, NftablesAccess.table],
+                in: node.namespace, cancellation),
             let listing = try? JSONReader.read(Array(text.utf8)), case .array(let objects)? = listing["nftables"]
         else { return [:] }
         var counts: [Int: (packets: UInt64, octets: UInt64)] = [:]

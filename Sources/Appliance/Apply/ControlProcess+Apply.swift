@@ -113,6 +113,8 @@ extension ControlProcess {
         }
         let listsBefore = Set(current.accessSetAside)
         report.notes += plan.accessSetAside.filter { !listsBefore.contains($0) }.map(\.note)
+        let notesBefore = Set(current.accessLists.flatMap(\.notes))
+        report.notes += plan.accessLists.flatMap(\.notes).filter { !notesBefore.contains($0) }
         return report
     }
 
@@ -148,26 +150,27 @@ extension ControlProcess {
     ///   - patch: How its entries differ from those in force, if that is known.
     /// - Returns: How many of its entries kept their counters.
     func publishAndWait(
-        _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, patch: TablePatch? = nil,
+        _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, patch: PlanPatch? = nil,
         _ cancellation: Cancellation
     ) throws(ApplianceError) -> Int {
         let kept = Box(0)
         try waiting(cancellation) { [self] done in
             guard fleet != nil, let applications else { return done(.failure(.noEngineYet)) }
-            publisher.change(groupsOnly: false, cause: "the file was applied") { [self] table in
+            publisher.change(cause: "the file was applied") { [self] table in
                 var next = fresh.table
                 next.groups = applications.groups(of: fresh, health: watch.health(of: nodes))
                 next.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
                 next = lingering.map { next.with($0, from: table) } ?? next.with(leaversOf: table)
-                if let patch, lingering == nil, let entries = patch.patched(table.entries) {
-                    kept.value = patch.kept(of: table.entries)
+                if let patch, lingering == nil, let entries = patch.entries(of: fresh, insteadOf: table) {
+                    kept.value = patch.table.kept(of: table.entries)
                     next.entries = entries
                     table = next
-                    return
+                    return patch.table
                 }
                 let (numbered, count) = next.keepingCounters(of: table)
                 kept.value = count - (lingering?.entries.count ?? 0)
                 table = numbered
+                return nil
             } done: { [self] result in
                 if case .success = result {
                     adopt(fresh)
@@ -177,6 +180,14 @@ extension ControlProcess {
             }
         }
         return kept.value
+    }
+
+    /// A plan with the entries that are in force, if these are the plan's own: equal tables share their memory then.
+    func sharing(_ fresh: AppliancePlan) -> AppliancePlan {
+        loop.preconditionCurrent()
+        var plan = fresh
+        if publisher.table.entries.count == plan.table.entries.count { plan.table.entries = publisher.table.entries }
+        return plan
     }
 
     /// Waits until the engines decide by all that has been said of instances until now.
@@ -246,6 +257,21 @@ extension ControlProcess {
             if report.changes.isEmpty { report.kept = try publishAndWait(fresh.plan, cancellation) }
             return ReloadReport(entries: report.entries, kept: report.kept)
         }
+    }
+}
+
+/// How the entries of one plan's table became those of another.
+struct PlanPatch {
+    let table: TablePatch
+    /// The entries of the plan before.
+    let before: [Entry]
+
+    /// The entries that take the place of those of a table in force.
+    ///
+    /// - Returns: nil if the table in force has not as many as the plan before.
+    func entries(of fresh: AppliancePlan, insteadOf table: ForwardingTable) -> [Entry]? {
+        // The same was done to the same already.
+        before.isSame(as: table.entries) ? fresh.table.entries : self.table.patched(table.entries)
     }
 }
 

@@ -250,7 +250,8 @@ final class TopologyChange {
         }
         try cancellation.check()
         tell(.step("publishing the table"))
-        return try control.publishAndWait(new, leaving: lingering, patch: patch, cancellation)
+        return try control.publishAndWait(
+            new, leaving: lingering, patch: patch.map { PlanPatch(table: $0, before: old.table.entries) }, cancellation)
     }
 
     /// Waits until removed nodes and services have had their time. Packets that come out of the nodes meanwhile are
@@ -268,7 +269,8 @@ final class TopologyChange {
     /// Makes the new plan the running one. On the loop's thread.
     private func commit() {
         control.topology.commit(
-            PlannedFile(source: source, plan: new), keeping: leftAlone.map { ($0, old.interfaces[$0].attachment) })
+            PlannedFile(source: source, plan: patch == nil ? new : control.sharing(new)),
+            keeping: leftAlone.map { ($0, old.interfaces[$0].attachment) })
     }
 
     private func cleanUp() {

@@ -6,7 +6,7 @@ import Forwarding
 import Glibc
 import LinuxNetwork
 import Logging
-import Negotiation
+import PortMapping
 import Plan
 import Reporting
 import Synchronization
@@ -28,8 +28,11 @@ final class NegotiationKeeper: @unchecked Sendable {
     private let left = RaisedFlag()
 
     private struct State {
+        var hasBegun = false
         var isClosed = false
         var hasChanged = true
+        /// Nodes whose programs have ended.
+        var ended: [String] = []
         var listing = MappingListing()
     }
 
@@ -40,6 +43,8 @@ final class NegotiationKeeper: @unchecked Sendable {
     private var sockets: NegotiationSockets?
     private var requests: [String: Int] = [:]
     private var place = 0
+    /// The namespaces of nodes.
+    private var homes: [String: UInt64] = [:]
 
     init(_ control: ControlProcess) {
         self.control = control
@@ -48,16 +53,28 @@ final class NegotiationKeeper: @unchecked Sendable {
 
     deinit { if bell >= 0 { close(bell) } }
 
-    /// Begins to answer.
+    /// Opens the sockets. What arrives there is answered as soon as `serve` was called.
     ///
-    /// - Throws: `ApplianceError` if the sockets cannot be opened, or there is no thread.
-    func start() throws(ApplianceError) {
+    /// - Throws: `ApplianceError` if they cannot be opened.
+    func open() throws(ApplianceError) {
         desk = NegotiationDesk(beginning: Self.now)
         place = control.events.place(since: nil, count: 0)
+        try follow()
+    }
+
+    /// Answers by the plan that runs, from now on.
+    ///
+    /// - Throws: `ApplianceError` if there is no thread.
+    func serve() throws(ApplianceError) {
+        let isFirst = state.withLock { state in
+            defer { (state.hasBegun, state.hasChanged) = (true, true) }
+            return !state.hasBegun
+        }
+        guard isFirst else { return ring() }
+        if sockets == nil { try open() }
         do throws(ApplianceError) {
-            try follow()
             try startThread { [self] in
-                serve()
+                answerUntilClosed()
                 left.raise()
             }
         } catch {
@@ -66,17 +83,20 @@ final class NegotiationKeeper: @unchecked Sendable {
         }
     }
 
-    /// Looks at the plan that runs from now on.
-    func renew() {
-        state.withLock { $0.hasChanged = true }
+    /// A node's `run` has ended, or one of its programs has failed: what it had asked for is nobody's.
+    func lose(_ node: String) {
+        state.withLock { $0.ended.append(node) }
         ring()
     }
 
     /// Ends, and waits for that.
     func stop() {
-        state.withLock { $0.isClosed = true }
+        let hasBegun = state.withLock { state in
+            state.isClosed = true
+            return state.hasBegun
+        }
         ring()
-        left.wait()
+        if hasBegun { left.wait() }
     }
 
     /// What was granted.
@@ -92,7 +112,7 @@ final class NegotiationKeeper: @unchecked Sendable {
 
     // MARK: - On its thread
 
-    private func serve() {
+    private func answerUntilClosed() {
         announce()
         tell()
         while !state.withLock(\.isClosed) {
@@ -102,12 +122,14 @@ final class NegotiationKeeper: @unchecked Sendable {
             poll(&polled, nfds_t(polled.count), Int32(Self.pause / .milliseconds(1)))
             var count: UInt64 = 0
             _ = read(bell, &count, 8)
-            if state.withLock({ state in
-                defer { state.hasChanged = false }
-                return state.hasChanged
-            }) {
+            let (hasChanged, ended) = state.withLock { state in
+                defer { (state.hasChanged, state.ended) = (false, []) }
+                return (state.hasChanged, state.ended)
+            }
+            if hasChanged {
                 do throws(ApplianceError) { try follow() } catch { control.logger.error("\(error)") }
             }
+            for node in ended { release(node) }
             hearEvents()
             end(desk.expire(at: Self.now), "nobody renewed it")
             for polled in polled.dropFirst() where polled.revents != 0 { answer(polled.fd) }
@@ -117,9 +139,15 @@ final class NegotiationKeeper: @unchecked Sendable {
 
     /// Takes the plan that runs: who may ask for what, and where.
     private func follow() throws(ApplianceError) {
-        let (plan, records, namespace) = control.loop.sync { [control] in
-            (control.plan.negotiation, control.plan.serviceRecords, control.built?.namespaces[NegotiationPlan.node])
+        let (plan, records, namespaces) = control.loop.sync { [control] in
+            (control.plan.negotiation, control.plan.serviceRecords, control.built?.namespaces ?? [:])
         }
+        let namespace = namespaces[NegotiationPlan.node]
+        // A node that was made anew has lost its programs, and one that is gone will not come back as what it was.
+        let nodes = Set(self.plan.applications.flatMap(\.instances).map(\.node))
+        let before = homes
+        homes = namespaces.mapValues(\.identity)
+        for node in nodes where before[node] != nil && before[node] != homes[node] { release(node) }
         self.plan = plan ?? NegotiationPlan(applications: [], servers: [])
         askers = [:]
         for application in self.plan.applications {
@@ -210,18 +238,21 @@ final class NegotiationKeeper: @unchecked Sendable {
         }
     }
 
-    /// An instance that ended, or was taken out, loses what it got; one that works on takes it over.
+    /// An instance that is down, or was taken out, loses what it got.
     private func hearEvents() {
         for event in control.events.read(&place) {
             switch event.event {
-            case .instanceDown, .instanceDisabled, .instanceRemoved, .applicationRestarted: break
-            default: continue
+            case .instanceDown, .instanceDisabled: if let node = event.instance { release(node) }
+            default: break
             }
-            guard let node = event.instance,
-                let application = plan.applications.first(where: { $0.instances.contains { $0.node == node } })
-            else { continue }
-            end(desk.lose(node: node, heir: heir(of: node, in: application)), "\(node) does not work any more")
         }
+    }
+
+    /// Takes away what a node got; an instance that works on takes it over.
+    private func release(_ node: String) {
+        guard let application = plan.applications.first(where: { $0.instances.contains { $0.node == node } })
+        else { return }
+        end(desk.lose(node: node, heir: heir(of: node, in: application)), "\(node) does not work any more")
     }
 
     /// The instance that works on.

@@ -1,7 +1,7 @@
 import ControlAPI
 import EventLoop
 import Forwarding
-import Negotiation
+import PortMapping
 import Plan
 import Reporting
 import Wire
@@ -24,7 +24,9 @@ struct NegotiationOffice: MappingOffice {
         func isAt(_ addresses: [String], _ ports: [String]) -> Bool {
             addresses.contains { InterfaceAddress($0)?.prefix.contains(address) == true }
                 && (ports.isEmpty
-                    || ports.compactMap { PortSpecification($0) }.contains { $0.contains(protocolNumber, port) })
+                    || ports.contains { text in
+                        (try? PortSpecification.service(text))?.contains(protocolNumber, port) ?? false
+                    })
         }
         return services.contains { isAt($0.addresses, $0.ports) } || records.contains { isAt($0.addresses, $0.ports) }
     }
@@ -32,9 +34,6 @@ struct NegotiationOffice: MappingOffice {
     func put(_ mapping: Mapping) -> MappingVerdict {
         guard let application = plan.applications.first(where: { $0.name == mapping.key.application }) else {
             return .failed("\(mapping.key.application) may ask for nothing")
-        }
-        guard mapping.filters.isEmpty else {
-            return .refused("filters of senders are not supported")
         }
         let ports =
             mapping.port == mapping.key.internalPort
@@ -83,7 +82,7 @@ extension NegotiationRules {
                 return Ports(protocolNumber: number, range: ports.ports)
             },
             lifetime: UInt32(application.lifetime.lowerBound)...UInt32(application.lifetime.upperBound),
-            mappings: application.mappings, requests: application.requests)
+            mappings: application.mappings, requests: application.requests, hasFilters: false)
     }
 }
 

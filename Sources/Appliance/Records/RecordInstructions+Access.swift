@@ -42,21 +42,48 @@ extension RecordInstructions {
 
     /// Why applications would not take the lists; nil: they would.
     func refusal(ofAccess plan: AppliancePlan, _ wanted: RecordChange) -> InstructionRefusal? {
-        guard let first = wanted.putAccess.first?.id ?? wanted.removeAccess.first else { return nil }
-        do throws(ApplianceError) {
+        guard wanted.isAboutAccess else { return nil }
+        do throws(AccessRefusal) {
             try control.access.check(plan.access, against: control.loop.sync { self.control.nodes })
             return nil
         } catch {
-            // What nft says of a node is the operator's to read.
-            control.logger.error("\(first): \(error)")
+            tell(error, wanted)
             return InstructionRefusal(
-                stage: .conflict,
-                problems: [
-                    InstructionProblem(
-                        record: first, pointer: nil, message: "the application does not take the access list",
-                        hint: "ask the operator, whose log says why")
-                ])
+                stage: .conflict, problems: [problem(error, wanted, hint: "change the list, or ask the operator")],
+                reason: error.reason)
         }
+    }
+
+    /// Why lists could not be put in force that had been proved; nil: no application was to blame.
+    func refusal(ofCommitting wanted: RecordChange) -> InstructionRefusal? {
+        guard let refusal = control.access.takeRefusal(), wanted.isAboutAccess else { return nil }
+        tell(refusal, wanted)
+        return InstructionRefusal(
+            stage: .unavailable,
+            problems: [
+                problem(refusal, wanted, hint: "all is as it was before; try again, or ask the operator")
+            ], reason: refusal.reason)
+    }
+
+    /// Has programs read their lists again whose files something has overwritten.
+    func restoreFiles(_ wanted: RecordChange) {
+        guard wanted.isAboutAccess else { return }
+        for refusal in control.access.restoreFiles(control.loop.sync { self.control.nodes }) { tell(refusal, wanted) }
+    }
+
+    /// What nft or a program says of a node is the operator's to read.
+    private func tell(_ refusal: AccessRefusal, _ wanted: RecordChange) {
+        control.logger.error("\(wanted.ids.first ?? ""): \(refusal.error)")
+        control.tell(refusal)
+    }
+
+    private func problem(_ refusal: AccessRefusal, _ wanted: RecordChange, hint: String) -> InstructionProblem {
+        let lists = wanted.putAccess.map { ($0.application, $0.id) }
+        return InstructionProblem(
+            record: lists.first { $0.0 == refusal.application }?.1 ?? wanted.putAccess.first?.id
+                ?? wanted.removeAccess.first, pointer: nil,
+            message: "the application \(quoted(refusal.application)) refused the list: its operator sees why in events",
+            hint: hint)
     }
 
     /// What is hardly intended in lists that are wanted.
@@ -66,9 +93,19 @@ extension RecordInstructions {
     }
 
     private func remarks(on list: PlannedAccess, _ plan: AppliancePlan) -> [RecordRemark] {
-        plan.remarks(on: list).map {
+        plan.remarks(on: list, shadows: shadows(of: list)).map {
             RecordRemark(record: list.record.id, pointer: $0.pointer, message: $0.message)
         }
+    }
+
+    /// The rules of a list that never match. They are sought once: it takes long in large lists.
+    private func shadows(of list: PlannedAccess) -> [AccessRemark] {
+        if let known = shadows[list.record.id], known.list == list { return known.remarks }
+        // Lists come and go.
+        if shadows.count >= 1_000 { shadows = [:] }
+        let remarks = list.shadows
+        shadows[list.record.id] = (list, remarks)
+        return remarks
     }
 
     /// How lists do that are in force.

@@ -16,6 +16,10 @@ final class RecordInstructions {
     private let observation: RecordObservation
     /// The plan that runs, in the form that instructions change, with its number.
     private var recorded: (version: Int, plan: RecordedPlan)?
+    /// What is known of rules that never match, by the ids of the lists.
+    var shadows: [String: (list: PlannedAccess, remarks: [AccessRemark])] = [:]
+    /// What the last instruction took the place of. Letting go of a large plan takes time, so the answer goes first.
+    private var former: (plan: RecordedPlan?, prepared: Prepared)?
     /// How long the stages of the instruction took that is under way.
     private var stages: StageTimes?
 
@@ -97,6 +101,7 @@ final class RecordInstructions {
         for aside in plan.accessSetAside {
             control.logger.warning("\(aside.record.id) is set aside: \(aside.reasons.joined(separator: "; "))")
         }
+        for note in plan.accessLists.flatMap(\.notes) { control.logger.warning("\(note)") }
     }
 
     // MARK: - Instructions
@@ -123,7 +128,7 @@ final class RecordInstructions {
             let difference = PlanDifference(
                 from: current, to: planned.plan.adopting(current), patch: planned.patch)
             stages?.end("difference")
-            if let refusal = refusal(of: difference, wanted.ids.first) { return .refused(refusal) }
+            if let refusal = refusal(of: difference, wanted, current) { return .refused(refusal) }
             if let refusal = refusal(ofAccess: planned.plan, wanted) { return .refused(refusal) }
             let number = nextNumber
             nextNumber += 1
@@ -177,38 +182,6 @@ final class RecordInstructions {
         case refused(InstructionRefusal)
     }
 
-    /// What may change of a node that runs on (`NodeChange`). What it passes on, and how, is the file's to say.
-    private static let harmless = ["its service addresses", "its routes", "its delivered addresses"]
-
-    /// An instruction changes the table, and the addresses and routes of nodes that run on. It interrupts no program.
-    private func refusal(of difference: PlanDifference, _ record: String?) -> InstructionRefusal? {
-        let harm =
-            difference.refusals.map(\.what)
-            + difference.actions.compactMap { action -> String? in
-                switch action {
-                case .publish, .access, .tenants, .checks: nil
-                case .alter(let node, let what):
-                    what.allSatisfy(Self.harmless.contains)
-                        ? nil : "node \(quoted(node)) would change: \(what.joined(separator: ", "))"
-                case .bridge, .reshape: "an interface would change"
-                case .add(let node): "node \(quoted(node)) would be added"
-                case .rebuild(let node, let because), .restart(let node, let because), .reload(let node, let because):
-                    "node \(quoted(node)) would be interrupted: \(because.joined(separator: ", "))"
-                case .remove(let node): "node \(quoted(node)) would be removed"
-                case .application(let name, _): "the health checks of \(quoted(name)) would change"
-                case .impair(let place, _): "link \(quoted(place.text)) would change"
-                }
-            }
-        guard !harm.isEmpty else { return nil }
-        return InstructionRefusal(
-            stage: .conflict,
-            problems: harm.map {
-                InstructionProblem(
-                    record: record, pointer: nil, message: $0,
-                    hint: "use applications that a service of the file uses in the same way")
-            })
-    }
-
     private func commit(_ number: Int, _ cancellation: Cancellation) throws(ApplianceError) -> InstructionAnswer {
         guard var prepared, prepared.number == number else {
             throw ApplianceError(.failed, "instruction \(number) is not the one that was prepared last")
@@ -223,7 +196,14 @@ final class RecordInstructions {
             prepared = fresh
         }
         stages?.begin()
-        _ = try control.change(current, to: prepared.planned, isTrial: false, drain: .zero, cancellation) { _ in }
+        _ = control.access.takeRefusal()
+        do throws(ApplianceError) {
+            _ = try control.change(current, to: prepared.planned, isTrial: false, drain: .zero, cancellation) { _ in }
+        } catch {
+            guard let refusal = refusal(ofCommitting: prepared.wanted) else { throw error }
+            return .refused(refusal)
+        }
+        restoreFiles(prepared.wanted)
         stages?.end("publish")
         remember(prepared)
         if let stages { control.logger.debug("instruction took \(stages.text)") }
@@ -233,9 +213,16 @@ final class RecordInstructions {
     /// Keeps the form of the plan that the next instruction changes, if nothing else has changed the plan.
     private func remember(_ prepared: Prepared) {
         let (version, plan) = control.loop.sync { (self.control.topology.version, self.control.plan) }
+        former = (recorded?.plan, prepared)
         guard var recorded = prepared.recorded, version == prepared.basis + 1 else { return self.recorded = nil }
-        recorded.adopt(plan)
+        recorded.adopt(plan, insteadOf: self.recorded?.plan)
         self.recorded = (version, recorded)
+    }
+
+    /// Lets go of what is no longer needed. Call it when the answer is on its way.
+    func tidy() {
+        former = nil
+        recorded?.plan.catchUp()
     }
 
     private var generation: UInt64 { control.loop.sync { self.control.fleet?.newestGeneration ?? 0 } }
@@ -262,6 +249,9 @@ final class RecordInstructions {
             setAside: plan.recordsSetAside.map { TenantsDescription.SetAside(id: $0.record.id, reasons: $0.reasons) }
                 + plan.accessSetAside.map { TenantsDescription.SetAside(id: $0.record.id, reasons: $0.reasons) },
             generation: generation)
+        description.inPart = plan.accessLists.filter { !$0.omissions.isEmpty }.map {
+            TenantsDescription.SetAside(id: $0.record.id, reasons: $0.omissions.map(\.message))
+        }
         description.networks = plan.records?.management?.networks.map { $0.map { "\($0)" } } ?? []
         return description
     }

@@ -49,8 +49,8 @@ extension RecordKeeper {
 
     // MARK: - The certificate
 
-    /// How often the certificate's end is looked at.
-    private static let certificatePause = Duration.seconds(60)
+    /// How often the certificate's end is looked at, at least: the machine's clock may be set.
+    private static let certificatePause = 60
 
     /// Tells events when the certificate expires soon, and when it has expired: once each.
     func watchCertificate() {
@@ -64,6 +64,9 @@ extension RecordKeeper {
             control.logger.warning("\(trouble)")
             control.happened(ApplianceEvent(.certificateExpires, reason: trouble))
         }
-        control.loop.after(Self.certificatePause) { [weak self] in self?.lookAtCertificate(trouble) }
+        // At the second in which it expires, if that is sooner.
+        let left = door.map { $0.credentials.facts.notAfter - wallClockSeconds() } ?? Self.certificatePause
+        let pause = (1...Self.certificatePause).contains(left) ? left : Self.certificatePause
+        control.loop.after(.seconds(pause)) { [weak self] in self?.lookAtCertificate(trouble) }
     }
 }

@@ -263,6 +263,7 @@ final class RecordKeeper: @unchecked Sendable {
                 let answer = instructions.answer(request, whileStarting: false),
                 let bytes = try? JSONLine.encode(answer), running.channel.write(bytes)
             else { return }
+            instructions.tidy()
         }
     }
 }

@@ -39,6 +39,9 @@ package struct RecordChange: Codable, Sendable {
         self.removeAccess = removeAccess
     }
 
+    /// True if it is about access lists.
+    package var isAboutAccess: Bool { !putAccess.isEmpty || !removeAccess.isEmpty }
+
     /// The ids of all that it is about.
     package var ids: [String] { put.map(\.id) + remove + putAccess.map(\.id) + removeAccess }
 }
@@ -95,14 +98,19 @@ package struct InstructionRefusal: Codable, Sendable {
         case forbidden
         /// It contradicts the file or another record, or a packet would suffer.
         case conflict
+        /// It was proved, and an application did not take it: later it may.
+        case unavailable
     }
 
     package var stage: Stage
     package var problems: [InstructionProblem]
+    /// What a program said, for the operator alone.
+    package var reason: String?
 
-    package init(stage: Stage, problems: [InstructionProblem]) {
+    package init(stage: Stage, problems: [InstructionProblem], reason: String? = nil) {
         self.stage = stage
         self.problems = problems
+        self.reason = reason
     }
 }
 
@@ -192,8 +200,8 @@ package struct TenantsDescription: Codable, Sendable {
         }
     }
 
-    /// A record that is not in force.
-    package struct SetAside: Codable, Sendable {
+    /// A record that is not in force, or not as a whole.
+    package struct SetAside: Codable, Sendable, Hashable {
         package var id: String
         package var reasons: [String]
 
@@ -206,6 +214,8 @@ package struct TenantsDescription: Codable, Sendable {
     package var topology: String
     package var tenants: [Tenant]
     package var setAside: [SetAside]
+    /// Access lists of which the file no longer allows every rule, with what is not in force.
+    package var inPart: [SetAside] = []
     /// The generation of the table that the engines decide by.
     package var generation: UInt64
     /// Networks behind customers: all connections from one of these lists of prefixes count together.

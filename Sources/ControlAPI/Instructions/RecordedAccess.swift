@@ -111,7 +111,7 @@ public struct RecordedAccess: Codable, Sendable, Hashable {
 public struct PacketCount: Codable, Sendable, Hashable {
     /// Packets, each segment of a superframe by itself.
     public var packets: UInt64
-    /// Octets of these: from the network-layer header on for applications, from the Ethernet header on for engines.
+    /// Octets of these, from the network-layer header on.
     public var octets: UInt64
 
     /// Memberwise.

@@ -43,7 +43,8 @@ public struct CaptureObservers: @unchecked Sendable {
         for observer in observers {
             put(UInt8(clamping: observer.number))
             put(observer.directions.reduce(UInt8(0)) { $0 | 1 << $1.rawValue })
-            put(UInt8(observer.sample.ignoresAddresses ? 0 : 1))
+            put(
+                UInt8(observer.sample.ignoresAddresses ? 0 : 1) | UInt8(observer.sample.ignoresServicePorts ? 2 : 0))
             put(UInt8(0))
             put(UInt32(0))
             put(observer.sample.one)
@@ -114,7 +115,9 @@ public struct CaptureObservers: @unchecked Sendable {
             let observer = View(memory: memory, index: index)
             guard observer.wants(direction, interface) else { continue }
             if observer.one > 1 {
-                let sample = FlowSample(oneIn: observer.one, ignoresAddresses: observer.ignoresAddresses)
+                let sample = FlowSample(
+                    oneIn: observer.one, ignoresAddresses: observer.ignoresAddresses,
+                    ignoresServicePorts: observer.ignoresServicePorts)
                 guard sample.takes(parts) else { continue }
             }
             if observer.filterCount > 0 {
@@ -146,7 +149,8 @@ public struct CaptureObservers: @unchecked Sendable {
 
         var number: Int { Int(value(0, as: UInt8.self)) }
         var directions: UInt8 { value(1, as: UInt8.self) }
-        var ignoresAddresses: Bool { value(2, as: UInt8.self) == 0 }
+        var ignoresAddresses: Bool { value(2, as: UInt8.self) & 1 == 0 }
+        var ignoresServicePorts: Bool { value(2, as: UInt8.self) & 2 != 0 }
         var one: UInt32 { value(8, as: UInt32.self) }
         var snapLength: Int { Int(value(12, as: UInt32.self)) }
         var interfacesPlace: Int { Int(value(16, as: UInt32.self)) }

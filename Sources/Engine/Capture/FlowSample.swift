@@ -10,14 +10,18 @@ public struct FlowSample: Sendable, Hashable {
     /// True leaves addresses out of the hash where a packet has ports. So a flow keeps its decision in a topology that
     /// rewrites addresses.
     public var ignoresAddresses: Bool
+    /// True leaves the lower port out of the hash, which nearly always is the service's. So a flow keeps its decision in a
+    /// topology that translates service ports.
+    public var ignoresServicePorts: Bool
 
     /// All flows.
     public static let all = FlowSample(oneIn: 1)
 
     /// One flow in `one`.
-    public init(oneIn one: UInt32, ignoresAddresses: Bool = false) {
+    public init(oneIn one: UInt32, ignoresAddresses: Bool = false, ignoresServicePorts: Bool = false) {
         self.one = max(1, one)
         self.ignoresAddresses = ignoresAddresses
+        self.ignoresServicePorts = ignoresServicePorts
     }
 
     /// True if the flow of a frame is taken. A frame that is no IP packet is taken only if all flows are.
@@ -57,7 +61,10 @@ public struct FlowSample: Sendable, Hashable {
     @inline(__always)
     private func takes(_ flow: FlowFields) -> Bool {
         var hash = UInt64(flow.protocolNumber)
-        if flow.hasPorts { hash = Self.mixed(hash, UInt64(flow.sourcePort), UInt64(flow.destinationPort)) }
+        if flow.hasPorts {
+            let lower = ignoresServicePorts ? 0 : min(flow.sourcePort, flow.destinationPort)
+            hash = Self.mixed(hash, UInt64(max(flow.sourcePort, flow.destinationPort)), UInt64(lower))
+        }
         if !ignoresAddresses || !flow.hasPorts {
             hash = Self.mixed(hash, Self.folded(flow.source), Self.folded(flow.destination))
         }

@@ -15,8 +15,9 @@ import Reporting
 //     queues       index of the first; payload: the queue set  the queues: every one of interface 0, then of
 //                  of each                                     interface 1 …
 //     table        generation, octets of table, octets of      those whose octets are not 0: table, new counters,
-//                  groups. counters, octets of groups                  Without a table, the one in force gets other
-//                                                              groups; without groups, it has its own.
+//                  counters, octets of groups, 1 if the table   groups. Without a table, the one in force gets other
+//                  is a patch of the one in force               groups; without groups, it has its own, and beside a
+//                                                              patch those that it has.
 //     assign       number; payload: the queue sets to read from
 //                  now on, and no others
 //     observe      number, octets of observers, octets of       those whose octets are not 0: observers, rings.
@@ -61,7 +62,7 @@ public struct ControlMessage: Sendable, Hashable {
     }
 
     /// The version of this protocol. Both ends refuse any other.
-    public static let version: UInt16 = 7
+    public static let version: UInt16 = 8
     /// The size of every message, in octets.
     static let length = 512
     static let magic: UInt32 = 0x4C50_4154

@@ -144,17 +144,21 @@ public struct EngineLink: ~Copyable, Sendable {
     ///
     /// - Parameters:
     ///   - table: nil keeps the engine's table.
-    ///   - groups: nil means the table's own groups.
+    ///   - isPatch: True if `table` is a patch of the engine's table (`CompiledTable.change`).
+    ///   - groups: nil means the table's own groups; beside a patch, those that the engine has.
     /// - Throws: `EngineError`, as `start(_:user:spareMebibytes:)` does.
     public func publish(
-        table: Memory?, groups: Memory? = nil, generation: UInt64,
+        table: Memory?, isPatch: Bool = false, groups: Memory? = nil, generation: UInt64,
         counters: (descriptor: Int32, layout: CounterLayout)? = nil
     ) throws(EngineError) {
         let larger = counters.map { Memory(descriptor: $0.descriptor, size: $0.layout.size) }
         try socket.send(
             ControlMessage(
                 .table,
-                [generation, UInt64(table?.size ?? 0), UInt64(larger?.size ?? 0), UInt64(groups?.size ?? 0)]),
+                [
+                    generation, UInt64(table?.size ?? 0), UInt64(larger?.size ?? 0), UInt64(groups?.size ?? 0),
+                    isPatch ? 1 : 0,
+                ]),
             descriptors: [table, larger, groups].compactMap { $0?.descriptor })
     }
 

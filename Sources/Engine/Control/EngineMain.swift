@@ -24,10 +24,7 @@ public struct EngineMain: ~Copyable {
 
     /// The memory that is mapped for the table in force.
     struct Mapping {
-        var table: UnsafeMutableRawPointer
-        var tableSize: Int
-        /// The table with its own groups.
-        var own: Snapshot
+        var table: TableImages
         /// Other groups than the table's own, and their octets; 0 if there are none.
         var groups: UnsafeMutableRawPointer?
         var groupsSize = 0

@@ -61,19 +61,17 @@ extension EngineMain {
         let counters = try SharedMapping(mapping: descriptors[0], size: hello.countersSize, writable: true)
         let neighbourMemory = try SharedMapping(
             mapping: descriptors[1], size: NeighbourTable.memorySize, writable: true)
-        let table = try SharedMapping(mapping: descriptors[2], size: hello.tableSize, writable: false)
         try Self.checkSealed(descriptors[2])
+        let table = try TableImages(descriptors[2], size: hello.tableSize)
         for descriptor in descriptors { close(descriptor) }
         let layout = try Self.layout(of: counters, from: hello.firstBlock, workers: hello.workers)
         let neighbours = NeighbourTable(memory: neighbourMemory.leak())
         guard neighbours.isValid else {
             throw EngineError("start", because: "the neighbour table's layout is of another version")
         }
-        let published = try Self.publish(table, counters: counters.base, layout: layout)
+        let published = try PublishedTable(snapshot: table.snapshot, counters: counters.base, layout: layout)
         mapping = Mapping(
-            table: table.base, tableSize: table.size, own: published.snapshot, counters: counters.base,
-            countersSize: counters.size, firstBlock: hello.firstBlock)
-        _ = table.leak()
+            table: table, counters: counters.base, countersSize: counters.size, firstBlock: hello.firstBlock)
         _ = counters.leak()
         guard published.snapshot.interfaceCount == hello.interfaces else {
             throw EngineError(

@@ -16,9 +16,10 @@ extension Forwarder {
         _ frame: ReceivedFrame, _ entry: EntryRecord, _ access: Int, _ target: TargetRecord, from interface: Int,
         _ sender: Sender, _ errorSent: inout Bool, into writes: inout WriteList
     ) -> Bool {
-        let verdict = table.judge(AccessPacket(fields, rewriteSource: entry.rewriteSource), at: access)
+        let packet = AccessPacket(fields, rewriteSource: entry.rewriteSource)
+        let verdict = table.judge(packet.shifted(entry.direction.portSide, by: entry.outerShift), at: access)
         if only == nil || verdict.denial != nil {
-            count(verdict, packets: packets, octets: frame.length &- Self.frameOffset)
+            count(verdict, packets: packets, octets: fields.packetLength)
         }
         guard let denial = verdict.denial else { return true }
         counters.countDrop(.accessDenied, packets)
@@ -36,6 +37,8 @@ extension Forwarder {
     }
 
     /// Counts packets of one flow for the rules that decided about them.
+    ///
+    /// - Parameter octets: Of network packets, as nftables counts them.
     @inline(__always)
     func count(_ verdict: AccessVerdict, packets: Int, octets: Int) {
         counters.countRule(verdict.counters.first, packets: packets, bytes: octets)
@@ -68,7 +71,8 @@ struct AccessVerdicts: ~Copyable {
         let packet = AccessPacket(
             source: plan.pointee.rewritesSource ? plan.pointee.source : flow.source, destination: flow.destination,
             protocolNumber: flow.protocolNumber,
-            upper: .ports(source: flow.sourcePort, destination: flow.destinationPort))
+            upper: .ports(source: flow.sourcePort, destination: flow.destinationPort)
+        ).shifted(plan.pointee.portSide, by: plan.pointee.outerShift)
         for index in 0..<plan.pointee.count where copies[index].access != 0 {
             let verdict = table.judge(packet, at: copies[index].access)
             guard verdict.denial == nil else { return false }
@@ -79,6 +83,8 @@ struct AccessVerdicts: ~Copyable {
     }
 
     /// Counts packets of the flow that was judged last.
+    ///
+    /// - Parameter octets: Of their network packets.
     @inline(never)
     func count(packets: Int, octets: Int, in counters: CounterBlock) {
         for index in 0..<count {

@@ -69,7 +69,9 @@ extension Forwarder {
     ) {
         switch denial {
         case .drop: return
-        case .reset where reset(frame, to: interface, sender, into: &writes): return
+        case .reset
+        where fields.filterProtocol == IPProtocol.tcp && reset(frame, to: interface, sender, into: &writes):
+            return
         case .icmp, .reset:
             sendError(
                 .administrativelyProhibited(fields.family), about: frame, to: interface, sender, into: &writes)

@@ -53,6 +53,7 @@ extension Forwarder {
         // The flow outside the application whose address it has just lost.
         var flow = fields.lookupFlow
         if let source = entry.rewriteSource { flow.source = source }
+        flow = flow.shifted(entry.direction.portSide, by: choice.portShift)
         switch table.decide(choice, flow) {
         case .member(let member): return member
         case .changes(let slot, let member, let new):
@@ -93,6 +94,10 @@ extension Forwarder {
         }
         guard access == 0 || passes(frame, entry, access, target, from: interface, sender, &errorSent, into: &writes)
         else { return }
+        if !target.portShift.isNone, fields.dividesPorts {
+            dropFragment(on: interface)
+            return
+        }
         let mtu = table.interface(target.interface).mtu
         if packetLength > mtu {
             if target.system == .passiveApplication {
@@ -140,6 +145,14 @@ extension Forwarder {
         }
     }
 
+    /// Counts a copy of a fragment that no application gets, because its service port is translated there.
+    private mutating func dropFragment(on interface: Int) {
+        counters.countDrop(.fragmentOfTranslatedPort, packets)
+        guard counters.isUnnoted(.fragmentOfTranslatedPort, at: now) else { return }
+        seen = Seen(ethernet: true, source: fields.flow.source, destination: fields.flow.destination)
+        noteDrop(.fragmentOfTranslatedPort, on: interface)
+    }
+
     /// The network address that the copy's frame goes to; nil if a MAC address is given.
     @inline(__always)
     private func nextHop(_ target: TargetRecord) -> IPAddress? {
@@ -172,7 +185,7 @@ extension Forwarder {
         into writes: inout WriteList
     ) {
         var leading = EthernetView.length
-        var rewrites = entry.rewriteSource != nil
+        var rewrites = entry.rewriteSource != nil || !target.portShift.isNone
         if case .network = target.address { rewrites = true }
         if rewrites { leading = fields.headerLength }
         let slot = writes.nextHeader
@@ -191,7 +204,7 @@ extension Forwarder {
             bodyLength: frame.length &- length, packets: packets, octets: frame.length &- Self.frameOffset)
     }
 
-    /// Writes the Ethernet addresses, and the network addresses if they are rewritten.
+    /// Writes the Ethernet addresses, and the network addresses and the service port if they are rewritten.
     @inline(__always)
     private func edit(
         _ header: UnsafeMutableRawBufferPointer, _ entry: EntryRecord, _ target: TargetRecord,
@@ -207,7 +220,8 @@ extension Forwarder {
         if case .network(let address) = target.address {
             guard fields.rewriteDestination(to: address, in: &span, checksum: checksum) else { return false }
         }
-        return true
+        return target.portShift.isNone
+            || fields.shiftPort(entry.direction.portSide, by: target.portShift, in: &span, checksum: checksum)
     }
 
     /// Fragments an IPv4 packet that is larger than the send interface's MTU and may be fragmented. This is a slow

@@ -12,6 +12,10 @@ struct FastPathCopy {
     /// family.
     var address: IPAddress
     var rewrites: Bool
+    /// What is added to the service port.
+    var portShift = PortShift.none
+    /// True if anything behind the Ethernet header is edited.
+    var edits = false
     /// Whether it is for a passive application, which gets all frames in the order of arrival.
     var isPassive: Bool
     /// The access point that judges the packet before it is copied; 0 if none does.
@@ -38,6 +42,10 @@ struct CopyPlan {
     /// The address that the source is rewritten to, if `rewritesSource` is set.
     var source = IPAddress(ipv4: 0)
     var rewritesSource = false
+    /// The side of the service port in the packets of the entry.
+    var portSide = PortSide.destination
+    /// What turns that port into the one that customers send to, for access lists.
+    var outerShift = PortShift.none
     /// The family of the rewritten addresses; nil if none is rewritten.
     var family: AddressFamily?
 }
@@ -114,6 +122,8 @@ extension Forwarder {
         let entry = table.entry(index)
         var plan = CopyPlan()
         plan.counter = entry.counter
+        plan.portSide = entry.direction.portSide
+        plan.outerShift = entry.outerShift
         plan.mtu = .max
         if let source = entry.rewriteSource {
             plan.source = source
@@ -140,6 +150,7 @@ extension Forwarder {
             case .instance(let choice):
                 var flow = fast.flow
                 if let source = entry.rewriteSource { flow.source = source }
+                flow = flow.shifted(plan.portSide, by: choice.portShift)
                 // For a slot that changes hands, it matters whether the flow begins.
                 guard case .member(let member) = table.decide(choice, flow) else { return .slowPath }
                 let added = add(
@@ -166,7 +177,8 @@ extension Forwarder {
         guard plan.count < CopyPlan.mostCopies else { return .slowPath }
         var copy = FastPathCopy(
             interface: target.interface, destination: MACAddress(bits: 0), source: target.sourceMAC,
-            address: IPAddress(ipv4: 0), rewrites: false, isPassive: isPassive, access: access)
+            address: IPAddress(ipv4: 0), rewrites: false, portShift: target.portShift, isPassive: isPassive,
+            access: access)
         var lasting = true
         switch target.address {
         case .mac(let mac):
@@ -184,6 +196,7 @@ extension Forwarder {
             copy.destination = found.mac
             lasting = found.lasting && via != nil
         }
+        copy.edits = copy.rewrites || plan.rewritesSource || !copy.portShift.isNone
         copies[plan.count] = copy
         plan.count &+= 1
         if isPassive { plan.passive &+= 1 }

@@ -67,7 +67,10 @@ extension Forwarder {
         if waits { arrivals.owe(index, of: coalescer) }
         decided[index] = Int32(truncatingIfNeeded: entry)
         counters.countEntry(plan.pointee.counter, packets: count, bytes: octets)
-        if plan.pointee.judged != 0 { verdicts.count(packets: count, octets: octets, in: counters) }
+        if plan.pointee.judged != 0 {
+            let headers = count &* run.pointee.networkOffset
+            verdicts.count(packets: count, octets: octets &- headers, in: counters)
+        }
         received.packets &+= count
         received.octets &+= octets
         return true
@@ -131,10 +134,10 @@ extension Forwarder {
         for index in 0..<plan.pointee.count {
             let copy = copies + index
             guard wanted.contains(copy) else { continue }
-            let rewrites = plan.pointee.rewritesSource || copy.pointee.rewrites
-            let leading = Self.frameOffset &+ (rewrites ? fast.headerLength : EthernetView.length)
+            let edits = copy.pointee.edits
+            let leading = Self.frameOffset &+ (edits ? fast.headerLength : EthernetView.length)
             let header = writes.nextHeader
-            if rewrites {
+            if edits {
                 header.copyMemory(from: start, byteCount: leading)
             } else {
                 // For a constant number of octets this compiles to a few instructions.
@@ -188,11 +191,15 @@ extension Forwarder {
         _ copy: UnsafeMutablePointer<FastPathCopy>, _ checksum: ChecksumState
     ) {
         FastPathPacket.address(start, to: copy.pointee.destination, from: copy.pointee.source)
+        guard copy.pointee.edits else { return }
         if plan.pointee.rewritesSource {
             fast.rewriteSource(to: plan.pointee.source, in: start, checksum: checksum)
         }
         if copy.pointee.rewrites {
             fast.rewriteDestination(to: copy.pointee.address, in: start, checksum: checksum)
+        }
+        if !copy.pointee.portShift.isNone {
+            fast.shiftPort(plan.pointee.portSide, by: copy.pointee.portShift, in: start, checksum: checksum)
         }
     }
 }

@@ -110,6 +110,8 @@ public struct CounterBlock: @unchecked Sendable {
     }
 
     /// Counts for a rule of an access list, or for a list's default. A negative counter is none.
+    ///
+    /// - Parameter bytes: Of network packets.
     @inline(__always)
     func countRule(_ counter: Int, packets: Int, bytes: Int) {
         guard UInt(bitPattern: counter) < UInt(bitPattern: rules) else { return }

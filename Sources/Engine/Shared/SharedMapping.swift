@@ -10,9 +10,11 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
     /// Maps `size` octets of a memfd.
     ///
     /// - Parameter offset: Where they begin: a multiple of the page size.
+    /// - Parameter copies: True if what is written stays in this mapping alone: the memory itself may be sealed. A page that
+    ///   was written to takes memory of its own.
     /// - Throws: `EngineError` if the memory is smaller, or with the errno of `fstat` or `mmap`.
     public init(
-        mapping descriptor: Int32, from offset: Int = 0, size: Int, writable: Bool
+        mapping descriptor: Int32, from offset: Int = 0, size: Int, writable: Bool, copies: Bool = false
     ) throws(EngineError) {
         let actual = clinux_file_size(descriptor)
         guard actual >= 0 else { throw EngineError("look at shared memory", errno: Int32(-actual)) }
@@ -20,7 +22,9 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
         guard size > 0, offset >= 0, size <= Int(actual), offset <= Int(actual) - size else {
             throw EngineError("map shared memory", because: "it has \(actual) octets instead of \(offset &+ size)")
         }
-        let memory = mmap(nil, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, offset)
+        let memory = mmap(
+            nil, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, copies ? MAP_PRIVATE : MAP_SHARED, descriptor,
+            offset)
         guard let memory, Int(bitPattern: memory) != -1 else {
             throw EngineError("map shared memory", errno: clinux_errno())
         }

@@ -3,7 +3,8 @@ import Wire
 /// What access lists ask of a packet: its own outer addresses, as they are outside of the application.
 ///
 /// The application's network send address is never one of them. On the way in, the packet is judged before its destination
-/// becomes the send address. On the way back, it is judged after its source has become the service address again.
+/// becomes the send address. On the way back, it is judged after its source has become the service address again. Its service
+/// port is the one that customers send to, wherever it is translated.
 /// An ICMP error is judged as a packet of its own, not by the packet that it quotes.
 public struct AccessPacket: Hashable, Sendable {
     /// What the packet's upper-layer header says.
@@ -20,15 +21,16 @@ public struct AccessPacket: Hashable, Sendable {
     public var source: IPAddress
     /// The packet's destination, of the same family.
     public var destination: IPAddress
-    /// The upper-layer protocol. Behind authentication headers and IPv6 extension headers, it is the protocol that they lead to.
-    /// A later fragment has the protocol that its IPv4 header or its fragment header names.
-    public var protocolNumber: UInt8
+    /// The upper-layer protocol, as nftables sees it (`PacketFields.filterProtocol`), so that engines and applications say the
+    /// same: what is behind an authentication header is not looked at. nil if nobody can tell: rules about any protocol match
+    /// the packet, and no others do.
+    public var protocolNumber: UInt8?
     /// The ports, or the type.
     public var upper: Upper
 
     /// Memberwise.
     @inlinable
-    public init(source: IPAddress, destination: IPAddress, protocolNumber: UInt8, upper: Upper = .unread) {
+    public init(source: IPAddress, destination: IPAddress, protocolNumber: UInt8?, upper: Upper = .unread) {
         self.source = source
         self.destination = destination
         self.protocolNumber = protocolNumber
@@ -43,14 +45,28 @@ public struct AccessPacket: Hashable, Sendable {
         let keepsSource = fields.hasQuoted && fields.flow.source != fields.quoted.destination
         source = keepsSource ? fields.flow.source : rewriteSource ?? fields.flow.source
         destination = fields.flow.destination
-        protocolNumber = fields.fragment == .later ? fields.flow.protocolNumber : fields.transportProtocol
-        if let ports = fields.readPorts {
+        protocolNumber = fields.filterProtocol
+        if fields.filterProtocol != fields.transportProtocol {
+            upper = .unread
+        } else if let ports = fields.readPorts {
             upper = .ports(source: ports.source, destination: ports.destination)
         } else if fields.message != .none {
             upper = .icmp(type: fields.icmpType)
         } else {
             upper = .unread
         }
+    }
+
+    /// The packet with one port shifted, if it has ports.
+    @inlinable
+    public func shifted(_ side: PortSide, by shift: PortShift) -> AccessPacket {
+        guard !shift.isNone, case .ports(let source, let destination) = upper else { return self }
+        var packet = self
+        packet.upper =
+            side == .source
+            ? .ports(source: shift.applied(to: source), destination: destination)
+            : .ports(source: source, destination: shift.applied(to: destination))
+        return packet
     }
 
     /// True for the ICMP errors that no list stops unless one of its rules matches them.

@@ -36,7 +36,7 @@ struct AccessSegments<Number: FixedWidthInteger & UnsignedInteger> {
 
 extension IPPrefix {
     /// The numbers of its addresses.
-    var numbers: ClosedRange<UInt128> {
+    package var numbers: ClosedRange<UInt128> {
         let rest = family.width - length
         return address.number...address.number | (rest == 128 ? .max : (1 << UInt128(rest)) - 1)
     }

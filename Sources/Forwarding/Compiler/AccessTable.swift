@@ -188,6 +188,9 @@ struct AccessMarks {
         }
     }
 
+    /// True if the node that has an address is judged.
+    func judges(_ holder: AddressHolder) -> Bool { mark(holder.interface, holder.mac) != nil }
+
     private func mark(_ interface: Int, _ mac: MACAddress) -> UInt64? {
         stations[Layout.macKey(interface: interface, bits: mac.bits)]
     }

@@ -1,9 +1,12 @@
 /// A checked and compiled table. Its groups can change without compiling the rest again. So a change of an instance's
-/// state reaches the engines in the time that copying takes.
+/// state reaches the engines in the time that copying takes. A few entries can change in the time that these take.
 public struct CompiledTable: Sendable {
+    /// The image, or its groups alone if there is an editor, which has the rest.
     private var image: SnapshotImage
+    private var parts: CompiledParts?
+    private var editor: SnapshotEditor?
     /// One more than the highest index of a counter.
-    public var counterCount: Int { image.counterCount }
+    public var counterCount: Int { editor?.image.counterCount ?? image.counterCount }
     /// One more than the highest index of a counter of access lists.
     public var ruleCounterCount: Int { image.ruleCounterCount }
     /// True if nodes may join groups.
@@ -11,9 +14,12 @@ public struct CompiledTable: Sendable {
     /// The groups as they are in the bytes.
     public private(set) var groups: [InstanceGroup]
 
+    /// - Parameter leavesRoom: True if the table may change (`change`). Its bytes are a quarter more then.
     /// - Throws: `TableError` with all problems of the table.
-    public init(_ table: ForwardingTable) throws(TableError) {
-        image = try TableCompiler.image(of: table)
+    public init(_ table: ForwardingTable, leavesRoom: Bool = false) throws(TableError) {
+        let made = try TableCompiler.image(of: table, room: leavesRoom ? .quarter : .none)
+        image = made.image
+        if leavesRoom { parts = made.parts }
         groups = table.groups
         asksGroups = !table.joiners.isEmpty
     }
@@ -36,9 +42,14 @@ public struct CompiledTable: Sendable {
     ///
     /// - Parameter generation: The number that the table is published under.
     public func bytes(generation: UInt64) -> [UInt8] {
-        var image = image
-        image.generation = generation
-        return image.bytes
+        var whole = image
+        if let editor {
+            whole = editor.image
+            whole[.instanceGroups] = image[.instanceGroups]
+            whole[.instanceSlots] = image[.instanceSlots]
+        }
+        whole.generation = generation
+        return whole.bytes
     }
 
     /// The bytes of the groups alone. Engines read them beside a table that they already have.
@@ -49,6 +60,56 @@ public struct CompiledTable: Sendable {
     public func groupBytes(generation: UInt64, of table: UInt64) -> [UInt8] {
         image.groupBytes(generation: generation, of: table)
     }
+
+    // MARK: - Changes
+
+    /// Changes the table where few of its entries change. Copies of this value change with it: use none of them any more,
+    /// and this one neither if it throws.
+    ///
+    /// - Parameters:
+    ///   - old: The table that this is compiled from, with any states of its groups.
+    ///   - new: The table afterwards. It may have other states of the groups.
+    ///   - patch: How its entries differ.
+    ///   - basis: The number that the engines have the old one under.
+    ///   - generation: The number that the new one is published under.
+    /// - Returns: What turns the engines' snapshot into the new one (`WritableSnapshot.apply`), without states of groups.
+    /// - Throws: `UnfitChange` if it has to be compiled anew.
+    public mutating func change(
+        from old: ForwardingTable, to new: ForwardingTable, by patch: TablePatch, basis: UInt64, generation: UInt64
+    ) throws(UnfitChange) -> [UInt8] {
+        do throws(Unfit) {
+            let editor: SnapshotEditor
+            if let made = self.editor { editor = made } else { editor = try edit(old) }
+            try editor.change(from: old, to: new, by: patch)
+            guard groups == new.groups || setGroups(new.groups) else { throw Unfit("the groups differ") }
+            return SnapshotPatch.bytes(
+                of: editor.image, changed: editor.takeChanges(), generation: generation, basis: basis)
+        } catch {
+            editor = nil
+            parts = nil
+            throw UnfitChange(reason: error.what)
+        }
+    }
+
+    private mutating func edit(_ table: ForwardingTable) throws(Unfit) -> SnapshotEditor {
+        guard let parts else { throw Unfit("no room was left for changes") }
+        let made = SnapshotEditor(table, image, parts)
+        // The editor is the only one that holds them from now on.
+        self.parts = nil
+        for section in Section.allCases where section != .instanceGroups && section != .instanceSlots {
+            image[section] = []
+        }
+        editor = made
+        return made
+    }
+}
+
+/// Why a table has to be compiled anew after a change.
+public struct UnfitChange: Error, Sendable, Hashable, CustomStringConvertible {
+    let reason: String
+
+    /// For the debug log.
+    public var description: String { reason }
 }
 
 extension SnapshotImage {

@@ -118,7 +118,7 @@ struct GroupTable {
     /// Stores each group in its place. A group without prefixes goes into its scope's record. Other groups go into the
     /// record of their destination, or of their source, if it is free. All remaining groups go into the hash table.
     /// Call it once, for a table without problems.
-    mutating func place() {
+    mutating func place(_ room: SnapshotRoom) {
         var rest: [Group] = []
         for group in made {
             if group.source | group.destination == 0 {
@@ -133,7 +133,7 @@ struct GroupTable {
                 rest.append(group)
             }
         }
-        slots = HashSlots(entries: rest.count, shape: .placed, empty: [0, 0, 0, 0])
+        slots = HashSlots(entries: room.with(rest.count), shape: .placed, empty: [0, 0, 0, 0])
         for group in rest {
             scopeWords[Int(group.scope) * 4] |= Layout.hasSlots
             sourceWords[Int(group.source) * 4] |= Layout.hasSlots
@@ -162,7 +162,7 @@ struct GroupTable {
     }
 
     /// The two words of a group of one entry.
-    private static func sole(
+    static func sole(
         _ index: Int, _ direction: ChainDirection, _ port: ServicePort
     ) -> (head: UInt64, tail: UInt64) {
         let interval = port.interval
@@ -309,7 +309,9 @@ struct GroupTable {
         var (differing, covered): (Set<UInt8>, Set<UInt8>) = ([], [])
         func compare(_ member: Int, _ number: UInt8, with known: Int) {
             let (one, two) = (entries[member], entries[known])
-            if one.rewriteSource != two.rewriteSource || one.hops != two.hops { differing.insert(number) }
+            if one.rewriteSource != two.rewriteSource || one.outerShift != two.outerShift || one.hops != two.hops {
+                differing.insert(number)
+            }
         }
         for member in members {
             guard let number = entries[member].servicePort.protocolNumber, let known = chosen[number] else { continue }

@@ -8,24 +8,27 @@ struct HopTable {
     private(set) var targets = SharedRecords(width: 4)
     /// The IPv6 addresses that sources are rewritten to.
     private(set) var rewrites = SharedRecords(width: 2)
-    private let table: ForwardingTable
+    /// The MAC address of each interface.
+    private let interfaces: [MACAddress]
     /// The hops that are stored already.
     private var known: [[Hop]: UInt64] = [:]
     private let marks: AccessMarks
+    private var last: (hops: [Hop], range: UInt64)?
     /// The destination of the entry at hand, if one of its targets is judged by access lists for its sake.
     private var destination: IPPrefix?
 
+    /// True if access lists judge what goes to a holder of addresses.
+    func judges(_ holder: AddressHolder) -> Bool { marks.judges(holder) }
+
     init(_ table: ForwardingTable) {
-        self.table = table
+        interfaces = table.interfaces.map(\.mac)
         marks = AccessMarks(table)
     }
 
-    /// The words of all entries. Adds to `targets` and `rewrites`.
-    mutating func entries() -> [UInt64] {
+    /// The words of these entries. Adds to `targets` and `rewrites`.
+    mutating func words(of entries: [Entry]) -> [UInt64] {
         var words: [UInt64] = []
-        words.reserveCapacity(table.entries.count * 2)
-        let entries = table.entries
-        var last: (hops: [Hop], range: UInt64)?
+        words.reserveCapacity(entries.count * 2)
         for index in entries.indices {
             // Entries that were made together often share one list of hops. Comparing the storage finds that without
             // reading the list.
@@ -49,7 +52,7 @@ struct HopTable {
                 tail |=
                     (rewrite.family == .ipv4 ? rewrite.low : UInt64(rewrites.share([rewrite.high, rewrite.low]))) << 32
             }
-            words.append(range)
+            words.append(range | UInt64(entries[index].outerShift.delta) << Layout.entryShiftShift)
             words.append(tail)
         }
         return words
@@ -95,8 +98,11 @@ struct HopTable {
                 case .drop(let wanted): answer = wanted.rawValue
                 case .hops(let hops): targets[word + 2] = add(hops)
                 }
+                // All members are at one place of the chain.
+                let shift = UInt32(members.first?.portShift.delta ?? 0)
                 targets[word] = UInt64(
-                    low: UInt32(group), high: UInt32(Layout.kindInstance) | UInt32(answer) << 8)
+                    low: UInt32(group) | shift << UInt32(Layout.targetShiftShift),
+                    high: UInt32(Layout.kindInstance) | UInt32(answer) << 8)
             case .whether(let group, let up, let down):
                 targets[word] = UInt64(low: UInt32(group), high: UInt32(Layout.kindWhether))
                 targets[word + 1] = add(up)
@@ -117,8 +123,10 @@ struct HopTable {
             UInt32(shape) | UInt32(target.system.rawValue) << 8 | UInt32(network?.family.rawValue ?? 0) << 16
             | (target.whileJoined ? UInt32(truncatingIfNeeded: Layout.targetWhileJoined >> 32) : 0)
         return [
-            UInt64(low: UInt32(target.interface), high: head),
-            (target.sourceMAC ?? table.interfaces[target.interface].mac).bits
+            UInt64(
+                low: UInt32(target.interface) | UInt32(target.portShift.delta) << UInt32(Layout.targetShiftShift),
+                high: head),
+            (target.sourceMAC ?? interfaces[target.interface]).bits
                 | marks.mark(target, destination: destination) << Layout.targetAccessShift,
             network?.high ?? 0, network?.low ?? mac,
         ]

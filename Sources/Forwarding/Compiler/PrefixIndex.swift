@@ -15,7 +15,7 @@ struct PrefixIndex {
     private let identifiers: Range<Int>
     private let isFour: Bool
 
-    init(_ set: PrefixSet, family: AddressFamily) {
+    init(_ set: PrefixSet, family: AddressFamily, _ room: SnapshotRoom) {
         self.set = set
         isFour = family == .ipv4
         let firstSix = set.prefixes.partitionPoint { $0.family == .ipv6 }
@@ -29,7 +29,7 @@ struct PrefixIndex {
         let reader = self
         var keys = identifiers.count
         reader.forEachMarker { _, _, _ in keys += 1 }
-        allocate(keys)
+        allocate(room.with(keys))
         for identifier in identifiers {
             let prefix = set[UInt32(identifier)]
             if prefix.length > 0 { insert(prefix.address, length: prefix.length, best: UInt32(identifier)) }
@@ -59,8 +59,10 @@ struct PrefixIndex {
         }
     }
 
+    private func forks(to sought: Int) -> [Int] { Self.forks(to: sought, among: lengths) }
+
     /// The lengths at which a search for a prefix of a populated length turns to longer ones.
-    private func forks(to sought: Int) -> [Int] {
+    static func forks(to sought: Int, among lengths: [UInt8]) -> [Int] {
         var forks: [Int] = []
         var (low, high) = (0, lengths.count)
         while low < high {

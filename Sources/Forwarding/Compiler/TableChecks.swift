@@ -141,6 +141,9 @@ struct TableChecks {
                 check(target, entry, index)
                 copies += 1
             case .instance(let group, let targets, let otherwise):
+                if Set(targets.map(\.portShift)).count > 1 {
+                    problems.append(.portsOfInstances(table.entries.reference(index)))
+                }
                 if !table.groups.indices.contains(group) || table.groups[group].members.count != targets.count {
                     problems.append(.entryGroup(table.entries.reference(index), group: group))
                 }
@@ -184,9 +187,10 @@ struct TableChecks {
                 problems.append(.portsWithoutProtocol(reference()))
             }
             if let rewrite = entry.rewriteSource { requireRewrite(rewrite, entry, index) }
+            requireShift(entry.outerShift, entry, index)
             if entry.hops.isEmpty { problems.append(.noTargets(reference())) }
             let (depth, copies) = check(entry.hops, entry, index)
-            if depth > Layout.maximumDepth || copies > Layout.maximumCopies {
+            if depth > Layout.maximumDepth || max(copies, entry.hops.count) > Layout.maximumCopies {
                 problems.append(.tooManyChoices(reference()))
             }
         }
@@ -199,7 +203,17 @@ struct TableChecks {
         }
     }
 
+    /// Ports can be shifted if the protocol has a checksum that follows, and if no port passes the last one.
+    private mutating func requireShift(_ shift: PortShift, _ entry: Entry, _ index: Int) {
+        guard !shift.isNone else { return }
+        guard entry.servicePort.canBeShifted, shift.applied(to: entry.servicePort.ports) != nil else {
+            problems.append(.portShift(table.entries.reference(index)))
+            return
+        }
+    }
+
     private mutating func check(_ target: SendTarget, _ entry: Entry, _ index: Int) {
+        requireShift(target.portShift, entry, index)
         if !table.interfaces.indices.contains(target.interface) {
             problems.append(.entryInterface(table.entries.reference(index), interface: target.interface))
         }
@@ -220,6 +234,15 @@ struct TableChecks {
 }
 
 extension ServicePort {
+    /// True if an engine can turn these ports into others. SCTP's checksum (CRC32c) is over the whole packet, so that no change
+    /// of a port can be made up for in it.
+    public var canBeShifted: Bool {
+        switch protocolNumber {
+        case 6, 17, 33, 136: true
+        default: false
+        }
+    }
+
     /// True for the protocols whose ports a packet's `FlowFields` hold.
     var protocolHasPorts: Bool {
         switch protocolNumber {

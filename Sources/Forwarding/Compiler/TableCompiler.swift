@@ -12,8 +12,12 @@ public enum TableCompiler {
         try CompiledTable(table).bytes(generation: generation)
     }
 
-    /// The sections of a table's snapshot.
-    static func image(of table: ForwardingTable) throws(TableError) -> SnapshotImage {
+    /// The sections of a table's snapshot, and what they were made from.
+    ///
+    /// - Parameter room: The room for changes that is left in them.
+    static func image(
+        of table: ForwardingTable, room: SnapshotRoom = .none
+    ) throws(TableError) -> (image: SnapshotImage, parts: CompiledParts) {
         let checks = TableChecks(table)
         let sources = PrefixSet(table.entries.map(\.source))
         let destinations = PrefixSet(table.entries.map(\.destination))
@@ -23,13 +27,13 @@ public enum TableCompiler {
         var image = SnapshotImage()
         image.heartbeatToken = table.heartbeatToken
         image.counterCount = (table.entries.lazy.map(\.counter).max() ?? -1) + 1
-        addInterfaces(table, groups, to: &image)
+        let origins = addInterfaces(table, groups, room, to: &image)
         addNeighbours(table, to: &image)
         let joiners = table.reporters
         let claimed = PrefixSet(
             table.claimed.map(\.prefix) + table.holders.map(\.prefix) + joiners.map { IPPrefix(host: $0.group) })
-        addPrefixes(sources, destinations, claimed, table, joiners, to: &image)
-        groups.place()
+        addPrefixes(sources, destinations, claimed, table, joiners, room, to: &image)
+        groups.place(room)
         image[.scopes] = groups.scopeWords
         image[.masks] = groups.masks
         image[.sourcePrefixes] = groups.sourceWords
@@ -38,13 +42,19 @@ public enum TableCompiler {
         image[.groups] = groups.groups
         image[.intervals] = groups.intervals
         image[.fragments] = groups.fragments
-        var hops = HopTable(table.withoutMirroredCopies)
-        image[.entries] = hops.entries()
+        var hops = HopTable(table)
+        image[.entries] = hops.words(of: table.withoutMirroredCopies.entries)
         image[.targets] = hops.targets.words
         image[.rewrites] = hops.rewrites.words
         addAccess(table, to: &image)
         image.setGroups(table.groups)
-        return image
+        image.room = room
+        return (
+            image,
+            CompiledParts(
+                sources: sources, destinations: destinations, claimed: claimed, scopes: groups.scopes, hops: hops,
+                origins: origins)
+        )
     }
 
     private static func addAccess(_ table: ForwardingTable, to image: inout SnapshotImage) {
@@ -60,7 +70,11 @@ public enum TableCompiler {
     }
 
     /// The interfaces, their addresses, and the table of MAC addresses.
-    private static func addInterfaces(_ table: ForwardingTable, _ groups: GroupTable, to image: inout SnapshotImage) {
+    ///
+    /// - Returns: The lists of the prefixes that nodes may send from.
+    private static func addInterfaces(
+        _ table: ForwardingTable, _ groups: GroupTable, _ room: SnapshotRoom, to image: inout SnapshotImage
+    ) -> OriginLists {
         // The scopes of each interface's entries that match any Ethernet source.
         var open = [(sequencing: UInt32, distribution: UInt32)](repeating: (0, 0), count: table.interfaces.count)
         for (place, key) in groups.scopes.enumerated() where key.mac == nil {
@@ -92,7 +106,10 @@ public enum TableCompiler {
                 if isGlobal { image.fallback[own.address.family] = image.fallback[own.address.family] ?? number }
             }
         }
-        image[.macs] = macSlots(table, groups, &image[.origins]).words
+        var origins = OriginLists(room)
+        image[.macs] = macSlots(table, groups, &origins).words
+        image[.origins] = origins.words
+        return origins
     }
 
     /// The prefixes that lie in no other one, IPv4 first, in ascending order.
@@ -108,10 +125,8 @@ public enum TableCompiler {
 
     /// The table of (interface, MAC address): the engine's own, the known sources, and sources that only entries name.
     private static func macSlots(
-        _ table: ForwardingTable, _ groups: GroupTable, _ origins: inout [UInt64]
+        _ table: ForwardingTable, _ groups: GroupTable, _ origins: inout OriginLists
     ) -> HashSlots {
-        // Nodes that may send from the same prefixes share their records.
-        var places: [[IPPrefix]: UInt64] = [:]
         let stations = table.interfaces.reduce(0) { $0 + 1 + $1.aliases.count }
         var legs = 0
         for (place, key) in groups.scopes.enumerated() where key.mac != nil {
@@ -139,15 +154,8 @@ public enum TableCompiler {
             slots[slot(source.interface, source.mac) + 2] |=
                 Layout.flagKnown | system | (source.mayEmit ? Layout.flagMayEmit : 0)
                 | (source.isRemoved ? Layout.flagRemoved : 0)
-            guard let prefixes = source.origins.map(disjoint) else { continue }
-            if places[prefixes] == nil {
-                places[prefixes] = UInt64(origins.count / 3) << 16 | UInt64(prefixes.count) << 40
-                for prefix in prefixes {
-                    let family = UInt64(prefix.family.rawValue)
-                    origins += [prefix.address.high, prefix.address.low, family | UInt64(prefix.length) << 8]
-                }
-            }
-            slots[slot(source.interface, source.mac) + 2] |= Layout.flagBound | places[prefixes, default: 0]
+            guard let prefixes = source.origins else { continue }
+            slots[slot(source.interface, source.mac) + 2] |= Layout.flagBound | origins.place(of: prefixes)
         }
         for (place, key) in groups.scopes.enumerated() {
             guard let mac = key.mac else { continue }
@@ -188,18 +196,18 @@ public enum TableCompiler {
     /// The prefixes with their longest-prefix indexes, and the claims.
     private static func addPrefixes(
         _ sources: PrefixSet, _ destinations: PrefixSet, _ claimed: PrefixSet, _ table: ForwardingTable,
-        _ joiners: [GroupJoiner], to image: inout SnapshotImage
+        _ joiners: [GroupJoiner], _ room: SnapshotRoom, to image: inout SnapshotImage
     ) {
         image[.claimedPrefixes] = claimed.words
         for kind in PrefixIndexKind.allCases {
             let index =
                 switch kind {
-                case .source4: PrefixIndex(sources, family: .ipv4)
-                case .source6: PrefixIndex(sources, family: .ipv6)
-                case .destination4: PrefixIndex(destinations, family: .ipv4)
-                case .destination6: PrefixIndex(destinations, family: .ipv6)
-                case .claimed4: PrefixIndex(claimed, family: .ipv4)
-                case .claimed6: PrefixIndex(claimed, family: .ipv6)
+                case .source4: PrefixIndex(sources, family: .ipv4, room)
+                case .source6: PrefixIndex(sources, family: .ipv6, room)
+                case .destination4: PrefixIndex(destinations, family: .ipv4, room)
+                case .destination6: PrefixIndex(destinations, family: .ipv6, room)
+                case .claimed4: PrefixIndex(claimed, family: .ipv4, room)
+                case .claimed6: PrefixIndex(claimed, family: .ipv6, room)
                 }
             let slots = kind.isFour ? Section.prefixSlots4 : .prefixSlots6
             image[.prefixIndexes] += [
@@ -213,7 +221,7 @@ public enum TableCompiler {
             image[.prefixIndexes] += lengths
             image[slots] += index.words
         }
-        var claims = HashSlots(entries: table.claimed.count, shape: .masked, empty: [0])
+        var claims = HashSlots(entries: room.with(table.claimed.count), shape: .masked, empty: [0])
         for (claim, prefix) in zip(table.claimed, claimed.identifiers) {
             let key = UInt64(claim.interface + 1) << 32 | UInt64(prefix)
             let (word, _) = claims.slot(hash: Layout.spread(key)) { claims[$0] == key }
@@ -222,7 +230,8 @@ public enum TableCompiler {
         image[.claims] = claims.words
         let movable = table.holders.count { $0.moves }
         var holders = HashSlots(
-            entries: table.holders.count + movable + 2 * joiners.count, shape: .masked, empty: [Layout.emptyMAC, 0])
+            entries: room.with(table.holders.count + movable + 2 * joiners.count), shape: .masked,
+            empty: [Layout.emptyMAC, 0])
         func hold(_ interface: Int, _ bits: UInt64, _ prefix: UInt32, _ flags: UInt64) {
             let key = Layout.macKey(interface: interface, bits: bits)
             let (word, isNew) = holders.slot(hash: Layout.holderHash(key, prefix)) {

@@ -71,6 +71,13 @@ struct FlowClassIndex {
         var source: IPAddress
         var destination: IPAddress
     }
+    /// A place that packets come to on their way: what they are there.
+    private struct Waypoint: Hashable {
+        var addresses: Addresses
+        var isAnswer: Bool
+        /// The ports that a translation has led here; nil: none has.
+        var translated: TranslatedPorts?
+    }
     /// What an entry contributes.
     private struct Key: Hashable {
         var port: ServicePort
@@ -96,7 +103,7 @@ struct FlowClassIndex {
             let pair = Pair(source: entry.source, destination: entry.destination)
             members[pair, default: Members()].ports.insert(Key(port: entry.servicePort, direction: entry.direction))
             let rewritesTarget = entry.targets.contains { target in
-                if case .network = target.address { true } else { false }
+                if case .network = target.address { true } else { !target.portShift.isNone }
             }
             if rewritesTarget || entry.rewriteSource != nil {
                 members[pair, default: Members()].rewrites.insert(index)
@@ -109,26 +116,37 @@ struct FlowClassIndex {
         let start = Addresses(source: source, destination: destination)
         if let known = cache[start] { return known }
         var classes = FlowClasses()
-        // Requests and their answers, with every address that a rewrite may set.
-        var pending: [(Addresses, isAnswer: Bool)] = [
-            (start, false), (Addresses(source: destination, destination: source), true),
-        ]
-        var seen: [Set<Addresses>] = [[pending[0].0], [pending[1].0]]
-        func add(_ addresses: Addresses, _ isAnswer: Bool) {
-            if seen[isAnswer ? 1 : 0].insert(addresses).inserted { pending.append((addresses, isAnswer)) }
+        // Requests and their answers, with every address and port that a rewrite may set.
+        var pending: [Waypoint] = []
+        var seen: Set<Waypoint> = []
+        func add(_ addresses: Addresses, _ isAnswer: Bool, _ translated: TranslatedPorts?) {
+            let waypoint = Waypoint(addresses: addresses, isAnswer: isAnswer, translated: translated)
+            if seen.insert(waypoint).inserted { pending.append(waypoint) }
         }
-        while let (addresses, isAnswer) = pending.popLast() {
-            for found in matching(addresses) {
-                for key in found.ports { cut(key, isAnswer, &classes) }
+        add(start, false, nil)
+        add(Addresses(source: destination, destination: source), true, nil)
+        while let here = pending.popLast() {
+            for found in matching(here.addresses) {
+                for key in found.ports { cut(key, here, &classes) }
                 for index in found.rewrites {
-                    let from = entries[index].rewriteSource ?? addresses.source
-                    for target in entries[index].targets {
-                        var to = addresses.destination
+                    let entry = entries[index]
+                    let from = entry.rewriteSource ?? here.addresses.source
+                    for target in entry.targets {
+                        var to = here.addresses.destination
                         if case .network(let network) = target.address { to = network }
                         guard from.family == to.family else { continue }
-                        add(Addresses(source: from, destination: to), isAnswer)
+                        var translated = here.translated
+                        if !target.portShift.isNone {
+                            let side = Self.side(entry.direction, here.isAnswer)
+                            guard
+                                let next = TranslatedPorts(
+                                    translated, entry.servicePort, side, by: target.portShift)
+                            else { continue }
+                            translated = next.isBack ? nil : next
+                        }
+                        add(Addresses(source: from, destination: to), here.isAnswer, translated)
                         // Every node that gets a request may answer it.
-                        if !isAnswer { add(Addresses(source: to, destination: from), true) }
+                        if !here.isAnswer { add(Addresses(source: to, destination: from), true, translated) }
                     }
                 }
             }
@@ -145,13 +163,19 @@ struct FlowClassIndex {
         }
     }
 
-    /// The service port is the destination port of a request. In an answer, the two ports have changed places.
-    private func cut(_ key: Key, _ isAnswer: Bool, _ classes: inout FlowClasses) {
+    /// The side, in the packet of the request, of the port that an entry calls the service port. In an answer, the two ports
+    /// have changed places.
+    private static func side(_ direction: ChainDirection, _ isAnswer: Bool) -> PortSide {
+        (direction == .request) != isAnswer ? .destination : .source
+    }
+
+    private func cut(_ key: Key, _ here: Waypoint, _ classes: inout FlowClasses) {
         guard let number = key.port.protocolNumber else { return }
-        if (key.direction == .request) != isAnswer {
-            classes.protocols[number, default: FlowClasses.Ports()].destination.cut(key.port.ports)
-        } else {
-            classes.protocols[number, default: FlowClasses.Ports()].source.cut(key.port.ports)
+        let side = Self.side(key.direction, here.isAnswer)
+        guard let ports = here.translated.map({ $0.atStart(key.port, side) }) ?? key.port.ports else { return }
+        switch side {
+        case .destination: classes.protocols[number, default: FlowClasses.Ports()].destination.cut(ports)
+        case .source: classes.protocols[number, default: FlowClasses.Ports()].source.cut(ports)
         }
     }
 }

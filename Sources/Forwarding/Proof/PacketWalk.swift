@@ -41,6 +41,8 @@ struct PacketWalk {
     private(set) var breaks: [Break] = []
     private(set) var loops: [Loop] = []
     private(set) var losses: [Loss] = []
+    /// True if a copy of a fragment is not made, because the service port is translated.
+    private(set) var isWithheld = false
 
     private let world: ProofWorld
     private var path: [State] = []
@@ -111,6 +113,7 @@ struct PacketWalk {
     private mutating func take(_ arrival: ProofWorld.Arrival, of entry: Entry, on interface: Int, _ required: Bool) {
         switch arrival.fate {
         case .kept: return
+        case .withheld: isWithheld = true
         case .echoed:
             if let next = arrival.next { emit(State(emitter: next, flow: arrival.flow), required: false) }
         case .passedOn:

@@ -63,6 +63,8 @@ public struct ProvedPath: Sendable {
 public enum AnswerSilence: Hashable, Sendable {
     /// Only passive applications get the packet.
     case passiveAlone
+    /// The packet is a fragment, which goes to no translated port.
+    case fragment
     /// The packet itself is an answer: the entry that takes it is for responses.
     case isAnswer
     /// The packet is for a group or for all hosts on a link.
@@ -92,6 +94,8 @@ public enum AnswerFailure: Hashable, Sendable {
     case wrongNode(Int)
     /// It reaches the sender of the request, but with another source or destination than expected.
     case wrongAddress(expected: IPAddress, found: IPAddress)
+    /// It reaches the sender of the request, but with another source or destination port than expected.
+    case wrongPort(expected: UInt16, found: UInt16)
     /// No node on the send interface has the address that the last entry sends it to.
     case nobody(interface: Int, IPAddress?)
     /// It runs in a loop.

@@ -14,6 +14,8 @@ final class ProofWorld {
         case ended
         /// No node is there.
         case nobody
+        /// The engine makes no such copy: the service port is translated, and a fragment has none.
+        case withheld
     }
     struct Arrival {
         var fate: Fate
@@ -73,6 +75,16 @@ final class ProofWorld {
     /// - Parameter isAnswer: True on the way back, where nodes pass packets on but do not answer.
     func arrival(of flow: FlowFields, by entry: Int, _ index: Int, isAnswer: Bool) -> Arrival {
         let target = table.entries[entry].targets[index]
+        let side = table.entries[entry].direction.portSide
+        let isWithheld = !target.portShift.isNone && !flow.hasPorts
+        var arrival = self.arrival(of: flow.shifted(side, by: target.portShift), by: entry, index, target, isAnswer)
+        if isWithheld { (arrival.fate, arrival.next) = (.withheld, nil) }
+        return arrival
+    }
+
+    private func arrival(
+        of flow: FlowFields, by entry: Int, _ index: Int, _ target: SendTarget, _ isAnswer: Bool
+    ) -> Arrival {
         var flow = flow
         if let source = table.entries[entry].rewriteSource, source.family == flow.source.family { flow.source = source }
         var leg: Stations.Leg?

@@ -160,7 +160,7 @@ struct Proof {
 
     /// Why a packet that was followed has no answer.
     private func silence(_ walk: PacketWalk, _ index: Int, _ flow: FlowFields) -> AnswerSilence {
-        if walk.ends.isEmpty { return .passiveAlone }
+        if walk.ends.isEmpty { return walk.isWithheld ? .fragment : .passiveAlone }
         if world.table.entries[index].direction == .response { return .isAnswer }
         return isForAGroup(flow, index) ? .group : .unknownEnd
     }
@@ -206,6 +206,19 @@ struct Proof {
         return false
     }
 
+    /// What is wrong with an answer that arrived.
+    private static func difference(_ found: FlowFields, from expected: FlowFields) -> AnswerFailure {
+        if found.source != expected.source {
+            return .wrongAddress(expected: expected.source, found: found.source)
+        }
+        if found.destination != expected.destination {
+            return .wrongAddress(expected: expected.destination, found: found.destination)
+        }
+        return found.sourcePort != expected.sourcePort
+            ? .wrongPort(expected: expected.sourcePort, found: found.sourcePort)
+            : .wrongPort(expected: expected.destinationPort, found: found.destinationPort)
+    }
+
     /// Follows the answer of the node that a request ends at.
     ///
     /// - Returns: Its hops, empty if no answer has to come back; nil if it does not reach the sender of the request.
@@ -225,10 +238,7 @@ struct Proof {
         let failure: AnswerFailure
         if let found = arrived.first {
             answer = ExampleTrace(hops: found.trace, last: found.holder, flow: found.flow)
-            failure =
-                found.flow.source != flow.destination
-                ? .wrongAddress(expected: flow.destination, found: found.flow.source)
-                : .wrongAddress(expected: flow.source, found: found.flow.destination)
+            failure = Self.difference(found.flow, from: flow.reversed)
         } else if let place = walk.breaks.first {
             answer = ExampleTrace(hops: place.trace, last: place.emitter, flow: place.flow)
             failure = .dropped(place.reason)

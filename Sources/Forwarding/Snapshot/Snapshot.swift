@@ -73,7 +73,11 @@ public struct Snapshot: @unchecked Sendable {
     public init(
         validating bytes: UnsafeRawBufferPointer, resting: @escaping () -> Void = {}
     ) throws(SnapshotError) {
-        let layout = try SnapshotValidation.check(bytes, resting: resting)
+        self.init(bytes, try SnapshotValidation.checked(bytes, resting: resting).layout)
+    }
+
+    /// A view of checked bytes.
+    init(_ bytes: UnsafeRawBufferPointer, _ layout: CheckedLayout) {
         self.bytes = bytes
         groupBytes = bytes
         generation = layout.generation
@@ -161,11 +165,12 @@ public struct Snapshot: @unchecked Sendable {
             rewrite = IPAddress(ipv6High: word(address), low: word(address &+ 8))
         }
         return EntryRecord(
-            targets: Range(uncheckedBounds: (first, first &+ Int(Self.highHalf(range)))),
+            targets: Range(uncheckedBounds: (first, first &+ Int(Self.highHalf(range) & Layout.entryTargetsMask))),
             rewriteSource: rewrite,
             counter: Int(tail & 0xFF_FFFF),
             direction: tail >> 24 & 1 == 0 ? .request : .response,
-            kind: tail >> 25 & 1 == 0 ? .sequencing : .distribution)
+            kind: tail >> 25 & 1 == 0 ? .sequencing : .distribution,
+            outerShift: PortShift(UInt16(truncatingIfNeeded: range >> Layout.entryShiftShift)))
     }
 
     /// The copy at `index`, for which `hop` returned `target`.
@@ -183,11 +188,12 @@ public struct Snapshot: @unchecked Sendable {
         default: address = .neighbour(via: family == 0 ? nil : network)
         }
         return TargetRecord(
-            interface: Int(Self.lowHalf(head)),
+            interface: Int(UInt16(truncatingIfNeeded: head)),
             address: address,
             sourceMAC: MACAddress(bits: word(record &+ 8)),
             system: DestinationSystemType(rawValue: UInt8(truncatingIfNeeded: head >> 40)) ?? .router,
-            whileJoined: head & Layout.targetWhileJoined != 0)
+            whileJoined: head & Layout.targetWhileJoined != 0,
+            portShift: PortShift(UInt16(truncatingIfNeeded: head >> Layout.targetShiftShift)))
     }
 
     /// The range of places for `mirror(_:)`: the interfaces that get every frame that arrives on an interface.

@@ -94,16 +94,18 @@ extension Snapshot {
     /// The protocol of a packet with its own port (or ICMP type), and with its remote port.
     @inlinable @inline(__always)
     static func numbers(_ packet: AccessPacket, ownIsSource: Bool) -> (own: UInt32, remote: UInt32) {
+        // Beyond all protocols.
+        guard let protocolNumber = packet.protocolNumber else { return (.max, .max) }
         switch packet.upper {
         case .unread:
-            let number = Layout.upperUnread(packet.protocolNumber)
+            let number = Layout.upperUnread(protocolNumber)
             return (number, number)
         case .icmp(let type):
-            let number = Layout.upper(packet.protocolNumber, UInt16(type))
+            let number = Layout.upper(protocolNumber, UInt16(type))
             return (number, number)
         case .ports(let source, let destination):
             let (first, second) = (
-                Layout.upper(packet.protocolNumber, source), Layout.upper(packet.protocolNumber, destination)
+                Layout.upper(protocolNumber, source), Layout.upper(protocolNumber, destination)
             )
             return ownIsSource ? (first, second) : (second, first)
         }

@@ -21,9 +21,31 @@ extension Snapshot {
         _ table: Snapshot, groups: UnsafeRawBufferPointer, resting: @escaping () -> Void = {}
     ) throws(SnapshotError) {
         let layout = try SnapshotValidation.checkGroups(groups, of: table, resting: resting)
+        self.init(
+            table, groups, groups: layout.offset(.instanceGroups), slots: layout.offset(.instanceSlots),
+            generation: layout.generation)
+    }
+
+    /// A table that a patch has made, with the groups that the table before has. No patch changes the members of groups.
+    ///
+    /// - Parameter before: Of the same memory of groups, which the caller keeps mapped and unchanged, or of its own.
+    public init(_ table: Snapshot, keeping before: Snapshot) {
+        precondition(table.groupCount == before.groupCount)
+        guard before.groupBytes.baseAddress != before.bytes.baseAddress else {
+            self = table
+            return
+        }
+        self.init(
+            table, before.groupBytes, groups: before.instanceGroups, slots: before.instanceSlots,
+            generation: table.generation)
+    }
+
+    private init(
+        _ table: Snapshot, _ memory: UnsafeRawBufferPointer, groups: Int, slots: Int, generation: UInt64
+    ) {
         bytes = table.bytes
-        groupBytes = groups
-        generation = layout.generation
+        groupBytes = memory
+        self.generation = generation
         interfaceCount = table.interfaceCount
         entryCount = table.entryCount
         counterCount = table.counterCount
@@ -63,8 +85,8 @@ extension Snapshot {
         entries = table.entries
         rewrites = table.rewrites
         targets = table.targets
-        instanceGroups = layout.offset(.instanceGroups)
-        instanceSlots = layout.offset(.instanceSlots)
+        instanceGroups = groups
+        instanceSlots = slots
         heartbeatToken = table.heartbeatToken
         asksGroups = table.asksGroups
         groupCount = table.groupCount

@@ -16,11 +16,15 @@ public struct InstanceChoice: Sendable {
     public let group: Int
     /// The index of the first member's target.
     @usableFromInline let first: Int
+    /// What the members' targets add to the service port. Flows are hashed with the port that the application sees, which is
+    /// the same in both directions.
+    public let portShift: PortShift
 
     @inlinable
-    init(group: Int, first: Int) {
+    init(group: Int, first: Int, portShift: PortShift) {
         self.group = group
         self.first = first
+        self.portShift = portShift
     }
 }
 
@@ -40,10 +44,13 @@ extension Snapshot {
         let head = word(record)
         let kind = UInt8(truncatingIfNeeded: head >> 32)
         if kind < Layout.kindInstance { return .target(target(index)) }
-        let group = Int(Self.lowHalf(head))
+        let group = Int(UInt16(truncatingIfNeeded: head))
         let isDown = Self.highHalf(groupWord(instanceGroups &+ group &* 32)) & Layout.groupDown != 0
         if kind == Layout.kindInstance, !isDown {
-            return .instance(InstanceChoice(group: group, first: Int(Self.lowHalf(word(record &+ 8)))))
+            return .instance(
+                InstanceChoice(
+                    group: group, first: Int(Self.lowHalf(word(record &+ 8))),
+                    portShift: PortShift(UInt16(truncatingIfNeeded: head >> Layout.targetShiftShift))))
         }
         let range = word(isDown ? record &+ 16 : record &+ 8)
         let first = Int(Self.lowHalf(range))

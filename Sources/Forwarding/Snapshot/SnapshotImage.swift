@@ -10,6 +10,8 @@ struct SnapshotImage: Sendable {
     var fallback: [AddressFamily: UInt32] = [:]
     /// The slots in the image, by their groups.
     var dealtGroups: [InstanceGroup: GroupSlots] = [:]
+    /// The room behind what each section has.
+    var room = SnapshotRoom.none
     private var sections = [[UInt64]](repeating: [], count: Section.allCases.count)
 
     subscript(section: Section) -> [UInt64] {
@@ -21,7 +23,8 @@ struct SnapshotImage: Sendable {
     var bytes: [UInt8] {
         let align = { (size: Int) in (size + Layout.line - 1) / Layout.line * Layout.line }
         let start = align(Layout.preambleSize)
-        let size = sections.reduce(start) { $0 + align($1.count * 8) }
+        let rooms = Section.allCases.map { align(room.octets(of: $0, holding: self[$0].count * 8)) }
+        let size = rooms.reduce(start, +)
         var preamble: [UInt64] = [
             Layout.magic, UInt64(low: Layout.version, high: UInt32(Section.allCases.count)), generation, UInt64(size),
             UInt64(counterCount), UInt64(low: fallback[.ipv4] ?? Layout.none, high: fallback[.ipv6] ?? Layout.none),
@@ -30,14 +33,14 @@ struct SnapshotImage: Sendable {
         var offset = start
         for section in Section.allCases {
             preamble += [UInt64(offset), UInt64(self[section].count * 8 / section.stride)]
-            offset += align(self[section].count * 8)
+            offset += rooms[section.rawValue]
         }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(size)
-        for words in [preamble] + sections {
+        for (words, room) in zip([preamble] + sections, [start] + rooms) {
             // The host is little-endian, like every machine that this code reads the offload headers of TAP devices on.
             words.withUnsafeBytes { bytes.append(contentsOf: $0) }
-            for _ in bytes.count..<align(bytes.count) { bytes.append(0) }
+            bytes.append(contentsOf: repeatElement(0, count: room - words.count * 8))
         }
         return bytes
     }

@@ -61,14 +61,14 @@ enum Section: Int, CaseIterable, Sendable {
     case intervals
     /// flags | protocol<<8 | entry<<32: ascending within a group.
     case fragments
-    /// firstTarget | targets<<32; counter | flags<<24 | family<<28 | the IPv4 address that the source is rewritten to,
+    /// firstTarget | targets<<32 | what turns the service port into the customers'<<48; counter | flags<<24 | family<<28 | the IPv4 address that the source is rewritten to,
     /// or the place of the IPv6 one<<32.
     case entries
     /// high; low: IPv6 addresses that sources are rewritten to.
     case rewrites
-    /// interface | kind<<32 | system<<40 | family<<48 | whether only while joined<<56; source MAC | its access point + 1<<48; high; low (of the address, or the MAC in low).
+    /// interface | what is added to the service port<<16 | kind<<32 | system<<40 | family<<48 | whether only while joined<<56; source MAC | its access point + 1<<48; high; low (of the address, or the MAC in low).
     ///
-    /// A choice between instances: group | kind<<32 | answer<<40; first of the members' targets | count<<32; first of
+    /// A choice between instances: group | what its targets add to the service port<<16 | kind<<32 | answer<<40; first of the members' targets | count<<32; first of
     /// the hops while it is down | count<<32; 0.
     ///
     /// A choice of two hops: group | kind<<32; first | count<<32 of the hops while it is up, and while it is down; 0.
@@ -124,7 +124,7 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Rises with every change of the layout. A snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 7
+    @usableFromInline static let version: UInt32 = 8
     /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
     static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
     /// Octets of the header before the section table.
@@ -218,6 +218,12 @@ enum Layout {
     /// Bit of the first word of a target: only while the node is in the packet's group.
     @usableFromInline static let targetWhileJoined: UInt64 = 1 << 56
 
+    /// Where the port shift of a target, or of a choice between instances, begins in its first word.
+    @usableFromInline static let targetShiftShift: UInt64 = 16
+    /// Where the port shift of an entry begins in its first word.
+    @usableFromInline static let entryShiftShift: UInt64 = 48
+    /// The bits of the upper half of that word that are the number of targets.
+    @usableFromInline static let entryTargetsMask: UInt32 = 0xFFFF
     /// Where one more than a target's access point begins in its second word. The MAC address is below.
     @usableFromInline static let targetAccessShift: UInt64 = 48
     /// The action of a rule of an access list that allows; other actions are an `AccessDenial`.
@@ -335,4 +341,19 @@ enum PrefixIndexKind: Int, CaseIterable {
 
     /// True for IPv4 addresses.
     var isFour: Bool { self == .source4 || self == .destination4 || self == .claimed4 }
+
+    /// Where its slots are.
+    var section: Section { isFour ? .prefixSlots4 : .prefixSlots6 }
+
+    /// The slots of one place where a search starts.
+    var bucket: UInt64 { isFour ? UInt64(Layout.bucket) : 1 }
+
+    /// The prefixes that it leads to.
+    var prefixes: Section {
+        switch self {
+        case .source4, .source6: .sourcePrefixes
+        case .destination4, .destination6: .destinationPrefixes
+        case .claimed4, .claimed6: .claimedPrefixes
+        }
+    }
 }

@@ -28,24 +28,29 @@ extension SnapshotValidation {
 
     /// Checks that reading onward from a hop ends, and makes a bounded number of copies. A hop only refers to hops
     /// behind it.
-    func checkTargets() throws(SnapshotError) {
+    ///
+    /// - Parameter start: The first record that is not checked yet.
+    func checkTargets(from start: Int = 0) throws(SnapshotError) {
         let count = layout.count(.targets)
-        var depths = [UInt8](repeating: 0, count: count)
-        var copies = [UInt16](repeating: 1, count: count)
+        guard start < count else { return }
+        // Of the records from `start` on.
+        var depths = [UInt8](repeating: 0, count: count - start)
+        var copies = [UInt16](repeating: 1, count: count - start)
         /// The depth and the copies of the hops behind `index`; nil if they are invalid.
         func behind(_ index: Int, _ range: (low: Int, high: Int)) -> (depth: Int, copies: Int)? {
             guard range.high > 0 else { return (0, 0) }
             guard range.low > index, self.range(range, fits: .targets) else { return nil }
             var (depth, sum) = (0, 0)
             for place in range.low..<range.low + range.high {
-                depth = max(depth, Int(depths[place]))
-                sum += Int(copies[place])
+                depth = max(depth, Int(depths[place - start]))
+                sum += Int(copies[place - start])
             }
             return depth < Layout.maximumDepth && sum <= Layout.maximumCopies ? (depth + 1, sum) : nil
         }
-        for index in (0..<count).reversed() {
+        for index in (start..<count).reversed() {
             rest(after: index)
-            let (low, head) = halves(.targets, index, 0)
+            let (word, head) = halves(.targets, index, 0)
+            let low = word & 0xFFFF
             let kind = UInt8(head & 0xFF)
             guard kind >= Layout.kindInstance else {
                 guard isTarget(index) else { throw .record(section: Section.targets.rawValue, index: index) }
@@ -65,8 +70,8 @@ extension SnapshotValidation {
                 up = (0, 1)
             }
             guard let up else { throw .record(section: Section.targets.rawValue, index: index) }
-            depths[index] = UInt8(max(up.depth, down.depth))
-            copies[index] = UInt16(max(1, up.copies, down.copies))
+            depths[index - start] = UInt8(max(up.depth, down.depth))
+            copies[index - start] = UInt16(max(1, up.copies, down.copies))
         }
     }
 
@@ -79,7 +84,8 @@ extension SnapshotValidation {
     }
 
     private func isTarget(_ index: Int) -> Bool {
-        let (interface, head) = halves(.targets, index, 0)
+        let (low, head) = halves(.targets, index, 0)
+        let interface = low & 0xFFFF
         let (kind, system, family) = (UInt8(head & 0xFF), UInt8(head >> 8 & 0xFF), head >> 16 & 0xFF)
         // Only a node that is known by its MAC address reports its groups.
         guard head >> 24 == 0 || head >> 24 == 1 && kind == Layout.kindMAC else { return false }

@@ -40,6 +40,8 @@ struct CheckedLayout {
     var counterCount = 0
     var ruleCounterCount = 0
     var heartbeatToken: UInt64 = 0
+    /// Octets of the snapshot.
+    var size = 0
     var offsets = [Int](repeating: 0, count: Section.allCases.count)
     var counts = [Int](repeating: 0, count: Section.allCases.count)
 
@@ -54,9 +56,18 @@ struct SnapshotValidation {
     let resting: () -> Void
     var layout = CheckedLayout()
 
-    static func check(
+    /// The number of unused slots of the hash tables that patches write to.
+    private var unused = UnusedSlots()
+
+    init(bytes: UnsafeRawBufferPointer, resting: @escaping () -> Void, layout: CheckedLayout = CheckedLayout()) {
+        self.bytes = bytes
+        self.resting = resting
+        self.layout = layout
+    }
+
+    static func checked(
         _ bytes: UnsafeRawBufferPointer, resting: @escaping () -> Void
-    ) throws(SnapshotError) -> CheckedLayout {
+    ) throws(SnapshotError) -> (layout: CheckedLayout, unused: UnusedSlots) {
         var validation = SnapshotValidation(bytes: bytes, resting: resting)
         try validation.checkSections()
         try validation.checkInterfaces()
@@ -68,7 +79,7 @@ struct SnapshotValidation {
         try validation.checkPrefixes()
         try validation.checkGroups()
         try validation.checkAccess()
-        return validation.layout
+        return (validation.layout, validation.unused)
     }
 
     // MARK: Reading
@@ -89,7 +100,7 @@ struct SnapshotValidation {
         try all(section, in: 0..<layout.count(section), isSound)
     }
 
-    private func all(_ section: Section, in range: Range<Int>, _ isSound: (Int) -> Bool) throws(SnapshotError) {
+    func all(_ section: Section, in range: Range<Int>, _ isSound: (Int) -> Bool) throws(SnapshotError) {
         for index in range {
             rest(after: index)
             guard isSound(index) else { throw .record(section: section.rawValue, index: index) }
@@ -102,13 +113,26 @@ struct SnapshotValidation {
         if index & 0x1FFF == 0x1FFF { resting() }
     }
 
-    /// Checks that a hash table has an empty slot, where every search ends. A masked one must have a power of two of
+    /// Checks that a hash table has an unused slot, where every search ends. A masked one must have a power of two of
     /// slots.
+    ///
+    /// - Returns: How many it has.
+    @discardableResult
     private func requireHashTable(
-        _ section: Section, isMasked: Bool = false, start: Int = 0, count: Int, isEmpty: (Int) -> Bool
+        _ section: Section, isMasked: Bool = false, in range: Range<Int>? = nil, isUnused: (Int) -> Bool
+    ) throws(SnapshotError) -> Int {
+        let range = range ?? 0..<layout.count(section)
+        var unused = 0
+        for index in range where isUnused(index) { unused += 1 }
+        guard unused > 0, !isMasked || range.count & (range.count - 1) == 0 else { throw .section(section.rawValue) }
+        return unused
+    }
+
+    private mutating func requireTable(
+        _ table: PatchedTable, _ section: Section, isMasked: Bool = false, in range: Range<Int>? = nil
     ) throws(SnapshotError) {
-        guard count > 0, !isMasked || count & (count - 1) == 0, (start..<start + count).contains(where: isEmpty) else {
-            throw .section(section.rawValue)
+        unused.counts[table.rawValue] = try requireHashTable(section, isMasked: isMasked, in: range) {
+            self.isUnused(table, $0)
         }
     }
 
@@ -127,6 +151,7 @@ struct SnapshotValidation {
         guard word(8) >> 32 == UInt64(Section.allCases.count) else { throw .notASnapshot }
         guard word(24) <= UInt64(bytes.count) else { throw .tooShort }
         let size = Int(word(24))
+        layout.size = size
         layout.generation = word(16)
         guard word(32) <= 1 << 24 else { throw .notASnapshot }
         layout.counterCount = Int(word(32))
@@ -173,40 +198,40 @@ struct SnapshotValidation {
     }
 
     private func checkEntries() throws(SnapshotError) {
-        let rewrites = layout.count(.rewrites)
-        try all(.entries) { index in
-            let targets = halves(.entries, index, 0)
-            let (tail, rewrite) = halves(.entries, index, 1)
-            let family = tail >> 28
-            return range(targets, fits: .targets) && tail & 0xFF_FFFF < layout.counterCount
-                && tail >> 24 & 0xF < 8
-                && (family == 0 && rewrite == 0 || family == 4 || family == 6 && rewrite < rewrites)
-        }
+        try all(.entries) { isEntry($0) }
     }
 
-    private func checkHashTables() throws(SnapshotError) {
-        let scopes = layout.count(.scopes)
-        try requireHashTable(.macs, count: layout.count(.macs)) { word(.macs, $0, 0) == Layout.emptyMAC }
-        try all(.macs) { index in
-            let found = halves(.macs, index, 1)
-            let system = UInt8(truncatingIfNeeded: word(.macs, index, 2) >> 8)
-            return word(.macs, index, 0) == Layout.emptyMAC
-                || found.low < scopes && found.high < scopes && DestinationSystemType(rawValue: system) != nil
-                    && isOrigins(word(.macs, index, 2))
-        }
-        try all(.origins) { index in
-            let tag = word(.origins, index, 2)
-            return isFamily(tag & 0xFF, length: tag >> 8)
-        }
-        try requireHashTable(.addressSlots, isMasked: true, count: layout.count(.addressSlots)) {
-            word(.addressSlots, $0, 2) == 0
-        }
-        try requireHashTable(.claims, isMasked: true, count: layout.count(.claims)) { word(.claims, $0, 0) == 0 }
-        try requireHashTable(.holders, isMasked: true, count: layout.count(.holders)) {
-            word(.holders, $0, 0) == Layout.emptyMAC
-        }
-        try requireHashTable(.groupSlots, count: layout.count(.groupSlots)) { word(.groupSlots, $0, 0) == 0 }
+    func isEntry(_ index: Int) -> Bool {
+        let (first, counted) = halves(.entries, index, 0)
+        let targets = (low: first, high: counted & Int(Layout.entryTargetsMask))
+        let (tail, rewrite) = halves(.entries, index, 1)
+        let family = tail >> 28
+        return range(targets, fits: .targets) && tail & 0xFF_FFFF < layout.counterCount && tail >> 24 & 0xF < 8
+            && (family == 0 && rewrite == 0 || family == 4 || family == 6 && rewrite < layout.count(.rewrites))
+    }
+
+    private mutating func checkHashTables() throws(SnapshotError) {
+        try requireHashTable(.macs) { word(.macs, $0, 0) == Layout.emptyMAC }
+        try all(.macs) { isMAC($0) }
+        try all(.origins) { isOrigin($0) }
+        try requireHashTable(.addressSlots, isMasked: true) { word(.addressSlots, $0, 2) == 0 }
+        try requireTable(.claims, .claims, isMasked: true)
+        try requireTable(.holders, .holders, isMasked: true)
+        try requireTable(.groups, .groupSlots)
         try all(.groupSlots) { isGroup(.groupSlots, $0) }
+    }
+
+    func isMAC(_ index: Int) -> Bool {
+        let (found, scopes) = (halves(.macs, index, 1), layout.count(.scopes))
+        let system = UInt8(truncatingIfNeeded: word(.macs, index, 2) >> 8)
+        return word(.macs, index, 0) == Layout.emptyMAC
+            || found.low < scopes && found.high < scopes && DestinationSystemType(rawValue: system) != nil
+                && isOrigins(word(.macs, index, 2))
+    }
+
+    func isOrigin(_ index: Int) -> Bool {
+        let tag = word(.origins, index, 2)
+        return isFamily(tag & 0xFF, length: tag >> 8)
     }
 
     /// True if the prefixes exist that the flags of a MAC address refer to.
@@ -217,7 +242,7 @@ struct SnapshotValidation {
     }
 
     /// True if the group in the third and fourth word of a record leads to an entry, or to a group of several entries.
-    private func isGroup(_ section: Section, _ index: Int) -> Bool {
+    func isGroup(_ section: Section, _ index: Int) -> Bool {
         let head = word(section, index, 2)
         let place = halves(section, index, 3).low
         if head & Layout.groupIsOne != 0 { return place < layout.count(.entries) }
@@ -225,23 +250,17 @@ struct SnapshotValidation {
     }
 
     private func checkScopes() throws(SnapshotError) {
-        let masks = layout.count(.masks)
-        try all(.scopes) { halves(.scopes, $0, 0).low < masks && isGroup(.scopes, $0) }
+        try all(.scopes) { isScope($0) }
     }
 
-    private func checkPrefixes() throws(SnapshotError) {
+    func isScope(_ index: Int) -> Bool {
+        halves(.scopes, index, 0).low < layout.count(.masks) && isGroup(.scopes, index)
+    }
+
+    private mutating func checkPrefixes() throws(SnapshotError) {
         for section in [Section.sourcePrefixes, .destinationPrefixes, .claimedPrefixes] {
-            let hasGroups = section != .claimedPrefixes
             guard layout.count(section) > 0 else { throw .section(section.rawValue) }
-            try all(section) { index in
-                let (parent, high) = halves(section, index, 0)
-                let length = high & 0xFF
-                guard hasGroups ? isGroup(section, index) : high == length else { return false }
-                // The first record stands for any prefix. A chain to it ends, because lengths decrease along it.
-                if index == 0 { return parent == 0 && length == Int(Layout.anyBit) }
-                return length <= 128 && parent < index
-                    && (parent == 0 || halves(section, parent, 0).high & 0xFF < length)
-            }
+            try all(section) { isPrefix(section, $0) }
         }
         guard layout.count(.prefixIndexes) == PrefixIndexKind.allCases.count else {
             throw .section(Section.prefixIndexes.rawValue)
@@ -249,21 +268,24 @@ struct SnapshotValidation {
         for kind in PrefixIndexKind.allCases { try checkPrefixIndex(kind) }
     }
 
-    private func checkPrefixIndex(_ kind: PrefixIndexKind) throws(SnapshotError) {
-        let prefixes: Section =
-            switch kind {
-            case .source4, .source6: .sourcePrefixes
-            case .destination4, .destination6: .destinationPrefixes
-            case .claimed4, .claimed6: .claimedPrefixes
-            }
-        let section = kind.isFour ? Section.prefixSlots4 : .prefixSlots6
+    func isPrefix(_ section: Section, _ index: Int) -> Bool {
+        let (parent, high) = halves(section, index, 0)
+        let length = high & 0xFF
+        guard section == .claimedPrefixes ? high == length : isGroup(section, index) else { return false }
+        // The first record stands for any prefix. A chain to it ends, because lengths decrease along it.
+        if index == 0 { return parent == 0 && length == Int(Layout.anyBit) }
+        return length <= 128 && parent < layout.count(section)
+            && (parent == 0 || halves(section, parent, 0).high & 0xFF < length)
+    }
+
+    private mutating func checkPrefixIndex(_ kind: PrefixIndexKind) throws(SnapshotError) {
+        let section = kind.section
         let start = word(.prefixIndexes, kind.rawValue, 0)
         let places = word(.prefixIndexes, kind.rawValue, 1)
-        let (lengths, fallback) = halves(.prefixIndexes, kind.rawValue, 2)
-        let slots = UInt64(layout.count(section))
-        let bucket = UInt64(kind.isFour ? Layout.bucket : 1)
-        guard start <= slots, places <= (slots - start) / bucket, lengths <= Layout.maximumLengths,
-            fallback < layout.count(prefixes)
+        let lengths = halves(.prefixIndexes, kind.rawValue, 2).low
+        let count = UInt64(layout.count(section))
+        guard start <= count, places <= (count - start) / kind.bucket, lengths <= Layout.maximumLengths,
+            isPrefixIndex(kind.rawValue)
         else { throw .record(section: Section.prefixIndexes.rawValue, index: kind.rawValue) }
         // Without lengths, no slot is read.
         guard lengths > 0 else { return }
@@ -277,27 +299,19 @@ struct SnapshotValidation {
             }
             previous = length
         }
-        let range = Int(start)..<Int(start + places * bucket)
-        let count = layout.count(prefixes)
-        if kind.isFour {
-            try requireHashTable(section, start: range.lowerBound, count: range.count) { word(section, $0, 0) == 0 }
-            try all(section, in: range) { word(section, $0, 0) >> 38 < UInt64(count) }
-            return
-        }
-        try requireHashTable(section, start: range.lowerBound, count: range.count) {
-            halves(section, $0, 2).low == Int(Layout.emptyLength)
-        }
-        try all(section, in: range) { index in
-            let (length, best) = halves(section, index, 2)
-            return length == Int(Layout.emptyLength) || best < count
-        }
+        let range = slots(of: kind)
+        try requireTable(PatchedTable(kind), section, in: range)
+        try all(section, in: range) { isPrefixSlot(kind, $0) }
     }
 
-    private func checkGroups() throws(SnapshotError) {
+    /// Checks the groups of several entries, their intervals and fragments, from these records on.
+    func checkGroups(
+        from first: Int = 0, interval firstInterval: Int = 0, fragment firstFragment: Int = 0
+    ) throws(SnapshotError) {
         let entries = layout.count(.entries)
         // Groups are in the order of their intervals and fragments, so that one pass reads every record once.
-        var (interval, fragment) = (0, 0)
-        for index in 0..<layout.count(.groups) {
+        var (interval, fragment) = (firstInterval, firstFragment)
+        for index in first..<layout.count(.groups) {
             rest(after: index)
             let (requests, responses) = (halves(.groups, index, 0), halves(.groups, index, 1))
             let fragments = halves(.groups, index, 2)
@@ -311,11 +325,11 @@ struct SnapshotValidation {
             interval = responses.low + responses.high
             fragment += fragments.high
         }
-        try all(.intervals) { index in
+        try all(.intervals, in: firstInterval..<layout.count(.intervals)) { index in
             let bounds = halves(.intervals, index, 0)
             return bounds.low <= bounds.high && halves(.intervals, index, 1).low < entries
         }
-        try all(.fragments) { halves(.fragments, $0, 0).high < entries }
+        try all(.fragments, in: firstFragment..<layout.count(.fragments)) { halves(.fragments, $0, 0).high < entries }
     }
 
     /// True if every record of a range starts after the one before it ends.

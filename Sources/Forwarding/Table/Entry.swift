@@ -17,6 +17,14 @@ public struct ServicePort: Hashable, Sendable {
     }
 }
 
+extension ServicePort {
+    /// The ports that these become; nil if they stay as they are.
+    public func shifted(by shift: PortShift) -> ServicePort? {
+        guard !shift.isNone, let ports = shift.applied(to: ports) else { return nil }
+        return ServicePort(protocolNumber: protocolNumber, ports: ports)
+    }
+}
+
 /// What a send address leads to.
 public enum DestinationSystemType: UInt8, Sendable, Hashable, CaseIterable {
     case passiveApplication
@@ -51,17 +59,20 @@ public struct SendTarget: Hashable, Sendable {
     /// True: packets to a group go there only while the node reports that it is in the group (IGMP, MLD). The entry's
     /// destination is a group then, and the send address a MAC address.
     public var whileJoined: Bool
+    /// What turns the packet's service port into the one that the copy has. Fragments get no such copy.
+    public var portShift: PortShift
 
     /// Memberwise.
     public init(
         interface: Int, address: SendAddress, sourceMAC: MACAddress? = nil, system: DestinationSystemType,
-        whileJoined: Bool = false
+        whileJoined: Bool = false, portShift: PortShift = .none
     ) {
         self.interface = interface
         self.address = address
         self.sourceMAC = sourceMAC
         self.system = system
         self.whileJoined = whileJoined
+        self.portShift = portShift
     }
 }
 
@@ -71,6 +82,11 @@ public enum ChainDirection: UInt8, Sendable, Hashable {
     case request
     /// To the customer: the source is the service's side.
     case response
+}
+
+extension ChainDirection {
+    /// The side of a packet that the service port is on.
+    @inlinable public var portSide: PortSide { self == .request ? .destination : .source }
 }
 
 /// The two tables: sequencing entries are tried first.
@@ -103,6 +119,8 @@ public struct Entry: Hashable, Sendable {
     /// The network address that the packet's source is rewritten to, when it comes out of an application with a network
     /// send address.
     public var rewriteSource: IPAddress?
+    /// What turns the service port of its packets into the one that customers send to: access lists judge by that one.
+    public var outerShift = PortShift.none
     /// True for an entry by hand. The engine answers ARP and neighbour discovery for what the entry forwards, to the
     /// nodes whose packets it takes. For a service's entries, the service addresses are claimed instead.
     public var isByHand = false

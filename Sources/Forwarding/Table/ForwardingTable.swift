@@ -235,6 +235,9 @@ public struct ForwardingTable: Hashable, Sendable {
     /// True if the engine rewrites addresses for some entry: a packet's addresses differ before and behind a hop.
     public var rewritesAddresses: Bool { entries.contains { $0.rewriteSource != nil } }
 
+    /// True if the engine translates service ports.
+    public var translatesPorts: Bool { entries.contains { !$0.outerShift.isNone } }
+
     /// Memberwise.
     public init(
         interfaces: [TableInterface] = [], entries: [Entry] = [], neighbours: [StaticNeighbour] = [],

@@ -1,3 +1,5 @@
+import Wire
+
 /// The parts of a packet that decide which instance of a group gets it. Both directions of a flow always agree.
 public enum FlowHashing: UInt8, Sendable, Hashable, CaseIterable {
     /// The two addresses and the protocol. All fragments of a datagram meet the same instance, and so do all packets
@@ -117,6 +119,25 @@ public indirect enum Hop: Hashable, Sendable {
         case .instance(_, let targets, .drop): targets
         case .instance(_, let targets, .hops(let hops)): targets + hops.flatMap(\.targets)
         case .whether(_, let up, let down): (up + down).flatMap(\.targets)
+        }
+    }
+
+    /// The same hop, with service ports that are translated further.
+    public func shifted(by shift: PortShift) -> Hop {
+        func shifted(_ target: SendTarget) -> SendTarget {
+            var target = target
+            target.portShift = target.portShift.then(shift)
+            return target
+        }
+        func shifted(_ hops: [Hop]) -> [Hop] { hops.map { $0.shifted(by: shift) } }
+        switch self {
+        case .target(let target): return .target(shifted(target))
+        case .instance(let group, let targets, .drop(let answer)):
+            return .instance(group: group, targets: targets.map(shifted), otherwise: .drop(answer))
+        case .instance(let group, let targets, .hops(let hops)):
+            return .instance(group: group, targets: targets.map(shifted), otherwise: .hops(shifted(hops)))
+        case .whether(let group, let up, let down):
+            return .whether(group: group, up: shifted(up), down: shifted(down))
         }
     }
 }

@@ -29,29 +29,43 @@ public struct TablePatch: Sendable, Hashable {
     /// - Parameter entries: Those of the table before; their counters may be others than there.
     /// - Returns: nil if they are not as many.
     public func patched(_ entries: [Entry]) -> [Entry]? {
+        guard let numbered = numbered(for: entries) else { return nil }
+        var patched = entries
+        numbered.apply(to: &patched)
+        return patched
+    }
+
+    /// Puts the spans in their places. Their entries keep the counters that they have in the patch.
+    public func apply(to entries: inout [Entry]) {
+        for span in spans.reversed() { entries.replaceSubrange(span.range, with: span.entries) }
+    }
+
+    /// The patch with the counters that its entries get in the place of others.
+    ///
+    /// - Parameter entries: Those of the table before; their counters may be others than there.
+    /// - Returns: nil if they are not as many.
+    public func numbered(for entries: [Entry]) -> TablePatch? {
         guard entries.count == count else { return nil }
         let fresh = spans.reduce(0) { $0 + $1.entries.count }
         // The lowest numbers that are free: there are at most as many used ones as entries.
         var used = [Bool](repeating: false, count: entries.count + fresh)
         for entry in entries where entry.counter < used.count { used[entry.counter] = true }
         var next = 0
-        var patched = entries
-        for span in spans.reversed() {
+        var numbered = self
+        for place in spans.indices.reversed() {
             var known: [Entry: Int] = [:]
-            for entry in entries[span.range] { known[entry.match] = entry.counter }
-            var numbered = span.entries
-            for index in numbered.indices {
-                if let counter = known.removeValue(forKey: numbered[index].match) {
-                    numbered[index].counter = counter
+            for entry in entries[spans[place].range] { known[entry.match] = entry.counter }
+            for index in spans[place].entries.indices {
+                if let counter = known.removeValue(forKey: spans[place].entries[index].match) {
+                    numbered.spans[place].entries[index].counter = counter
                     continue
                 }
                 while used[next] { next += 1 }
                 used[next] = true
-                numbered[index].counter = next
+                numbered.spans[place].entries[index].counter = next
             }
-            patched.replaceSubrange(span.range, with: numbered)
         }
-        return patched
+        return numbered
     }
 
     /// How many of the entries of the table before keep their counters.
@@ -89,5 +103,13 @@ extension Entry {
         var entry = self
         entry.counter = 0
         return entry
+    }
+}
+
+extension [Entry] {
+    /// True if the other list is this one, without a look at the elements.
+    package func isSame(as other: [Entry]) -> Bool {
+        count == other.count
+            && withUnsafeBufferPointer { own in other.withUnsafeBufferPointer { own.baseAddress == $0.baseAddress } }
     }
 }

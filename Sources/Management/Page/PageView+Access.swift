@@ -111,7 +111,9 @@ extension PageView {
         if let list {
             main +=
                 "<p>\(Self.live("state", list.state, state: Self.shade(list.state))) since version \(list.version)</p>\n"
-            main += texts("It is set aside:", list.reasons ?? [])
+            main += texts(
+                list.state == "in-part" ? "What the file no longer allows is not in force:" : "It is set aside:",
+                list.reasons ?? [])
             main += texts("Remarks:", list.remarks.map { "\($0.pointer): \($0.detail)" })
         } else {
             main += "<p>There is no list: every packet passes. The first rule makes one.</p>\n"

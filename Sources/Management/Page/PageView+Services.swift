@@ -54,13 +54,26 @@ struct ServiceForm {
 
     var body: Body {
         Body(
-            addresses: Self.values(addresses), ports: Self.values(ports), from: Self.values(from),
+            addresses: Self.values(addresses), ports: Self.ports(ports), from: Self.values(from),
             distribute: Self.values(distribute), sequence: Self.values(sequence))
     }
 
     /// The values of a text: commas, blanks and ends of lines stand between them.
     static func values(_ text: String) -> [String] {
         text.split { $0 == "," || $0.isWhitespace }.map(String.init)
+    }
+
+    /// The same for service ports: blanks around an arrow, and around `at`, are part of a value.
+    static func ports(_ text: String) -> [String] {
+        text.split(separator: ",").flatMap { part in
+            values(String(part)).reduce(into: [String]()) { ports, word in
+                guard let last = ports.last else { return ports.append(word) }
+                let goesOn =
+                    word.hasPrefix("->") || last.hasSuffix("->") || last.hasSuffix(" at")
+                    || word == "at" && last.contains("->")
+                if goesOn { ports[ports.count - 1] += " \(word)" } else { ports.append(word) }
+            }
+        }
     }
 }
 
@@ -217,7 +230,9 @@ extension PageView {
                 value: form.addresses, lines: 2, isRequired: true),
             PageField(
                 name: "ports", label: "Ports",
-                hint: "<code>tcp/80, udp/53, icmp</code>, for example. Empty: every port.", value: form.ports),
+                hint:
+                    "<code>tcp/80, udp/53, icmp</code>, for example. Empty: every port. <code>tcp/80 -&gt; 8080</code>: "
+                    + "the last application listens at 8080.", value: form.ports),
             PageField(
                 name: "sequence", label: "Chain",
                 hint: "The applications in order. There are: \(Self.code(names(false)))."

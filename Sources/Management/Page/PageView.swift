@@ -60,7 +60,7 @@ struct PageView {
         switch word {
         case "up", "in-force", "active", "done": "up"
         case "down", "failed", "set-aside": "down"
-        case "degraded", "pending", "starting", "draining", "suppressed", "taken-out", "written": "warn"
+        case "degraded", "pending", "in-part", "starting", "draining", "suppressed", "taken-out", "written": "warn"
         default: "idle"
         }
     }

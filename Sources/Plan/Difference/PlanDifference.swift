@@ -146,7 +146,9 @@ public struct PlanDifference: Sendable, Hashable {
                 what.append("judges: \(plan.words.joined(separator: ", "))")
             }
             for list in plan.lists where known?.lists.contains(list) != true {
-                what.append("\(Plural.counted(list.rules.count, "rule")) of \(list.tenant)")
+                // As the tenant wrote them: one may be several for the engine.
+                let rules = Set(list.rules.indices.map(list.number)).count
+                what.append("\(Plural.counted(rules, "rule")) of \(list.tenant)")
             }
             for list in known?.lists ?? [] where !plan.lists.contains(where: { $0.tenant == list.tenant }) {
                 what.append("none of \(list.tenant) any more")

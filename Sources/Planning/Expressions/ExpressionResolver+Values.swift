@@ -158,15 +158,20 @@ enum ServiceValue {
     case network(AddressFamily?)
     case port
     case ports
+    case applicationPort
+    case applicationPorts
     case upperProtocol
 
     static let words =
-        AddressValue.words([.address, .network]) + ["port", "ports", "protocol"]
+        AddressValue.words([.address, .network])
+        + ["port", "ports", "application-port", "application-ports", "protocol"]
 
     init?(_ word: String) {
         switch (word, AddressValue.reading(word)) {
         case ("port", _): self = .port
         case ("ports", _): self = .ports
+        case ("application-port", _): self = .applicationPort
+        case ("application-ports", _): self = .applicationPorts
         case ("protocol", _): self = .upperProtocol
         case (_, (.address, let family)?): self = .address(family)
         case (_, (.network, let family)?): self = .network(family)
@@ -188,13 +193,13 @@ enum ServiceValue {
         case .network(let family):
             let found = try Self.prefix(of: service, family)
             return "\(found.address)/\(found.length)"
-        case .port:
-            guard let port = service.ports.map(\.value).first(where: { $0.ports != 0...65_535 }) else {
+        case .port, .applicationPort:
+            guard let ports = ports(of: service).first else {
                 throw ExpressionFault("\(name) is for every port", "write the number, or give the service `ports`")
             }
-            return String(port.ports.lowerBound)
-        case .ports:
-            let found = service.ports.map(\.value.ports).filter { $0 != 0...65_535 }
+            return String(ports.lowerBound)
+        case .ports, .applicationPorts:
+            let found = ports(of: service)
             guard !found.isEmpty else {
                 throw ExpressionFault("\(name) is for every port", "write the numbers, or give the service `ports`")
             }
@@ -206,6 +211,15 @@ enum ServiceValue {
                 throw ExpressionFault("\(name) is for every protocol", "give the service `ports`, such as tcp/80")
             }
             return String(found.description.prefix { $0 != "/" })
+        }
+    }
+
+    /// The ports as customers have them, or as the application does; without those that are every port.
+    private func ports(of service: RawService) -> [ClosedRange<UInt16>] {
+        let found = service.ports.map(\.value).filter { $0.ports != 0...65_535 }
+        return switch self {
+        case .applicationPort, .applicationPorts: found.map { $0.translation?.ports ?? $0.ports }
+        default: found.map(\.ports)
         }
     }
 

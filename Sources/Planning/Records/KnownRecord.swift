@@ -12,6 +12,8 @@ final class KnownRecord: Sendable {
     /// What its part in the plan depends on besides its addresses and ports: two records of one shape use the same nodes,
     /// legs and customers in the same way.
     let shape: Int
+    /// True if a customer may send from one of its addresses.
+    let isExposed: Bool
 
     struct Shape: Hashable, Sendable {
         var from: [String]
@@ -27,12 +29,17 @@ final class KnownRecord: Sendable {
         var isEverything: Bool
     }
 
-    /// - Parameter shapes: The numbers of the shapes that are known.
-    init(_ record: ServiceRecord, _ service: RawService, _ shapes: inout [Shape: Int]) {
+    /// - Parameters:
+    ///   - shapes: The numbers of the shapes that are known.
+    ///   - customers: The addresses that customers may send from.
+    init(
+        _ record: ServiceRecord, _ service: RawService, _ shapes: inout [Shape: Int], customers: AddressSpace
+    ) {
         self.record = record
         id = record.id
         self.service = service
         addresses = service.addresses.map(\.value)
+        isExposed = addresses.contains { customers.overlaps($0) }
         let own = Shape(
             from: record.from, distribute: record.distribute, sequence: record.sequence,
             addresses: addresses.map { Kind(family: $0.family, isHost: $0.isHost, isEverything: $0.length == 0) }
@@ -40,6 +47,13 @@ final class KnownRecord: Sendable {
         shape = shapes[own] ?? shapes.count
         shapes[own] = shape
     }
+}
+
+/// The records after an instruction.
+struct NextRecords {
+    var records: [KnownRecord] = []
+    /// The place that the record with the same id has before; nil for one that is new. Ascending, and the new ones last.
+    var places: [Int?] = []
 }
 
 /// A growing part of the address space.

@@ -7,11 +7,13 @@ import TopologyFiles
 extension RecordedPlan {
     /// The plan with the difference, and the difference of its table.
     ///
-    /// - Parameter next: All records afterwards.
+    /// - Parameters:
+    ///   - next: All records afterwards.
+    ///   - isIn: Whether a record of this plan is in the small ones, by its place.
     /// - Throws: `Misfit` if the small plans differ in something that is no part of services, or if the whole does not fit
     ///   them.
     func splice(
-        from before: PartialPlan, to after: PartialPlan, _ next: [ServiceRecord]
+        from before: PartialPlan, to after: PartialPlan, _ next: NextRecords, _ isIn: [Bool]
     ) throws(Misfit) -> (plan: AppliancePlan, table: TablePatch) {
         let (old, new) = (before.plan, after.plan)
         guard old.interfaces == new.interfaces, old.table.interfaces == new.table.interfaces else {
@@ -31,19 +33,21 @@ extension RecordedPlan {
         let holders = try ListChange(from: old.table.holders, to: new.table.holders)
             .done(to: plan.table.holders, "the holders of addresses")
         let remarks = try ListChange(from: old.remarks, to: new.remarks).done(to: plan.remarks, "the remarks")
-        let (patch, places) = try patch(from: before, to: after, next)
-        guard let entries = patch.patched(plan.table.entries) else { throw Misfit("the table has other entries") }
+        let (patch, places) = try patch(from: before, to: after, next, isIn)
+        guard let numbered = patch.numbered(for: plan.table.entries) else {
+            throw Misfit("the table has other entries")
+        }
         var changed = plan
         changed.nodes = nodes
         changed.table.sources = sources
         changed.table.claimed = claimed
         changed.table.holders = holders
-        changed.table.entries = entries
+        changed.table.entries = spare.entries(of: self, numbered)
         changed.remarks = remarks.sorted { $0.origin < $1.origin }
-        changed.serviceRecords = next
+        changed.serviceRecords = next.records.map(\.record)
         changed.recordEntries = places
-        describe(from: before, to: after, next, &changed)
-        return (changed, patch)
+        describe(after, next, isIn, &changed)
+        return (changed, numbered)
     }
 
     // MARK: - Nodes
@@ -89,7 +93,7 @@ extension RecordedPlan {
     // MARK: - Entries
 
     private func patch(
-        from before: PartialPlan, to after: PartialPlan, _ next: [ServiceRecord]
+        from before: PartialPlan, to after: PartialPlan, _ next: NextRecords, _ isIn: [Bool]
     ) throws(Misfit) -> (patch: TablePatch, places: RecordEntries) {
         let (known, ranges) = (plan.recordEntries, plan.recordEntries.ranges)
         let (end, count) = (known.end, plan.table.entries.count)
@@ -99,33 +103,32 @@ extension RecordedPlan {
         }
         var spans: [TablePatch.Span] = []
         if before.head != after.head { spans.append(TablePatch.Span(0..<known.start, after.head)) }
-        let kept = Set(next.map(\.id))
-        var counts: [String: Int] = [:]
+        var counts: [Int] = []
+        counts.reserveCapacity(next.records.count)
         for (place, record) in records.enumerated() {
-            let id = record.id
-            if !kept.contains(id) {
+            // The records that stay come in their order, and the new ones behind them.
+            guard counts.count < next.places.count, next.places[counts.count] == place else {
                 spans.append(TablePatch.Span(ranges[place], []))
                 continue
             }
-            counts[id] = known.counts[place]
-            guard after.has(id) else { continue }
-            let (old, new) = (before.entries(of: id), after.entries(of: id))
-            guard old.count == known.counts[place] else { throw Misfit("the entries of \(id) differ") }
+            counts.append(known.counts[place])
+            guard isIn[place] else { continue }
+            let (old, new) = (before.entries(of: record.id), after.entries(of: record.id))
+            guard old.count == known.counts[place] else { throw Misfit("the entries of \(record.id) differ") }
             guard old != new else { continue }
-            counts[id] = new.count
+            counts[counts.count - 1] = new.count
             spans.append(TablePatch.Span(ranges[place], new))
         }
         var added: [Entry] = []
-        for record in next where counts[record.id] == nil {
+        for record in next.records[counts.count...] {
             let entries = after.entries(of: record.id)
-            counts[record.id] = entries.count
+            counts.append(entries.count)
             added += entries
         }
         if !added.isEmpty { spans.append(TablePatch.Span(end..<end, added)) }
         if before.tail != after.tail { spans.append(TablePatch.Span(end..<count, after.tail)) }
         return (
-            TablePatch(spans: spans, count: count),
-            RecordEntries(start: after.head.count, counts: next.map { counts[$0.id] ?? 0 })
+            TablePatch(spans: spans, count: count), RecordEntries(start: after.head.count, counts: counts)
         )
     }
 
@@ -133,22 +136,23 @@ extension RecordedPlan {
 
     /// The lists with an element for each service, in their order.
     private func describe(
-        from before: PartialPlan, to after: PartialPlan, _ next: [ServiceRecord], _ changed: inout AppliancePlan
+        _ after: PartialPlan, _ next: NextRecords, _ isIn: [Bool], _ changed: inout AppliancePlan
     ) {
         let own = file.services.count
-        let places = Dictionary(records.enumerated().map { ($1.id, $0) }) { first, _ in first }
         let (services, origins) = (plan.services, plan.entryOrigins)
         changed.services = Array(after.plan.services[..<own])
         changed.entryOrigins = Array(after.plan.entryOrigins[..<own])
-        for record in next {
-            if let address = after.address(of: record.id, behind: own),
+        changed.services.reserveCapacity(own + next.records.count)
+        changed.entryOrigins.reserveCapacity(origins.count + next.records.count)
+        for (record, place) in zip(next.records, next.places) {
+            if let place, !isIn[place] {
+                changed.services.append(services[own + place])
+                changed.entryOrigins.append(origins[own + place])
+            } else if let address = after.address(of: record.id, behind: own),
                 let origin = after.origin(of: record.id, behind: own)
             {
                 changed.services.append(address)
                 changed.entryOrigins.append(origin)
-            } else if let place = places[record.id] {
-                changed.services.append(services[own + place])
-                changed.entryOrigins.append(origins[own + place])
             }
         }
         changed.entryOrigins += origins[(own + records.count)...]

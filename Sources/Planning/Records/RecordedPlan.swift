@@ -56,7 +56,7 @@ package struct RecordedPlan: Sendable {
         self.customers = customers
         networkEnds = Set(file.nodes.filter { $0.networkAddress != nil }.map { $0.application ?? $0.name.value })
         var shapes: [KnownRecord.Shape: Int] = [:]
-        records = zip(plan.serviceRecords, services).map { KnownRecord($0, $1, &shapes) }
+        records = zip(plan.serviceRecords, services).map { KnownRecord($0, $1, &shapes, customers: customers) }
         self.shapes = shapes
     }
 
@@ -68,8 +68,28 @@ package struct RecordedPlan: Sendable {
         case unknown(String)
     }
 
-    /// The plan as it runs, if it differs in names of devices alone.
-    package mutating func adopt(_ running: AppliancePlan) { plan = running }
+    /// How often the plan was changed, which tells its versions apart.
+    private(set) var version = 0
+    /// How the entries of this version differ from those of the one before.
+    private(set) var patch: TablePatch?
+    /// Copying all entries takes longer than all else, so there is a second list of them.
+    let spare = SpareEntries()
+
+    /// The plan as it runs, if it differs in names of devices, and in counters of entries, alone.
+    ///
+    /// - Parameter former: The version before, of which only this one was made. Its entries are needed no more.
+    package mutating func adopt(_ running: AppliancePlan, insteadOf former: RecordedPlan?) {
+        let isSame = running.table.entries.isSame(as: plan.table.entries)
+        plan = running
+        // Access lists change no entry.
+        if isSame, former?.version == version { return }
+        guard isSame, let former, former.version + 1 == version, let patch else { return spare.drop() }
+        spare.keep(former.plan.table.entries, patch, version)
+    }
+
+    /// Makes the entries of the version before equal to those of this one, in their own memory, if nothing else has them.
+    /// It may be done later, on the same thread.
+    package func catchUp() { spare.catchUp() }
 
     /// The plan after an instruction.
     ///
@@ -81,22 +101,26 @@ package struct RecordedPlan: Sendable {
         var recorded = self
         let replaced = Set(put.map(\.id))
         let next = try records(put, remove.subtracting(replaced), &recorded.shapes)
-        let touched = remove.union(replaced)
-        let part = part(of: next, touched)
-        func chosen(_ records: [KnownRecord]) -> [KnownRecord] {
-            records.filter { touched.contains($0.id) || part.contains($0.id) }
+        // By the place of each record.
+        var isTouched = [Bool](repeating: true, count: records.count)
+        for (known, place) in zip(next.records, next.places) {
+            if let place, known === records[place] { isTouched[place] = false }
         }
+        let isIn = part(of: next, isTouched)
         let kept = keptParts
-        let (former, latter) = (chosen(records), chosen(next))
-        guard let before = try? PartialPlan(file, former, name: plan.name, keeping: kept, changes: plan.changes)
+        let former = records.indices.lazy.filter { isIn[$0] }.map { records[$0] }
+        let latter = next.places.indices.lazy.filter { next.places[$0].map { isIn[$0] } ?? true }
+            .map { next.records[$0] }
+        guard let before = try? PartialPlan(file, Array(former), name: plan.name, keeping: kept, changes: plan.changes)
         else { return .unknown("the part of the records is refused alone") }
         let after: PartialPlan
         do throws(TopologyError) {
-            after = try PartialPlan(file, latter, name: plan.name, keeping: kept, changes: plan.changes)
+            after = try PartialPlan(file, Array(latter), name: plan.name, keeping: kept, changes: plan.changes)
         } catch { throw RecordRefusal(stage: .conflict, error: error) }
         do throws(Misfit) {
-            let (changed, table) = try splice(from: before, to: after, next.map(\.record))
-            (recorded.plan, recorded.records) = (changed, next)
+            let (changed, table) = try splice(from: before, to: after, next, isIn)
+            (recorded.plan, recorded.records) = (changed, next.records)
+            (recorded.version, recorded.patch) = (version + 1, table)
             return .changed(recorded, table)
         } catch { return .unknown(error.what) }
     }
@@ -111,7 +135,7 @@ package struct RecordedPlan: Sendable {
     /// All records after an instruction, the new ones read and judged.
     private func records(
         _ put: [ServiceRecord], _ remove: Set<String>, _ shapes: inout [KnownRecord.Shape: Int]
-    ) throws(RecordRefusal) -> [KnownRecord] {
+    ) throws(RecordRefusal) -> NextRecords {
         let diagnostics = Diagnostics(path: file.path, text: file.text, included: file.included)
         let reader = RecordReader(file, diagnostics)
         func check(_ fault: RecordReader.Fault?) throws(RecordRefusal) {
@@ -123,34 +147,51 @@ package struct RecordedPlan: Sendable {
         var services: [RawService] = []
         try check(reader.reading(put, as: &services))
         var fresh: [String: KnownRecord] = [:]
-        for (record, service) in zip(put, services) { fresh[record.id] = KnownRecord(record, service, &shapes) }
+        for (record, service) in zip(put, services) {
+            fresh[record.id] = KnownRecord(record, service, &shapes, customers: customers)
+        }
         let judged = fresh
-        var next: [KnownRecord] = []
-        next.reserveCapacity(records.count + put.count)
-        for known in records where !remove.contains(known.id) {
-            next.append(fresh.removeValue(forKey: known.id) ?? known)
+        let names = FewNames(remove.union(fresh.keys))
+        var next = NextRecords()
+        next.records.reserveCapacity(records.count + put.count)
+        next.places.reserveCapacity(records.count + put.count)
+        for (place, known) in records.enumerated() {
+            var chosen = known
+            if names.contains(known.id) {
+                guard let changed = fresh.removeValue(forKey: known.id) else { continue }
+                chosen = changed
+            }
+            next.records.append(chosen)
+            next.places.append(place)
         }
         for record in put {
-            if let known = fresh.removeValue(forKey: record.id) { next.append(known) }
+            guard let known = fresh.removeValue(forKey: record.id) else { continue }
+            next.records.append(known)
+            next.places.append(nil)
         }
-        let tenants = Set(put.map(\.tenant))
+        let tenants = FewNames(Set(put.map(\.tenant)))
         try check(
             reader.judging(
-                next.filter { tenants.contains($0.record.tenant) }.map { ($0.record, judged[$0.id]?.service) }))
+                next.records.filter { tenants.contains($0.record.tenant) }
+                    .map { ($0.record, judged[$0.id]?.service) }))
         return next
     }
 
-    /// The ids of the untouched records that a part of the plan needs (see above).
-    private func part(of next: [KnownRecord], _ touched: Set<String>) -> Set<String> {
-        var isIn = records.map { touched.contains($0.id) }
+    /// The records that a part of the plan needs (see above), by their places: those that the instruction touches, and
+    /// others.
+    private func part(of next: NextRecords, _ isTouched: [Bool]) -> [Bool] {
+        var isIn = isTouched
         let others = records.indices.filter { !isIn[$0] }
         var relations = Relations(networkEnds)
-        for known in zip(records, isIn).lazy.filter(\.1).map(\.0) + next.filter({ touched.contains($0.id) }) {
+        for place in records.indices where isTouched[place] {
+            relations.add(records[place])
+            relations.name(records[place].id)
+        }
+        for (known, place) in zip(next.records, next.places) where place.map({ isTouched[$0] }) ?? true {
             relations.add(known)
             relations.name(known.id)
         }
-        for place in others
-        where isExposed(records[place]) || relations.hasNames(in: records[place].id) {
+        for place in others where records[place].isExposed || relations.hasNames(in: records[place].id) {
             isIn[place] = true
             relations.add(records[place])
         }
@@ -163,16 +204,19 @@ package struct RecordedPlan: Sendable {
             }
         }
         var witnesses = [Witnesses](repeating: .none, count: shapes.count)
-        for place in others {
+        var open = shapes.count
+        for place in others where open > 0 {
             let known = records[place]
             switch witnesses[known.shape] {
             case .none: witnesses[known.shape] = .one(known.addresses)
-            case .one(let first) where first != known.addresses: witnesses[known.shape] = .two
+            case .one(let first) where first != known.addresses:
+                witnesses[known.shape] = .two
+                open -= 1
             case .one, .two: continue
             }
             isIn[place] = true
         }
-        return Set(others.lazy.filter { isIn[$0] }.map { records[$0].id })
+        return isIn
     }
 
     private enum Witnesses {
@@ -180,9 +224,19 @@ package struct RecordedPlan: Sendable {
         case one([IPPrefix])
         case two
     }
+}
 
-    /// True if a customer may send from an address of the service.
-    private func isExposed(_ known: KnownRecord) -> Bool { known.addresses.contains { customers.overlaps($0) } }
+/// Whether a name is one of a few, which takes no hashing of it.
+private struct FewNames {
+    private let names: [String]
+    private let all: Set<String>
+
+    init(_ all: Set<String>) {
+        self.all = all
+        names = all.count > 8 ? [] : Array(all)
+    }
+
+    func contains(_ name: String) -> Bool { all.count > 8 ? all.contains(name) : names.contains(name) }
 }
 
 /// What records have in common by which the packets of one may be taken for those of another.

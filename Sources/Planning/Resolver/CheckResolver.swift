@@ -83,12 +83,30 @@ struct CheckResolver: EntryStage, Diagnosing {
             return .captured(place, self.filter(filter), frames: frames, bytes: bytes)
         case .instance(let name, let expectation): return instance(name).map { .instance($0, expectation) }
         case .event(let event, let since): return self.event(event).map { .event($0, since) }
+        case .mapping(let raw): return mapping(raw).map { .mapping($0) }
         case .impair(let place, let impairment):
             return impaired(place).map { .impair(ImpairmentStep(place: $0, impairment: impairment)) }
         case .fault(let kind, let place, let duration): return fault(kind, place, duration).map { .fault($0) }
         case .instruct(let instruction, let expectation):
             return self.instruction(instruction).map { .instruct($0, expectation) }
         }
+    }
+
+    private func mapping(_ raw: RawMappingExpectation) -> MappingExpectation? {
+        let asking = file.negotiations().map(\.name.value)
+        guard asking.contains(raw.application.value) else {
+            let isThere = nodeIndex[raw.application.value] != nil
+            diagnostics.error(
+                raw.application.origin,
+                isThere
+                    ? "\(quoted(raw.application.value)) asks for no mappings"
+                    : "there is no application \(quoted(raw.application.value))",
+                hint: isThere
+                    ? "add `negotiate` to it"
+                    : Spelling.hint(for: raw.application.value, among: asking, kind: "applications that ask"))
+            return nil
+        }
+        return raw.expectation
     }
 
     private func instruction(_ raw: RawInstruction) -> InstructionStep? {

@@ -32,6 +32,7 @@ struct EntryJudge: EntryStage, Diagnosing {
         var reported: Set<[SourceOrigin]> = []
         for key in order {
             for (first, second) in ties(among: groups[key] ?? []) {
+                if isPortCollision(first, second) { continue }
                 let positions = [bases[first].origin, bases[second].origin]
                 guard reported.insert(positions).inserted else { continue }
                 tellTie(first, second)
@@ -64,6 +65,14 @@ struct EntryJudge: EntryStage, Diagnosing {
         return found
     }
 
+    /// Where a record has an address; for a service of the file, its own place.
+    private func placeOfAddress(_ address: IPPrefix?, in basis: EntryBasis) -> SourceOrigin {
+        guard basis.origin.record != nil, let service = basis.service, file.services.indices.contains(service) else {
+            return basis.origin
+        }
+        return file.services[service].addresses.first { $0.value == address }?.origin ?? basis.origin
+    }
+
     private func tellTie(_ first: Int, _ second: Int) {
         let (left, right) = (bases[first], bases[second])
         let entry = entries[second]
@@ -88,7 +97,7 @@ struct EntryJudge: EntryStage, Diagnosing {
         if entry.kind == .distribution {
             let address = entry.destination.map { "\($0)" } ?? "any address"
             diagnostics.error(
-                right.origin,
+                placeOfAddress(entry.destination, in: right),
                 "\(right.label) and \(left.label) \(left.origin.place) have the same address \(address) and "
                     + "service port \(port) for the same customers on interface \(quoted(interface))",
                 hint: "give one of them another address, other ports, or other customers (`from`)", related: related,

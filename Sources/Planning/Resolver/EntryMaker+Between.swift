@@ -97,7 +97,7 @@ extension EntryMaker {
     ) -> [MadeEntry] {
         let family = destination.family
         let emission = emission(sender.node, leg: sender.leg)
-        let hops = copies(neighbourhood.listeners) + targets.map { Hop.target($0) }
+        let hops = copies(neighbourhood.listeners, .none) + targets.map { Hop.target($0) }
         var ports = neighbourhood.raw.ports.map { $0.value.servicePort(family) }
         if isAnswered, impliesICMP(neighbourhood, [sender] + receivers, family) {
             ports.append(PortSpecification.icmp.servicePort(family))

@@ -5,16 +5,24 @@ import Wire
 
 /// The next hops of a service's packets: to an application, to one of its instances, or past it if it is down.
 ///
+/// The targets translate the service port from the customers' to the one at their place of the chain. `made` turns that into
+/// the translation from the port that the entry's packets have.
+///
 /// An application that is skipped on the way there is skipped on the way back: both follow from the same groups of the
 /// same table.
 extension EntryMaker {
     /// A copy for each passive application, or for each instance if all get every packet.
-    func copies(_ stops: [Stop]) -> [Hop] {
+    ///
+    /// - Parameter shift: What turns the customers' port into the one that packets have there, before the next application.
+    func copies(_ stops: [Stop], _ shift: PortShift) -> [Hop] {
         stops.flatMap { stop -> [Hop] in
-            guard let application = application(of: stop.node) else {
-                return [.target(target(stop.node, leg: stop.enter))]
+            func target(_ node: Int) -> SendTarget {
+                var target = self.target(node, leg: stop.enter)
+                target.portShift = shift
+                return target
             }
-            let targets = application.members.map { target($0, leg: stop.enter) }
+            guard let application = application(of: stop.node) else { return [.target(target(stop.node))] }
+            let targets = application.members.map(target)
             // A copy without a receiver is no loss.
             guard application.isCopied else {
                 return [.instance(group: application.groups.lowerBound, targets: targets, otherwise: .hops([]))]
@@ -29,13 +37,13 @@ extension EntryMaker {
 
     /// The hops that lead to a place of the chain: the copies before it, and the packet itself.
     func onward(_ service: ResolvedService, to place: Int, _ flow: Flow) -> [Hop] {
-        copies(service.passives[place]) + [request(service, to: place, flow)]
+        copies(service.passives[place], flow.shift(at: place - 1)) + [request(service, to: place, flow)]
     }
 
     /// The packet itself on its way to a place of the chain.
     func request(_ service: ResolvedService, to place: Int, _ flow: Flow) -> Hop {
         let node = service.chain[place]
-        if let target = announced(service, place, leg: service.stops[place].enter, flow.address) {
+        if let target = announced(service, place, leg: service.stops[place].enter, flow) {
             return .target(target)
         }
         guard let application = application(of: node) else { return .target(next(service, node, place, flow)) }
@@ -54,6 +62,7 @@ extension EntryMaker {
     private func next(_ service: ResolvedService, _ node: Int, _ place: Int, _ flow: Flow) -> SendTarget {
         var target = target(service.stops[place], .request, of: node)
         if let address = rewritten(service, node, place, flow) { target.address = .network(address) }
+        target.portShift = flow.shift(at: place)
         return target
     }
 
@@ -88,19 +97,24 @@ extension EntryMaker {
     private func answered(
         _ service: ResolvedService, from place: Int, _ flow: Flow, to side: CustomerSide?
     ) -> [Hop]? {
-        response(service, to: place - 1, flow, side).map { copies(service.passives[place]) + $0 }
+        response(service, to: place - 1, flow, side).map {
+            copies(service.passives[place], flow.shift(at: place - 1)) + $0
+        }
     }
 
     /// The answer itself on its way to a place of the chain; before the first place are the customers.
     func response(_ service: ResolvedService, to place: Int, _ flow: Flow, _ side: CustomerSide?) -> [Hop]? {
         guard place >= 0 else { return side.map { [.target(customer($0))] } }
         let node = service.chain[place]
-        if let target = announced(service, place, leg: service.stops[place].leave, flow.address) {
+        if let target = announced(service, place, leg: service.stops[place].leave, flow) {
             return [.target(target)]
         }
-        guard let application = application(of: node) else {
-            return [.target(target(service.stops[place], .response, of: node))]
+        func target(_ member: Int) -> SendTarget {
+            var target = self.target(service.stops[place], .response, of: member)
+            target.portShift = flow.shift(at: place)
+            return target
         }
+        guard let application = application(of: node) else { return [.target(target(node))] }
         var otherwise = Hop.Otherwise.drop(.silence)
         switch application.raw.whenDown?.value {
         case .bypass?, .skipRest?:
@@ -109,23 +123,21 @@ extension EntryMaker {
         }
         return [
             .instance(
-                group: application.groups.lowerBound,
-                targets: application.members.map { target(service.stops[place], .response, of: $0) },
-                otherwise: otherwise)
+                group: application.groups.lowerBound, targets: application.members.map(target), otherwise: otherwise)
         ]
     }
 
     /// The instance of an application that announced its address last; nil for all other applications.
     private func announced(
-        _ service: ResolvedService, _ place: Int, leg: Int, _ address: IPPrefix
+        _ service: ResolvedService, _ place: Int, leg: Int, _ flow: Flow
     ) -> SendTarget? {
         let stop = service.stops[place]
         guard file.nodes[stop.node].announced != nil,
-            let hop = announcedAddress(stop, leg: leg, address, isEnd: place == service.stops.count - 1)
+            let hop = announcedAddress(stop, leg: leg, flow.address, isEnd: place == service.stops.count - 1)
         else { return nil }
         return SendTarget(
             interface: legs[stop.node][leg].interface, address: .neighbour(via: hop),
-            system: system(stop.node, leg: leg))
+            system: system(stop.node, leg: leg), portShift: flow.shift(at: place))
     }
 
     /// Drops packets for customers that are not known.

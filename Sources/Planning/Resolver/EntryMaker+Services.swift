@@ -26,34 +26,45 @@ extension EntryMaker {
         service.raw.addresses.flatMap { address -> [Flow] in
             let family = address.value.family
             guard service.sides.contains(where: { $0.prefix.family == family }) else { return [] }
-            var ports = service.raw.ports.map { $0.value.servicePort(family) }
-            if hasImpliedICMP(service, address.value) { ports.append(PortSpecification.icmp.servicePort(family)) }
-            return ports.map { Flow(address: address.value, port: $0) }
+            var flows = service.raw.ports.map { port in
+                Flow(
+                    address: address.value, port: port.value.servicePort(family), specification: port,
+                    translatedFrom: place(of: port.value, in: service))
+            }
+            if hasImpliedICMP(service, address.value) {
+                flows.append(Flow(address: address.value, port: PortSpecification.icmp.servicePort(family)))
+            }
+            return flows
         }
     }
 
-    private func hasImpliedICMP(_ service: ResolvedService, _ address: IPPrefix) -> Bool {
-        let own = service.raw.ports.map(\.value)
-        guard !own.contains(where: { $0.upperProtocol == .any || isICMP($0, address.family) }) else { return false }
-        return !prefixes.having(address).contains { place in
-            let other = services[place]
-            guard other.index != service.index,
-                other.scopes.contains(where: { scope in service.scopes.contains(scope) })
-            else { return false }
-            return other.index < service.index || other.raw.ports.contains { isICMP($0.value, address.family) }
+    /// The first place of a chain whose application has other ports; nil if none has.
+    private func place(of port: PortSpecification, in service: ResolvedService) -> Int? {
+        guard let translation = port.translation else { return nil }
+        let named = translation.at.flatMap { nodeIndex[$0] }.flatMap { service.chain.firstIndex(of: $0) }
+        return named ?? service.chain.count - 1
+    }
+
+    /// An entry of a service, with the ports that packets have at the place of the chain that they come from.
+    ///
+    /// - Parameters:
+    ///   - place: The place; -1 for customers.
+    ///   - entry: The entry with the customers' port, and with hops that translate from there.
+    private func made(
+        _ service: ResolvedService, from node: Int, _ flow: Flow, at place: Int, _ entry: Entry
+    ) -> MadeEntry {
+        var entry = entry
+        let back = flow.shift(at: place).reversed
+        if !back.isNone {
+            entry.servicePort = flow.port(at: place)
+            entry.outerShift = back
+            entry.hops = entry.hops.map { $0.shifted(by: back) }
         }
-    }
-
-    private func isICMP(_ port: PortSpecification, _ family: AddressFamily) -> Bool {
-        port.servicePort(family).protocolNumber == (family == .ipv4 ? 1 : 58)
-    }
-
-    private func made(_ service: ResolvedService, from node: Int, _ entry: Entry) -> MadeEntry {
-        MadeEntry(
+        return MadeEntry(
             entry: entry,
             basis: EntryBasis(
                 origin: service.raw.name.origin, label: "service \(quoted(service.raw.name.value))",
-                service: service.index, node: node < 0 ? node : lead(node)))
+                service: service.index, node: node < 0 ? node : lead(node), port: flow.specification))
     }
 
     /// The address that requests get at the end of the chain, and answers lose; nil if nothing is rewritten, because
@@ -82,7 +93,7 @@ extension EntryMaker {
         let hops = onward(service, to: 0, flow)
         return service.scopes.filter { $0.source.map { $0.family == flow.address.family } ?? true }.map { scope in
             made(
-                service, from: -1,
+                service, from: -1, flow, at: -1,
                 Entry(
                     name: "\(service.raw.name.value).request.customers", kind: .distribution, direction: .request,
                     receivedInterface: scope.interface, sourceMAC: scope.node.map { emission($0, leg: scope.leg).mac },
@@ -110,7 +121,7 @@ extension EntryMaker {
                 || !sidesWithin(service, flow.address, place).isEmpty
             return customers(service, flow.address.family, named: named).map { source in
                 made(
-                    service, from: node,
+                    service, from: node, flow, at: place,
                     Entry(
                         name: "\(service.raw.name.value).request.\(shownName(node))", kind: .sequencing,
                         direction: .request, receivedInterface: emission.interface, sourceMAC: emission.mac,
@@ -162,10 +173,10 @@ extension EntryMaker {
             var entry = template
             entry.destination = destination.prefix
             entry.hops = hops
-            return made(service, from: node, entry)
+            return made(service, from: node, flow, at: place, entry)
         }
         guard destinations.contains(where: { $0.prefix == nil }) else { return answers }
-        return answers + translated(service, from: node, place, template)
+        return answers + translated(service, from: node, place, flow, template)
     }
 
     /// The destinations of answers from a place of the chain, as far as entries name them. They are customers if
@@ -185,7 +196,7 @@ extension EntryMaker {
     /// An inline application may put its own address in place of the customers' (NAT). Answers for that address go back
     /// to the instance that did so, whichever instance the flow would meet otherwise.
     private func translated(
-        _ service: ResolvedService, from node: Int, _ place: Int, _ template: Entry
+        _ service: ResolvedService, from node: Int, _ place: Int, _ flow: Flow, _ template: Entry
     ) -> [MadeEntry] {
         let before = service.stops[place - 1]
         guard members(of: before.node).count > 1, let family = template.source?.family else { return [] }
@@ -193,8 +204,10 @@ extension EntryMaker {
             legs[member][before.leave].addresses.filter { $0.address.family == family }.map { address in
                 var entry = template
                 entry.destination = IPPrefix(host: address.address)
-                entry.hops = copies(service.passives[place]) + [.target(target(before, .response, of: member))]
-                return made(service, from: node, entry)
+                var target = target(before, .response, of: member)
+                target.portShift = flow.shift(at: place - 1)
+                entry.hops = copies(service.passives[place], flow.shift(at: place - 1)) + [.target(target)]
+                return made(service, from: node, flow, at: place, entry)
             }
         }
     }
@@ -206,7 +219,7 @@ extension EntryMaker {
         let emission = emission(passive, leg: leg)
         let requests = customers(service, flow.address.family).map { source in
             made(
-                service, from: passive,
+                service, from: passive, flow, at: place - 1,
                 Entry(
                     name: "\(service.raw.name.value).request.\(shownName(passive))", kind: .sequencing,
                     direction: .request, receivedInterface: emission.interface, sourceMAC: emission.mac,
@@ -223,7 +236,7 @@ extension EntryMaker {
                 var entry = template
                 entry.destination = destination.prefix
                 entry.hops = hops
-                return made(service, from: passive, entry)
+                return made(service, from: passive, flow, at: place - 1, entry)
             }
     }
 }

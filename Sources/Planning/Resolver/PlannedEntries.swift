@@ -1,4 +1,5 @@
 import Forwarding
+import Plan
 import Reporting
 import TopologyFiles
 import Wire
@@ -10,6 +11,8 @@ struct EntryBasis: Sendable {
     var service: Int?
     /// The node that the packets come from, -1 for customers.
     var node = -1
+    /// The service port that it was made for.
+    var port: Located<PortSpecification>?
     /// The entry by hand.
     var raw: RawEntry?
 }
@@ -81,17 +84,37 @@ struct EntryMaker: ServiceStage, Diagnosing {
     let diagnostics: Diagnostics
     /// The services by address, as places in `services`.
     let prefixes: ServicePrefixes
+    /// For each address that applications answer from in place of services' addresses: the service that has its echo.
+    private(set) var echoes: [RewrittenEnd: Int] = [:]
 
     init(served: ServedTopology, diagnostics: Diagnostics) {
         self.served = served
         self.diagnostics = diagnostics
         prefixes = ServicePrefixes(served.services.map { $0.raw.addresses.map(\.value) })
+        echoes = firstEchoes()
     }
 
     /// One address and one service port of a service, which an entry names.
     struct Flow {
         var address: IPPrefix
+        /// As customers have it.
         var port: ServicePort
+        /// The service port as the file has it; nil for ICMP that it does not name.
+        var specification: Located<PortSpecification>?
+        /// The first place of the chain whose application has other ports; nil if none has.
+        var translatedFrom: Int?
+
+        /// What turns the port that customers have into the one of packets at a place of the chain; -1 is before the first.
+        func shift(at place: Int) -> PortShift {
+            guard let first = translatedFrom, place >= first else { return .none }
+            return specification?.value.shift ?? .none
+        }
+
+        /// The service port of packets that come from a place of the chain.
+        func port(at place: Int) -> ServicePort {
+            guard let ports = shift(at: place).applied(to: port.ports) else { return port }
+            return ServicePort(protocolNumber: port.protocolNumber, ports: ports)
+        }
     }
 
     /// Entries of different services or applications must not have one name: checks could not tell them apart.

@@ -116,6 +116,9 @@ extension ProofTeller {
         case .wrongAddress(let expected, let found):
             message = "\(asker) asks \(expected) and is answered from \(found)"
             hint = "add `rewrite-source: \(expected)` to the entry that takes the answers of \(nodeName(end))"
+        case .wrongPort(let expected, let found):
+            message = "\(asker) asks port \(expected) and is answered from port \(found)"
+            hint = "give the services of \(nodeName(end)) application ports of their own"
         case .nobody(let interface, let address):
             message =
                 "the answers to \(asker) are sent to interface \(interfaceName(interface)), where "

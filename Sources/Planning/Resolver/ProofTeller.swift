@@ -132,6 +132,7 @@ struct ProofTeller: EntryStage, Diagnosing {
         case .tie(let first, let second): references = [second, first]
         case .noTargets(let entry), .entryInterface(let entry, _), .mixedFamilies(let entry),
             .rewriteAcrossFamilies(let entry, _), .rewriteOfPrefix(let entry, _), .portsWithoutProtocol(let entry),
+            .portShift(let entry), .portsOfInstances(let entry),
             .counter(let entry, _), .entryGroup(let entry, _), .tooManyChoices(let entry):
             references = [entry]
         case .macAddress, .address, .tooManyInterfaces, .mtu, .interface, .neighbourTwice, .sourceTwice,

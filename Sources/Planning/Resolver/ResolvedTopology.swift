@@ -28,6 +28,7 @@ struct ResolvedTopology: Sendable {
         handTraffic = HandTrafficReader(planned: planned, diagnostics: diagnostics).read()
         mirrors = MirrorFinder(planned: planned, diagnostics: diagnostics).find()
         let judge = EntryJudge(planned: planned, diagnostics: diagnostics)
+        judge.findPortCollisions()
         judge.findTies()
         judge.findShadows()
         let expressions = ExpressionResolver(addressed: planned.served.addressed, diagnostics: diagnostics)

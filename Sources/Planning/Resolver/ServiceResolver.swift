@@ -39,6 +39,8 @@ struct ServiceResolver: AddressStage, Diagnosing {
         checkDistribution(of: raw, head: service.chain.first, isSound: diagnostics.count == before)
         resolveScopes(&service)
         checkOneArmed(of: service)
+        checkTranslations(of: raw, service.chain)
+        checkJudges(of: service)
         guard diagnostics.count == before, !service.chain.isEmpty else { return nil }
         guard (service.chain + service.listeners).allSatisfy({ !legs[$0].isEmpty }) else { return nil }
         checkAnnounced(service)

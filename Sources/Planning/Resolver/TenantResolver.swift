@@ -17,6 +17,13 @@ struct TenantResolver: NameStage, Diagnosing {
         }
         for (_, rules) in file.negotiations() {
             for name in rules.through { _ = listed(name) }
+            for name in rules.from where interfaceIndex[name.value] == nil {
+                guard nodeIndex[name.value].map({ file.nodes[$0].kind == .customer }) != true else { continue }
+                let known = file.interfaces.map(\.name.value) + listedNames([.customer])
+                diagnostics.error(
+                    name.origin, "there is no interface and no customer \(quoted(name.value))",
+                    hint: Spelling.hint(for: name.value, among: known, kind: "interfaces and customers"))
+            }
         }
     }
 }

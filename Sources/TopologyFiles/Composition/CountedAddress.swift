@@ -6,7 +6,7 @@ enum Counting {
     case hosts
     /// The next network of the same length; of an address without a length the next address.
     case networks
-    /// The next port, where the text ends in `+`: `tcp/8000+`.
+    /// The next port, where the text ends in `+`: `tcp/8000+`, also on both sides of an arrow: `tcp/8000+ -> 9000+`.
     case ports
 
     /// The text of the copy that comes `offset` copies after the first.
@@ -36,10 +36,16 @@ enum Counting {
     }
 
     private func port(_ text: String, _ offset: Int) -> String? {
-        guard text.hasSuffix("+"), let slash = text.firstIndex(of: "/"),
-            let port = Int(text[text.index(after: slash)...].dropLast())
-        else { return text }
-        guard port + offset <= 65_535 else { return nil }
-        return "\(text[...slash])\(port + offset)"
+        var counted = ""
+        var rest = text[...]
+        while let mark = rest.firstIndex(of: "+") {
+            let digits = rest[..<mark].reversed().prefix { ("0"..."9").contains($0) }
+            let start = rest.index(mark, offsetBy: -digits.count)
+            guard let port = Int(rest[start..<mark]) else { return text }
+            guard port + offset <= 65_535 else { return nil }
+            counted += "\(rest[..<start])\(port + offset)"
+            rest = rest[rest.index(after: mark)...]
+        }
+        return counted + rest
     }
 }

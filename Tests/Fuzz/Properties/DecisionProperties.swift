@@ -66,10 +66,29 @@ enum DecisionProperties {
                 try require(decision == .drop(.passiveEmission, answer: .none), "a silent station gets \(decision)")
             } else if let entry = reading.matchingEntry(packet, from: mac, on: interface) {
                 try require(decision == .forward(entry: entry), "\(decision), not entry \(entry), for \(packet)")
+                try checkPorts(table.entries[entry], buffer.snapshot.entry(entry), buffer.snapshot)
             } else if case .forward(let entry) = decision {
                 throw BrokenProperty("entry \(entry) and not none, for \(packet)")
             }
             if universe.random.isUsedUp { break }
+        }
+    }
+
+    /// The translations of an entry are in its record, and in those of its hops.
+    private static func checkPorts(
+        _ entry: Entry, _ record: EntryRecord, _ snapshot: Snapshot
+    ) throws(BrokenProperty) {
+        try require(record.outerShift == entry.outerShift, "\(record.outerShift) is not \(entry.outerShift)")
+        for (hop, index) in zip(entry.hops, record.targets) {
+            let wanted = hop.targets.first?.portShift
+            switch snapshot.hop(index) {
+            case .target(let target): try require(target.portShift == wanted, "\(target) adds to the port")
+            case .instance(let choice):
+                try require(
+                    choice.portShift == wanted && snapshot.target(choice, member: 0).portShift == wanted,
+                    "\(choice) adds to the port")
+            case .hops: continue
+            }
         }
     }
 

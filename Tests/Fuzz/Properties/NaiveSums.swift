@@ -41,8 +41,12 @@ enum NaiveSums {
             sums.append(sum(frame[fields.quotedNetworkOffset..<fields.quotedNetworkOffset + 20]))
         }
         if let field = quotedChecksum(fields), fields.quotedTransportProtocol != 17 || word(frame, field) != 0 {
+            let ports =
+                fields.quoted.hasPorts
+                ? word(frame, fields.quotedTransportOffset) + word(frame, fields.quotedTransportOffset + 2) : 0
             sums.append(
-                (word(frame, field) + pseudoAddresses(frame, fields.quotedNetworkOffset, fields.family)) % 0xFFFF)
+                (word(frame, field) + pseudoAddresses(frame, fields.quotedNetworkOffset, fields.family) + ports)
+                    % 0xFFFF)
         }
         return sums
     }

@@ -22,6 +22,8 @@ enum WireProperties {
             try checkOrder(fields, frame.bytes.count)
             try checkPadding(fields, frame)
             try checkRewrites(fields, frame, state, options & 4 != 0)
+            try checkShifts(
+                fields, Array(frame.bytes[..<fields.end]), state, PortShift(UInt16(truncatingIfNeeded: size)))
             try checkAnswers(fields, frame, state, size)
             try checkFragments(fields, frame, 68 + size % 2_000)
         case .malformed, .unsupported:
@@ -138,7 +140,7 @@ enum WireProperties {
     }
 
     /// Where two packets differ by more than the other way to write a checksum of zero.
-    private static func firstDifference(_ before: [UInt8], _ back: [UInt8], _ fields: PacketFields) -> Int? {
+    static func firstDifference(_ before: [UInt8], _ back: [UInt8], _ fields: PacketFields) -> Int? {
         for offset in before.indices where before[offset] != back[offset] {
             guard let field = checksumField(fields, holding: offset) else { return offset }
             let words = (NaiveSums.word(before, field), NaiveSums.word(back, field))

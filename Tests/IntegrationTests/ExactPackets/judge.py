@@ -9,7 +9,7 @@ import hashlib
 import struct
 import sys
 
-from packets import CHECKSUM, REWRITTEN, SERVICES, TCP, UDP, WRONG, Maker, as_sent, forwarded, key, length, total
+from packets import CHECKSUM, REWRITTEN, SERVICES, SHIFT, TCP, UDP, WRONG, Maker, as_sent, forwarded, key, length, total
 
 PARTIAL, TCP4, TCP6, SEGMENTED_UDP, ECN = 1, 1, 4, 5, 0x80
 
@@ -83,10 +83,10 @@ class Leg:
         flows = {}
         for service in self.services:
             for family, address in SERVICES[service].items():
-                rewrites = service == "rewritten"
                 # Only the last hop, to the server, rewrites.
-                if rewrites and self.name == "web-rewritten": address = REWRITTEN[family]
-                for burst in Maker(seed, family, address, rewrites).bursts():
+                if self.name == "web-rewritten": address = REWRITTEN[family]
+                shift = SHIFT if self.name == "web-translated" else 0
+                for burst in Maker(seed, family, address, service, shift).bursts():
                     for packet in burst:
                         flows.setdefault(key(packet), []).append(forwarded(packet, self.hops))
         return flows

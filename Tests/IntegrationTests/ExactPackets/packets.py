@@ -17,7 +17,10 @@ SERVICES = {
     "plain": {4: "203.0.113.80", 6: "2001:db8:cb::80"},
     "large": {4: "203.0.113.81", 6: "2001:db8:cb::81"},
     "rewritten": {4: "203.0.113.82", 6: "2001:db8:cb::82"},
+    "translated": {4: "203.0.113.83", 6: "2001:db8:cb::83"},
 }
+# What the last hop of the translated service adds to its ports.
+SHIFT = 1_000
 REWRITTEN = {4: "198.18.5.82", 6: "2001:db8:15::82"}
 
 
@@ -90,12 +93,16 @@ class Flow:
             value ^= 0x0101
         return upper[:field] + struct.pack(">H", as_sent(value, protocol)) + upper[field + 2:]
 
-    def summed_to_zero(self, size, destination):
-        """A packet whose checksum comes to zero where it is sent to `destination`."""
+    def summed_to_zero(self, size, destination, shift=None):
+        """A packet whose checksum comes to zero where it is sent to `destination`, with ports that are shifted so."""
         data = bytearray(self.maker.random.randbytes(size))
         upper = self.upper(size, data=bytes(data), zero=True)
-        upper = upper[:-2] + b"\0\0"
+        upper, port = upper[:-2] + b"\0\0", upper[2:4]
+        if shift is not None:
+            base = struct.unpack(">H", port)[0] - self.maker.shift
+            upper = upper[:2] + struct.pack(">H", base + shift) + upper[4:]
         rest = total(pseudo(self.maker.source, destination, self.protocol, len(upper)) + upper)
+        upper = upper[:2] + port + upper[4:]
         return self.around(self.checksummed(upper[:-2] + struct.pack(">H", 0xFFFF - rest), CHECKSUM[self.protocol]))
 
     def segment(self, size, zero=False):
@@ -106,10 +113,10 @@ class Flow:
         """A UDP datagram or a TCP segment; with a checksum of zero where `zero` says so."""
         data = self.maker.random.randbytes(size) if data is None else data
         if self.protocol == UDP:
-            datagram = struct.pack(">HHHH", self.port, 7, 8 + size, 0) + data
+            datagram = struct.pack(">HHHH", self.port, 7 + self.maker.shift, 8 + size, 0) + data
             return datagram if zero else self.checksummed(datagram, CHECKSUM[UDP])
         segment = struct.pack(
-            ">HHIIBBHHH", self.port, 9, self.sequence & 0xFFFFFFFF, self.acknowledged, (20 + len(extra)) // 4 << 4,
+            ">HHIIBBHHH", self.port, 9 + self.maker.shift, self.sequence & 0xFFFFFFFF, self.acknowledged, (20 + len(extra)) // 4 << 4,
             flags, self.window, 0, 0) + extra + data
         self.sequence += size
         return segment if zero else self.checksummed(segment, CHECKSUM[TCP])
@@ -142,8 +149,10 @@ class Flow:
 class Maker:
     """Makes a family's packets to one destination."""
 
-    def __init__(self, seed, family, destination, rewrites):
+    def __init__(self, seed, family, destination, service, shift=0):
         self.random = random.Random(f"{seed} {family}")
+        rewrites = service == "rewritten"
+        self.translates, self.shift = service == "translated", shift
         self.family, self.source, self.destination, self.rewrites = family, SOURCE[family], destination, rewrites
         self.ports = {False: MADE.start, True: WRONG.start}
 
@@ -192,7 +201,7 @@ class Maker:
         # Checksums that are none, and checksums that are wrong.
         flow = Flow(self)
         yield [flow.segment(64, zero=index % 7 > 3) for index in range(60)]
-        if not self.rewrites:
+        if not self.rewrites and not self.translates:
             flow, good = Flow(self, wrong=True), Flow(self)
             yield [(flow if index % 3 else good).segment(64) for index in range(60)]
             flow = Flow(self, TCP, wrong=True)
@@ -205,7 +214,7 @@ class Maker:
         for index in range(24):
             packets += [flow.segment(64), flow.segment(64), flow.echo(index)]
         yield packets
-        if four:
+        if four and not self.translates:
             flow, packets = Flow(self), []
             flow.flags = 0
             for index in range(20):
@@ -223,14 +232,16 @@ class Maker:
                 if flow.protocol == TCP and draw.random() < 0.1: flow.sequence += draw.choice([-50, 50])
                 packets.append(flow.segment(draw.choice([50, 50, 50, 700])))
             yield packets
-        # Checksums that come to zero, before and after the address is rewritten, among others.
+        # Checksums that come to zero, before and after the address or the port is rewritten, among others.
         addresses = [self.destination]
         if self.rewrites:
             addresses = [SERVICES["rewritten"][self.family], REWRITTEN[self.family]]
+        places = [(address, None) for address in addresses]
+        if self.translates: places = [(self.destination, 0), (self.destination, SHIFT)]
         for protocol in (UDP, TCP):
             flow, packets = Flow(self, protocol), []
-            for address in addresses * 10:
-                packets += [flow.segment(64), flow.summed_to_zero(64, address), flow.segment(64)]
+            for place in places * 10:
+                packets += [flow.segment(64), flow.summed_to_zero(64, *place), flow.segment(64)]
             yield packets
 
     def segments(self):

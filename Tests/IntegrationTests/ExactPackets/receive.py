@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 
-path = sys.argv[1]
+path, shift = sys.argv[1], int(sys.argv[2])
 selector = selectors.DefaultSelector()
 flows, ends = {}, []
 signal.signal(signal.SIGTERM, lambda *_: ends.append(True))
@@ -23,7 +23,7 @@ def datagrams(family, address):
     else:
         notes.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL
         notes.setsockopt(socket.IPPROTO_IP, 13, 1)  # IP_RECVTOS
-    notes.bind((address, 7))
+    notes.bind((address, 7 + shift))
     notes.setblocking(False)
     selector.register(notes, selectors.EVENT_READ, note)
     marks = socket.socket(family, socket.SOCK_DGRAM)
@@ -32,7 +32,7 @@ def datagrams(family, address):
         marks.setsockopt(socket.IPPROTO_IPV6, 49, 1)  # IPV6_RECVPKTINFO
     else:
         marks.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
-    marks.bind((address, 8))
+    marks.bind((address, 8 + shift))
     selector.register(marks, selectors.EVENT_READ, answer)
     return notes
 
@@ -71,7 +71,7 @@ def stream(listener):
 
 
 noted = [datagrams(socket.AF_INET, "0.0.0.0"), datagrams(socket.AF_INET6, "::")]
-listener = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True)
+listener = socket.create_server(("::", 80 + shift), family=socket.AF_INET6, dualstack_ipv6=True)
 selector.register(listener, selectors.EVENT_READ, stream)
 while not ends:
     for entry, _ in selector.select(0.2):

@@ -63,7 +63,7 @@ for service, addresses in SERVICES.items():
         mark.settimeout(20)
         mark.connect((address, 8))
         leading = towards + mine + (b"\x08\x00" if family == 4 else b"\x86\xdd")
-        for number, burst in enumerate(Maker(seed, family, address, service == "rewritten").bursts()):
+        for number, burst in enumerate(Maker(seed, family, address, service).bursts()):
             send_all(raw.fileno(), [leading + packet for packet in burst])
             sent += len(burst)
             mark.send(struct.pack(">I", number))
