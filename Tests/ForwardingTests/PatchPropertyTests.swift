@@ -171,7 +171,15 @@ struct PatchPropertyTests {
                 if anchors.contains(table.entries[index].name) || universe.chance(40) {
                     // Changed in its place: it goes elsewhere.
                     changed = [table.entries[index]]
-                    changed[0].hops = pool.entries[universe.pick(0..<min(pool.entries.count, 200))].hops
+                    let other = pool.entries[universe.pick(0..<min(pool.entries.count, 200))]
+                    let port = changed[0].servicePort
+                    if other.targets.allSatisfy({ target in
+                        target.portShift.isNone
+                            || port.canBeShifted && port.ports != 0...65535
+                                && target.portShift.applied(to: port.ports) != nil
+                    }) {
+                        changed[0].hops = other.hops
+                    }
                     changed[0].rewriteSource = nil
                 }
                 spans.append(TablePatch.Span(index..<end, changed))
