@@ -166,6 +166,7 @@ extension ControlProcess {
         report.groups = StatusReport.Group.all(table, joined: fleet?.joined(table.joiners) ?? [])
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         report.remarks = remarks()
+        report.mappings = negotiation?.listing.mappings.count
         if let door = recordKeeper?.door {
             report.management = door.status
             if let trouble = door.trouble {

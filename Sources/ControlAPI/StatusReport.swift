@@ -313,6 +313,8 @@ public struct StatusReport: Codable, Sendable {
     public var groups: [Group]? = nil
     /// The management address; nil: there is none.
     public var management: Management? = nil
+    /// How many service ports applications asked for and have; nil: none may ask.
+    public var mappings: Int? = nil
     /// Differences from the built state, one sentence with its hint each: a device that is gone, a namespace without a
     /// name.
     public var problems: [String] = []

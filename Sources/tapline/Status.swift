@@ -131,6 +131,9 @@ struct Status: ParsableCommand {
             lines.append(line + (engine.lastEnd.map { "; the last one \($0)" } ?? ""))
         }
         if let engine = report.engine { lines += frames(engine) }
+        if let mappings = report.mappings {
+            lines.append("mappings: \(Plural.counted(mappings, "service port")) that applications asked for")
+        }
         if let management = report.management {
             lines.append(
                 "management: \(management.locations.joined(separator: ", "))"

@@ -17,6 +17,8 @@ import Wire
 final class NegotiationKeeper: @unchecked Sendable {
     /// How often ends are looked for.
     private static let pause = Duration.milliseconds(200)
+    /// How long a refusal is not told again that is like the last one, in milliseconds.
+    private static let silence: UInt64 = 1000
     /// How many datagrams of one socket are answered before the next socket's turn.
     private static let burst = 32
 
@@ -43,6 +45,10 @@ final class NegotiationKeeper: @unchecked Sendable {
     private var sockets: NegotiationSockets?
     private var requests: [String: Int] = [:]
     private var place = 0
+    /// Mappings that ended and could not be taken out of force yet.
+    private var overdue: [Mapping] = []
+    /// What was told of refusals last, by application.
+    private var told: [String: (reason: String, at: UInt64)] = [:]
     /// The namespaces of nodes.
     private var homes: [String: UInt64] = [:]
 
@@ -132,6 +138,7 @@ final class NegotiationKeeper: @unchecked Sendable {
             for node in ended { release(node) }
             hearEvents()
             end(desk.expire(at: Self.now), "nobody renewed it")
+            retry()
             for polled in polled.dropFirst() where polled.revents != 0 { answer(polled.fd) }
             tell()
         }
@@ -202,11 +209,13 @@ final class NegotiationKeeper: @unchecked Sendable {
 
     private func report(_ outcome: NegotiationOutcome, _ asker: Asker, _ known: [Mapping.Key: Mapping]) {
         if let result = outcome.result, result != .success {
-            let why = outcome.reason.map { ": \($0)" } ?? ""
+            let reason = result.name + (outcome.reason.map { ": \($0)" } ?? "")
+            // A program that repeats itself fills no log.
+            if let last = told[asker.application], last.reason == reason, Self.now < last.at + Self.silence { return }
+            told[asker.application] = (reason, Self.now)
             control.happened(
                 ApplianceEvent(
-                    .mappingRefused, application: asker.application, instance: asker.node,
-                    reason: "\(result.name)\(why)"))
+                    .mappingRefused, application: asker.application, instance: asker.node, reason: reason))
         } else if let mapping = outcome.mapping {
             let isThere = desk.mappings[mapping.key] != nil
             switch (known[mapping.key] != nil, isThere) {
@@ -229,6 +238,7 @@ final class NegotiationKeeper: @unchecked Sendable {
         guard !gone.isEmpty else { return }
         if let trouble = NegotiationOffice(control, instructions, plan).remove(gone) {
             control.logger.error("mappings that ended are in force still: \(trouble)")
+            overdue += gone
         }
         for mapping in gone {
             control.happened(
@@ -238,11 +248,20 @@ final class NegotiationKeeper: @unchecked Sendable {
         }
     }
 
+    /// Takes out of force what could not be before, unless somebody has got it again.
+    private func retry() {
+        let due = overdue.filter { desk.mappings[$0.key] == nil }
+        overdue = []
+        guard !due.isEmpty, NegotiationOffice(control, instructions, plan).remove(due) != nil else { return }
+        overdue = due
+    }
+
     /// An instance that is down, or was taken out, loses what it got.
     private func hearEvents() {
         for event in control.events.read(&place) {
             switch event.event {
             case .instanceDown, .instanceDisabled: if let node = event.instance { release(node) }
+            case .instanceAdded, .instanceRemoved: state.withLock { $0.hasChanged = true }
             default: break
             }
         }

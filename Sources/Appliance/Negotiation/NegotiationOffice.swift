@@ -6,8 +6,8 @@ import Plan
 import Reporting
 import Wire
 
-/// Proves what applications ask for, and brings it in force.
-struct NegotiationOffice: MappingOffice {
+/// Proves what applications ask for, and brings it in force. It is made for one request.
+final class NegotiationOffice: MappingOffice {
     private let control: ControlProcess
     private let instructions: RecordInstructions
     private let plan: NegotiationPlan
@@ -18,17 +18,26 @@ struct NegotiationOffice: MappingOffice {
         self.plan = plan
     }
 
+    /// The service ports of all services at the addresses that can be given, read once: a request may try thousands.
+    private lazy var occupied: [(address: IPPrefix, ports: PortSpecification)] = {
+        let (services, records) = control.loop.sync { [control] in
+            (
+                control.plan.services.map { ($0.addresses, $0.ports) },
+                control.plan.serviceRecords.map { ($0.addresses, $0.ports) }
+            )
+        }
+        let wanted = plan.applications.flatMap(\.addresses)
+        return (services + records).flatMap { addresses, ports -> [(IPPrefix, PortSpecification)] in
+            let prefixes = addresses.compactMap { InterfaceAddress($0)?.prefix }
+                .filter { prefix in wanted.contains { prefix.contains($0) } }
+            guard !prefixes.isEmpty else { return [] }
+            let own = ports.isEmpty ? [.any] : ports.compactMap { try? PortSpecification.service($0) }
+            return prefixes.flatMap { prefix in own.map { (prefix, $0) } }
+        }
+    }()
+
     func isTaken(_ address: IPAddress, _ protocolNumber: UInt8, port: UInt16) -> Bool {
-        let (services, records) = control.loop.sync { [control] in (control.plan.services, control.plan.serviceRecords)
-        }
-        func isAt(_ addresses: [String], _ ports: [String]) -> Bool {
-            addresses.contains { InterfaceAddress($0)?.prefix.contains(address) == true }
-                && (ports.isEmpty
-                    || ports.contains { text in
-                        (try? PortSpecification.service(text))?.contains(protocolNumber, port) ?? false
-                    })
-        }
-        return services.contains { isAt($0.addresses, $0.ports) } || records.contains { isAt($0.addresses, $0.ports) }
+        occupied.contains { $0.address.contains(address) && $0.ports.contains(protocolNumber, port) }
     }
 
     func put(_ mapping: Mapping) -> MappingVerdict {
