@@ -37,6 +37,7 @@ import Testing
             ask http://localhost/ | grep -o 'This page waits for it' | head -n 1
             $T up topology.yaml -d
             until ask http://localhost/ | grep -q 'id="arrow-0"'; do sleep 0.1; done
+            until ask http://localhost/metrics | grep -q '^tapline_topology_up.* 1$'; do sleep 0.1; done
             ask http://localhost/metrics | grep '^tapline_topology_up'
             secret=$(ask http://localhost/ | sed -n 's/.*name="secret" value="\\([0-9a-f]*\\)".*/\\1/p' | head -n 1)
             ask -d "secret=$secret&arrow=0&packets=2&seconds=20" http://localhost/capture -o page.pcapng & capture=$!
