@@ -1,3 +1,4 @@
+import CLinux
 import ControlAPI
 import EventLoop
 import Glibc
