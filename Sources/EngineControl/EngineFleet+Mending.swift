@@ -21,10 +21,14 @@ extension EngineFleet {
     ///
     /// - Returns: The corrections, as the end of a sentence; empty if there were none.
     func correctQueues() -> String {
+        (try? EngineLink.correctFlags(resources.queues.flatMap { $0 })).map(summary(ofCorrected:)) ?? ""
+    }
+
+    /// - Parameter places: The queues that were corrected, counted through all interfaces.
+    /// - Returns: The end of a sentence about them; empty if there are none.
+    func summary(ofCorrected places: [Int]) -> String {
+        guard !places.isEmpty else { return "" }
         let queueCount = max(1, plan.queues)
-        guard let places = try? EngineLink.correctFlags(resources.queues.flatMap { $0 }), !places.isEmpty else {
-            return ""
-        }
         let interfaces = Set(places.map { $0 / queueCount + 1 }).sorted().map(String.init).joined(separator: ", ")
         return
             "; the flags of \(places.count) queue\(places.count == 1 ? "" : "s") had been changed so that readers hang, "

@@ -168,6 +168,8 @@ package final class EngineFleet: @unchecked Sendable {
             handlers: EngineProcess.Handlers(
                 said: { [unowned self] in heard($0, $1) }, broke: { [unowned self] in broke($0, $1) },
                 ended: { [unowned self] in bury($0, $1) }, inspect: inspect))
+        // What was changed since then was corrected as it was handed over.
+        correctedBefore += summary(ofCorrected: process.corrected)
         process.before = written(by: process)
         living.append(process)
         loop.after(Self.readyTimeout) { [weak process] in

@@ -68,6 +68,8 @@ package final class EngineProcess {
     var hasBroken = false
     /// Why it refused its first table, or was found wanting.
     var complaint: String?
+    /// The queues, counted through all interfaces, whose flags somebody had changed until they were handed to it.
+    private(set) var corrected: [Int] = []
     /// The queue sets that it was last told to read.
     private(set) var assigned = QueueSets()
     /// The queue sets that it has said it reads.
@@ -128,7 +130,9 @@ package final class EngineProcess {
         errors.begin(pid: process.pid)
         user = EngineIdentity.user(of: process.pid)
         // The pidfd shows that the engine has ended. Messages to it are lost.
-        do throws(EngineError) { try link.start(resources, user: user, spareMebibytes: Self.spareMebibytes) } catch {
+        do throws(EngineError) {
+            corrected = try link.start(resources, user: user, spareMebibytes: Self.spareMebibytes)
+        } catch {
             complaint = "\(error)"
         }
         let descriptor = link.descriptor

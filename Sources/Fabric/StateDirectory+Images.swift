@@ -26,12 +26,24 @@ extension StateDirectory {
     package func makeImageFolder(_ image: ImagePlan) throws(ApplianceError) -> String {
         let fresh = "\(imagePath(image)).new"
         removeTree(fresh)
+        var parts = fresh.split(separator: "/")[...]
         var made = ""
-        for part in fresh.split(separator: "/") {
-            made += "/\(part)"
+        var tries = 0
+        while let part = parts.first {
+            let next = "\(made)/\(part)"
             // Others see no files of a root directory, whatever their permissions are there.
-            let mode: mode_t = made == imagesPath ? 0o700 : 0o755
-            guard mkdir(made, mode) == 0 || errno == EEXIST else { throw .storage("cannot make \(made)", errno: errno) }
+            let mode: mode_t = next == imagesPath ? 0o700 : 0o755
+            if mkdir(next, mode) == 0 || errno == EEXIST {
+                made = next
+                parts.removeFirst()
+            } else if errno == ENOENT, tries < 100 {
+                // Another topology has just taken its last image away, and the empty folder of all with it.
+                tries += 1
+                made = ""
+                parts = fresh.split(separator: "/")[...]
+            } else {
+                throw .storage("cannot make \(next)", errno: errno)
+            }
         }
         return fresh
     }

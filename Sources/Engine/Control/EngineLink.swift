@@ -81,16 +81,21 @@ public struct EngineLink: ~Copyable, Sendable {
     ///   - resources: The queues and memories of the engine.
     ///   - user: The user and group that it becomes (`EngineIdentity`); 0 leaves them as they are.
     ///   - spareMebibytes: The address space, in MiB, beyond what it holds and twice its table and counters.
+    /// - Returns: The places of the queues, counted through all interfaces, whose flags somebody had changed.
     /// - Throws: `EngineError`, as for every message: EAGAIN if the engine has not read for long, EPIPE if it has
     ///   ended.
-    public func start(_ resources: EngineResources, user: UInt32 = 0, spareMebibytes: UInt32 = 64) throws(EngineError) {
+    @discardableResult
+    public func start(
+        _ resources: EngineResources, user: UInt32 = 0, spareMebibytes: UInt32 = 64
+    ) throws(EngineError) -> [Int] {
         let queueCount = resources.queues.first?.count ?? 0
         let queues = resources.queues.flatMap { $0 }
         let queueSets = resources.queueSets.flatMap { $0 }
         guard queueSets.count == queues.count, queueSets.allSatisfy({ (0..<QueueSets.capacity).contains($0) }) else {
             throw EngineError("hand over the queues", because: "some queue belongs to no queue set")
         }
-        try Self.correctFlags(queues + [resources.counters, resources.neighbours, resources.table])
+        let corrected = try Self.correctFlags(queues)
+        try Self.correctFlags([resources.counters, resources.neighbours, resources.table])
         try socket.send(
             ControlMessage(
                 .hello,
@@ -108,6 +113,7 @@ public struct EngineLink: ~Copyable, Sendable {
                 descriptors: Array(queues[first..<last]))
             first = last
         }
+        return corrected
     }
 
     /// Makes these descriptors non-blocking and removes signals from them. All holders of a descriptor share its flags.
