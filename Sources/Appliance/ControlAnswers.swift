@@ -4,6 +4,7 @@ import EngineControl
 import EventLoop
 import Fabric
 import Forwarding
+import Glibc
 import LinuxNetwork
 import Logging
 import Nodes
@@ -253,12 +254,16 @@ extension ControlProcess {
         case (.replace, let number): fleet.replace(engine: number, done)
         case (.drain, let number?): fleet.drain(engine: number, done)
         case (.undrain, let number?):
-            do throws(ApplianceError) {
-                try fleet.undrain(engine: number)
-                done(.success(()))
-            } catch { done(.failure(error)) }
-        case (.drain, nil), (.undrain, nil):
-            done(.failure(ApplianceError(.failed, "only one engine can be drained at a time", hint: "name its number")))
+            done(Result { () throws(ApplianceError) in try fleet.undrain(engine: number) })
+        case (.kill, let number?):
+            done(Result { () throws(ApplianceError) in try fleet.signal(SIGKILL, engine: number) })
+        case (.stop, let number?):
+            done(Result { () throws(ApplianceError) in try fleet.signal(SIGSTOP, engine: number) })
+        case (.drain, nil), (.undrain, nil), (.kill, nil), (.stop, nil):
+            done(
+                .failure(
+                    ApplianceError(
+                        .failed, "'\(operation.rawValue)' is for one engine at a time", hint: "name its number")))
         }
     }
 

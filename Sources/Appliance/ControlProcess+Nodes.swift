@@ -37,10 +37,18 @@ extension ControlProcess {
                 }
                 try killAll(in: node, sparingApplication: true)
                 try node.bringBack(anew: true, why: "it was restarted by command", cancellation)
+            case .stop: signal(SIGSTOP, allIn: node)
+            case .continue: signal(SIGCONT, allIn: node)
             case .linkDown, .linkUp:
                 try setLink(of: node, try leg(of: node, request.interface), up: request.operation == .linkUp)
             }
         }
+    }
+
+    /// Sends a signal to every process in a node. One that has ended meanwhile takes it without a word.
+    private func signal(_ number: Int32, allIn node: NodeRuntime) {
+        guard let initProcess = node.currentInit else { return }
+        for pid in NodeProcesses.all(of: initProcess.pid) { try? Pidfd(pid: pid).signal(number) }
     }
 
     /// Kills the processes in a node, and waits until they have ended.

@@ -1,6 +1,6 @@
 import Reporting
 
-/// Replaces, drains or undrains packeting engines. Answered when that is done.
+/// Replaces, drains or undrains packeting engines, or breaks one. Answered when that is done.
 package struct EngineRequest: ControlCommand {
     package typealias Answer = Done
     package enum CodingKeys: CodingKey, CaseIterable { case operation, engine }
@@ -25,7 +25,7 @@ package struct EngineRequest: ControlCommand {
     }
 }
 
-/// An operation on packeting engines while they forward.
+/// An operation on packeting engines.
 public enum EngineOperation: String, Codable, Sendable, CaseIterable {
     /// Start the program anew and give it the engine's place, without losing a packet.
     case replace
@@ -33,4 +33,8 @@ public enum EngineOperation: String, Codable, Sendable, CaseIterable {
     case drain
     /// Have it read its own queues again.
     case undrain
+    /// End its process by SIGKILL, as a fault: a spare takes its place.
+    case kill
+    /// Stop its process by SIGSTOP, as a fault: a spare takes its place.
+    case stop
 }

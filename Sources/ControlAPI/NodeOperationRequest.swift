@@ -6,6 +6,10 @@ public enum NodeOperation: String, Codable, Sendable, Hashable, CaseIterable {
     case restart
     /// All that runs in it is killed; its `restart` decides what follows.
     case kill
+    /// All that runs in it stands still.
+    case stop
+    /// What stands still in it goes on.
+    case `continue`
     /// Its device on an interface goes down.
     case linkDown = "link-down"
     /// That device comes up again, with the routes and addresses that it had.

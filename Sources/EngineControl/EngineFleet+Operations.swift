@@ -1,6 +1,7 @@
 import ControlAPI
 import Engine
 import EventLoop
+import LinuxNetwork
 import Plan
 import Reporting
 
@@ -175,6 +176,21 @@ extension EngineFleet {
         for drain in done {
             drain.done(.failure(ApplianceError(.failed, "engine \(number) was undrained meanwhile")))
         }
+    }
+
+    // MARK: - Faults
+
+    /// Sends a signal to an engine's process, as a fault. What follows is as if somebody else had sent it.
+    ///
+    /// - Parameter number: From 1.
+    /// - Throws: `ApplianceError` if there is no such engine, or if it has no process now.
+    package func signal(_ signal: Int32, engine number: Int) throws(ApplianceError) {
+        loop.preconditionCurrent()
+        guard let process = members[try member(of: number)].process else {
+            throw ApplianceError(.failed, "engine \(number) has no process now", hint: "it is being started again")
+        }
+        // One that has ended meanwhile takes it without a word.
+        try? process.process.signal(signal)
     }
 
     private func member(of number: Int) throws(ApplianceError) -> Int {

@@ -9,21 +9,24 @@ import Reporting
 struct EngineCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "engine",
-        abstract: "Replace, drain or undrain packeting engines while they forward.",
+        abstract: "Replace, drain or undrain packeting engines while they forward, or break one.",
         discussion: """
-            No packet in flight is lost.
+            With 'replace', 'drain' and 'undrain' no packet in flight is lost. 'kill' and 'stop' are faults: frames that the engine
+            had read are lost with it.
 
               replace   start the program anew in the engine's place: an upgrade, once the program file has been replaced. Without
                         a number, all engines are replaced, one by one
               drain     have the other engines read its queues, until 'undrain'
               undrain   have it read its own queues again
+              kill      end its process at once (SIGKILL); a spare takes its place
+              stop      have its process stand still (SIGSTOP), as if it hung; a spare takes its place
 
             EXAMPLE
               sudo tapline engine replace two-engines
               sudo tapline engine drain two-engines 1
             """.paragraphs)
 
-    @Argument(help: "replace, drain or undrain.")
+    @Argument(help: "replace, drain, undrain, kill or stop.")
     var operation: EngineOperation
 
     @Argument(help: "The topology's name.", completion: topologyNames)
@@ -53,6 +56,8 @@ struct EngineCommand: ParsableCommand {
                 case .replace: "has been replaced"
                 case .drain: "is drained: the others read its queues"
                 case .undrain: "reads its own queues again"
+                case .kill: "was killed: a spare takes its place"
+                case .stop: "stands still: a spare takes its place"
                 }
             Terminal.out("\(name): \(which) \(done)")
         }

@@ -54,6 +54,38 @@ struct Kill: ParsableCommand {
     func run() throws { try words.perform(.kill, "all that ran in it was killed") }
 }
 
+/// `tapline stop`.
+struct Stop: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Have all that runs in a node stand still, as if it hung.",
+        discussion: """
+            The processes get SIGSTOP. They keep their memory, sockets and connections, and answer nothing until 'continue'.
+            'tapline down' takes a topology away.
+
+            EXAMPLE
+              sudo tapline stop failover fw-a
+              sudo tapline continue failover fw-a
+            """.paragraphs)
+
+    @OptionGroup var words: NodeWords
+
+    func run() throws { try words.perform(.stop, "all that runs in it stands still") }
+}
+
+/// `tapline continue`.
+struct Continue: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Let all that runs in a node go on after 'stop'.",
+        discussion: """
+            EXAMPLE
+              sudo tapline continue failover fw-a
+            """.paragraphs)
+
+    @OptionGroup var words: NodeWords
+
+    func run() throws { try words.perform(.continue, "all that runs in it goes on") }
+}
+
 /// `tapline link-down`.
 struct LinkDown: ParsableCommand {
     static let configuration = CommandConfiguration(

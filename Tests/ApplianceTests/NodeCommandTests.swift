@@ -45,6 +45,43 @@ struct NodeCommandTests {
         }
     }
 
+    @Test("stop has all in the node stand still, and continue lets it go on")
+    func standstill() throws {
+        try Self.with { topology in
+            func states() throws -> Set<Character> {
+                let listed = try CommandLineRun.run(
+                    "exec", topology.name, "web", "--", "sh", "-c", "sed 's/.*) //' /proc/$(cat $TAPLINE_DIR/pid)/stat")
+                return Set(listed.output.prefix(1))
+            }
+            let stopped = try CommandLineRun.run("stop", topology.name, "web")
+            #expect(stopped.status == 0 && stopped.output.contains("stands still"), "\(stopped)")
+            #expect(try states() == ["T"])
+            #expect(try CommandLineRun.run("continue", topology.name, "web").status == 0)
+            #expect(try states() == ["S"])
+            // What is brought back is not stopped any more.
+            #expect(try CommandLineRun.run("stop", topology.name, "web").status == 0)
+            #expect(try CommandLineRun.run("restart", topology.name, "web").status == 0)
+            #expect(try states() == ["S"])
+        }
+    }
+
+    @Test("an engine that is killed or stopped by command has a successor", arguments: ["kill", "stop"])
+    func engine(_ fault: String) throws {
+        try Self.with { topology in
+            func pid() throws -> Int? {
+                let engines = try CommandLineRun.json("status", "--json", topology.name)["engines"] as? [[String: Any]]
+                return engines?.first?["pid"] as? Int
+            }
+            let before = try pid()
+            let broken = try CommandLineRun.run("engine", fault, topology.name, "1")
+            #expect(broken.status == 0 && broken.output.contains("a spare takes its place"), "\(broken)")
+            try CommandLineRun.eventually("another engine reads") { try pid() != before }
+            try CommandLineRun.eventually("echo comes back") { try topology.echo() }
+            let unnamed = try CommandLineRun.run("engine", fault, topology.name)
+            #expect(unnamed.status == 64, "\(unnamed)")
+        }
+    }
+
     @Test("link-down cuts the node off, and link-up restores its routes")
     func links() throws {
         try Self.with { topology in
@@ -73,6 +110,8 @@ struct NodeCommandTests {
             for (words, status, text) in [
                 (["restart", topology.name, "wbe"], 5, "there is no node 'wbe'"),
                 (["restart", topology.name, "alice"], 2, "has no application"),
+                (["engine", "kill", topology.name, "9"], 5, "there is no engine 9"),
+                (["stop", topology.name], 64, "node"),
                 (["link-down", topology.name, "web", "customers"], 5, "it has one on servers"),
                 (["kill", "\(topology.name)x", "web"], 5, "\(topology.name)x"),
                 (["link-up", topology.name], 64, "node"),
