@@ -70,7 +70,7 @@ extension Snapshot {
         _ flow: FlowFields, _ source: UInt32, _ destination: UInt32, from sender: Sender, receivedInterface: Int,
         meter: inout Meter
     ) -> Decision {
-        if sender.isSilenced { return .drop(.passiveEmission, answer: .none) }
+        if sender.isSilenced { return silenced(flow) }
         guard receivedInterface >= 0, receivedInterface < interfaceCount else {
             return .drop(.noService, answer: .none)
         }
@@ -87,6 +87,12 @@ extension Snapshot {
         }
         if found != Layout.none { return .forward(entry: Int(found)) }
         return missed(flow, from: sender, receivedInterface: receivedInterface)
+    }
+
+    /// Why nothing of what a passive application sends is forwarded. What its kernel says to its neighbours is no response.
+    @usableFromInline
+    func silenced(_ flow: FlowFields) -> Decision {
+        .drop(flow.isHousekeeping ? .housekeeping : .passiveEmission, answer: .none)
     }
 
     /// Why no entry matches.
