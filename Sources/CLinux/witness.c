@@ -178,7 +178,7 @@ static int is_request(const uint8_t *octets, uint32_t length) {
         && header.nlmsg_flags & NLM_F_REQUEST;
 }
 
-int clinux_witness_receive(int listener, struct clinux_witnessed *witnessed) {
+int clinux_witness_receive(int listener, struct clinux_witnessed *witnessed, uint8_t *message) {
     struct seccomp_notif notification;
     memset(&notification, 0, sizeof notification);
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0) return -errno;
@@ -196,18 +196,18 @@ int clinux_witness_receive(int listener, struct clinux_witnessed *witnessed) {
         case SYS_sendmsg:
         case SYS_sendto:
             witnessed->kind = CLINUX_WITNESSED_SEND;
-            witnessed->length = read_message(
-                witnessed->pid, &notification.data, witnessed->message, sizeof witnessed->message);
+            witnessed->length =
+                read_message(witnessed->pid, &notification.data, message, CLINUX_WITNESSED_MESSAGE);
             // By no address everything is sent that a connection carries: what is no request matters to nobody.
             if (notification.data.nr == SYS_sendto && notification.data.args[5] == 0
-                && !is_request(witnessed->message, witnessed->length))
+                && !is_request(message, witnessed->length))
                 witnessed->kind = CLINUX_WITNESSED_NOTHING;
             break;
         case SYS_ioctl:
             witnessed->kind = CLINUX_WITNESSED_DEVICE;
             witnessed->second = (uint32_t)notification.data.args[1];
             // struct ifreq; at the end of a page there may be less of it.
-            witnessed->length = read_octets(witnessed->pid, notification.data.args[2], witnessed->message, 40);
+            witnessed->length = read_octets(witnessed->pid, notification.data.args[2], message, 40);
             break;
         default:
             witnessed->kind = CLINUX_WITNESSED_SIGNAL;

@@ -71,9 +71,10 @@ public final class Witness: Sendable {
         let events = Int32(waiting[0].revents)
         guard events & POLLIN != 0 else { return events & (POLLHUP | POLLERR | POLLNVAL) == 0 }
         var seen = clinux_witnessed()
-        guard clinux_witness_receive(listener, &seen) == 0 else { return true }
+        var octets = [UInt8](repeating: 0, count: Int(CLINUX_WITNESSED_MESSAGE))
+        guard clinux_witness_receive(listener, &seen, &octets) == 0 else { return true }
+        octets.removeLast(octets.count - Int(seen.length))
         let actor = Actor(thread: seen.pid, call: seen.call)
-        let octets = withUnsafeBytes(of: seen.message) { Array($0.prefix(Int(seen.length))) }
         switch seen.kind {
         case CLINUX_WITNESSED_NOTHING: break
         case CLINUX_WITNESSED_BIND: body(.binds(descriptor: seen.first), actor)

@@ -534,10 +534,13 @@ struct clinux_witnessed {
     int32_t first;
     /// Of an ioctl its number.
     uint32_t second;
-    /// The beginning of what is sent, or the struct ifreq of an ioctl; 0 octets where it cannot be read.
+    /// The octets that were read of its message.
     uint32_t length;
-    uint8_t message[4096];
 };
+
+/// The octets that are read of a message at most.
+#define CLINUX_WITNESSED_MESSAGE 4096
+
 
 /// From here on this process, and all that it starts, asks before each such call. Returns the listener or -errno.
 int clinux_witness_install(void);
@@ -547,7 +550,10 @@ void clinux_witness_hand_over(int listener, int socket);
 int clinux_witness_take(int socket);
 /// The next call, where the listener is readable (POLLIN; POLLHUP: nobody is left who could ask). 0 or -errno; ENOENT
 /// where the caller has ended meanwhile.
-int clinux_witness_receive(int listener, struct clinux_witnessed *witnessed);
+///
+/// `message` has room for CLINUX_WITNESSED_MESSAGE octets. It gets the beginning of what is sent, or the struct ifreq of an
+/// ioctl; nothing where that cannot be read. It is no member, because Swift takes an array of a struct for as many members.
+int clinux_witness_receive(int listener, struct clinux_witnessed *witnessed, uint8_t *message);
 /// Lets the caller do it. 0 or -errno; ENOENT where it has ended.
 int clinux_witness_go_on(int listener, uint64_t id);
 
