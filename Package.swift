@@ -235,7 +235,8 @@ let package = Package(
         .target(
             name: "FuzzProperties",
             dependencies: [
-                "Wire", "Forwarding", "Engine", "Planning", "TopologyFiles", "Plan", "TableReading", "Reporting",
+                "Wire", "Forwarding", "Engine", "Planning", "TopologyFiles", "Plan", "PortMapping", "TableReading",
+                "Reporting",
             ],
             path: "Tests/Fuzz/Properties", swiftSettings: settings),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties", "Seeds"], swiftSettings: settings),

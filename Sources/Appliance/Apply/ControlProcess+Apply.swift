@@ -148,15 +148,16 @@ extension ControlProcess {
     /// - Parameters:
     ///   - lingering: The entries of the table in force that stay beside it.
     ///   - patch: How its entries differ from those in force, if that is known.
+    ///   - cause: Why, for events.
     /// - Returns: How many of its entries kept their counters.
     func publishAndWait(
         _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, patch: PlanPatch? = nil,
-        _ cancellation: Cancellation
+        cause: String = "the file was applied", _ cancellation: Cancellation
     ) throws(ApplianceError) -> Int {
         let kept = Box(0)
         try waiting(cancellation) { [self] done in
             guard fleet != nil, let applications else { return done(.failure(.noEngineYet)) }
-            publisher.change(cause: "the file was applied") { [self] table in
+            publisher.change(cause: cause) { [self] table in
                 var next = fresh.table
                 next.groups = applications.groups(of: fresh, health: watch.health(of: nodes))
                 next.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken

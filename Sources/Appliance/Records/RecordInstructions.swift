@@ -84,7 +84,8 @@ final class RecordInstructions {
         // What applications asked for is not in the database.
         let own = Set(current.negotiation?.applications.map(\.name) ?? [])
         let asked = current.wantedRecords.filter { own.contains($0.tenant) }
-        let (wanted, lists) = (services.map(ServiceRecord.init) + asked, access.map(AccessRecord.init))
+        let filters = current.wantedAccess.filter { own.contains($0.tenant) }
+        let (wanted, lists) = (services.map(ServiceRecord.init) + asked, access.map(AccessRecord.init) + filters)
         guard Set(wanted) != Set(current.wantedRecords) || Set(lists) != Set(current.wantedAccess) else { return }
         let source = control.loop.sync { self.control.topology.source }
         var basis = current
@@ -92,6 +93,7 @@ final class RecordInstructions {
         (basis.serviceRecords, basis.recordsSetAside) = (wanted, [])
         var fresh = try PlanReader.plan(source, name: control.name, keeping: basis, changes: current.changes)
         Planner.judge(fitting: lists, in: &fresh.plan, of: source, keeping: current)
+        fresh.cause = "all records came into force"
         _ = try control.change(current, to: fresh, isTrial: false, drain: .zero, cancellation) { _ in }
         let plan = control.loop.sync { self.control.plan }
         for aside in plan.recordsSetAside {
@@ -198,6 +200,7 @@ final class RecordInstructions {
         stages?.begin()
         _ = control.access.takeRefusal()
         do throws(ApplianceError) {
+            prepared.planned.cause = "an instruction changed \(prepared.wanted.ids.joined(separator: ", "))"
             _ = try control.change(current, to: prepared.planned, isTrial: false, drain: .zero, cancellation) { _ in }
         } catch {
             guard let refusal = refusal(ofCommitting: prepared.wanted) else { throw error }

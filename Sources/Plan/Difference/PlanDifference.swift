@@ -142,7 +142,7 @@ public struct PlanDifference: Sendable, Hashable {
         let changed = new.compactMap { plan -> Action? in
             let known = before[plan.application]
             var what: [String] = []
-            if known?.isByEngine != plan.isByEngine || known?.byApplication != plan.byApplication {
+            if known?.isByEngine ?? false != plan.isByEngine || known?.byApplication != plan.byApplication {
                 what.append("judges: \(plan.words.joined(separator: ", "))")
             }
             for list in plan.lists where known?.lists.contains(list) != true {
@@ -153,6 +153,7 @@ public struct PlanDifference: Sendable, Hashable {
             for list in known?.lists ?? [] where !plan.lists.contains(where: { $0.tenant == list.tenant }) {
                 what.append("none of \(list.tenant) any more")
             }
+            if known?.filters ?? [] != plan.filters { what.append("which senders may use its mappings") }
             return what.isEmpty ? nil : .access(application: plan.application, what: what)
         }
         return changed
