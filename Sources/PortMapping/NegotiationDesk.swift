@@ -272,7 +272,10 @@ package struct NegotiationDesk: Sendable {
                 .networkFailure, "`negotiate` of \(turn.rules.application) has no \(family) address", wish)
         }
         let held = Set(mappings.values.map { Place($0.address, $0.key.protocolNumber, $0.port) })
-        var (tried, why) = (0, "every port that it may have is taken")
+        var tried = 0
+        var why =
+            wish.prefersFailure
+            ? "it may not have the one that it suggests, or another has it" : "every port that it may have is taken"
         for (address, port) in Candidates(wish, turn.rules, Array(addresses)) {
             guard !held.contains(Place(address, wish.protocolNumber, port)),
                 !office.isTaken(address, wish.protocolNumber, port: port)

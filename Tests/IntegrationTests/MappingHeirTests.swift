@@ -26,6 +26,13 @@ import Testing
 
     private func holders(_ lab: Lab) throws -> [[String]] { try lab.mappings().compactMap { $0["nodes"] as? [String] } }
 
+    private func isWorking(_ lab: Lab, _ node: String) throws -> Bool {
+        let applications = try #require(try lab.status()["applications"] as? [[String: Any]])
+        let instances = applications.flatMap { $0["instances"] as? [[String: Any]] ?? [] }
+        let state = instances.first { $0["name"] as? String == node }?["state"] as? String
+        return state == "active" || state == "standby"
+    }
+
     @Test func theInstanceThatTakesOverHasTheMapping() throws {
         try Lab.with(Self.topology) { lab in
             func ask(_ node: String, _ address: String, _ nonce: String) throws -> String {
@@ -42,10 +49,17 @@ import Testing
             // Its program knows no nonce: the first one that it sends counts, and no other afterwards.
             #expect(try ask("game-b", "198.18.4.12", "0b") == "02810000")
             #expect(try ask("game-b", "198.18.4.12", "0c") == "02810002")
+            // The first one has come back meanwhile: it gets the mapping again.
+            #expect(try lab.waitUntil { try isWorking(lab, "game-a") })
             #expect(try lab.tapline("kill", lab.name, "game-b").status == 0)
+            #expect(try lab.waitUntil { try holders(lab) == [["game-a"]] && lab.fetches() })
+            #expect(try lab.epoch() >= epoch)
+            // Nobody is left who could take it.
+            #expect(try lab.tapline("disable", lab.name, "game-b").status == 0)
+            #expect(try lab.tapline("kill", lab.name, "game-a").status == 0)
             #expect(try lab.waitUntil { try lab.mappings().isEmpty && lab.askedEntries().isEmpty })
             let events = try lab.tapline("events", lab.name, "--text").output
-            #expect(events.contains("game-b does not work any more"), "\(events)")
+            #expect(events.contains("game-a does not work any more"), "\(events)")
         }
     }
 }

@@ -300,17 +300,18 @@ final class NegotiationKeeper: @unchecked Sendable {
         lose(desk.lose(node: node, heir: heir(of: node, in: application)), "\(node) does not work any more")
     }
 
-    /// The instance that works on.
+    /// The instance that works on: one that takes its share, else one that has just come, else one that goes.
     private func heir(of node: String, in application: NegotiationPlan.Application) -> Asker? {
-        let working = control.loop.sync { [control] in
-            let planned = control.plan.applications.first { $0.name == application.name }
-            return Set(
-                planned?.instances.filter { control.table.groups[$0.group].members[$0.member].availability == .up }
-                    .map(\.node) ?? [])
+        let states = control.loop.sync { [control] in
+            let planned = control.plan.applications.first { $0.name == application.name }?.instances ?? []
+            return planned.map { ($0.node, control.table.groups[$0.group].members[$0.member].availability) }
         }
-        return application.instances.first { $0.node != node && working.contains($0.node) }.flatMap { instance in
-            instance.addresses.first.flatMap { askers[$0] }
+        let standing = Dictionary(states) { first, _ in first }
+        for availability in [Availability.up, .joining, .draining] {
+            let heir = application.instances.first { $0.node != node && standing[$0.node] == availability }
+            if let heir { return heir.addresses.first.flatMap { askers[$0] } }
         }
+        return nil
     }
 
     private func tell() {

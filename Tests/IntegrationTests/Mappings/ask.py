@@ -19,7 +19,7 @@ parser.add_argument("--source")
 parser.add_argument("--flood", type=int)
 parser.add_argument("--fenced", action="store_true")
 parser.add_argument("requests", nargs="*")
-words = parser.parse_args()
+words = parser.parse_intermixed_args()
 
 family = socket.AF_INET6 if ":" in words.server else socket.AF_INET
 asking = socket.socket(family, socket.SOCK_DGRAM)
