@@ -63,7 +63,8 @@ struct JudgedDifference: Sendable {
 
     init(
         _ name: String, _ place: String, _ rule: String,
-        _ holds: @escaping @Sendable (_ request: JudgedRequest, _ tapline: JudgedAnswer, _ miniupnpd: JudgedAnswer) ->
+        _ holds:
+            @escaping @Sendable (_ request: JudgedRequest, _ tapline: JudgedAnswer, _ miniupnpd: JudgedAnswer) ->
             Bool
     ) {
         (self.name, self.place, self.rule, self.holds) = (name, place, rule, holds)

@@ -94,7 +94,8 @@ struct JudgedRequests {
             let peer = Self.bytes(UInt16(443)) + [0, 0] + JudgedRequest.mapped([192, 0, 2, 9])
             return one([2, pick([2, 2, 3, 4, 126, 127])] + map().dropFirst(2) + peer)
         case .announce:
-            return one([2, 0] + map()[2..<24] + pick([[], [], [0x80, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0]]))
+            let body: [UInt8] = pick([[], [], [0x80, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0]])
+            return one([2, 0] + map()[2..<24] + body)
         case .protocols:
             var request = map(number: pick([0, 1, 33, 50, 132, 136, 255, 6, 17]))
             if [6, 17].contains(request[36]) { request.replaceSubrange(40..<42, with: [0, 0]) }
@@ -113,7 +114,8 @@ struct JudgedRequests {
 
     /// A mapping that is asked for, renewed, asked for by a stranger, ended by a stranger, and ended.
     private mutating func conversation() -> [JudgedRequest] {
-        let first = map(lifetime: pick([30, 60, 3600, 86_400, 1, .max]), suggested: pick([0, 1, 25_000 + port, port + 1]))
+        let first = map(
+            lifetime: pick([30, 60, 3600, 86_400, 1, .max]), suggested: pick([0, 1, 25_000 + port, port + 1]))
         var all = [JudgedRequest(kind: .valid, octets: first)]
         guard Bool.random(using: &random), Bool.random(using: &random) else { return all }
         var renewal = first
@@ -144,9 +146,12 @@ struct JudgedRequests {
     private mutating func natPMP() -> [UInt8] {
         let opcode: UInt8 = pick([1, 2])
         port += 1
-        let whole = [0, opcode, 0, 0] + Self.bytes(port) + Self.bytes(pick([port, 0, 1])) + Self.bytes(UInt32(pick([60, 3600])))
+        let whole =
+            [0, opcode, 0, 0] + Self.bytes(port) + Self.bytes(pick([port, 0, 1]))
+            + Self.bytes(UInt32(pick([60, 3600])))
         return pick([
-            [0, 0], [0, 0, 0, 0], whole, whole, whole + [0, 0, 0], Array(whole.prefix(Int.random(in: 0...11, using: &random))),
+            [0, 0], [0, 0, 0, 0], whole, whole, whole + [0, 0, 0],
+            Array(whole.prefix(Int.random(in: 0...11, using: &random))),
             [0, pick([3, 9, 100])] + whole.dropFirst(2), whole[..<8] + [0, 0, 0, 0],
             [0, opcode, 0, 0] + Self.bytes(UInt16(0)) + whole.dropFirst(6), [0, opcode, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             [0, pick([0x80, 0x81])] + whole.dropFirst(2),

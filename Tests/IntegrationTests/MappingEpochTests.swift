@@ -9,7 +9,8 @@ import Testing
             "/usr/bin/tshark",
             [
                 "-r", capture, "-Y", "udp.srcport == 5351 && udp.dstport == 5350", "-T", "fields", "-E", "separator=,",
-                "-e", "ip.dst", "-e", "ipv6.dst", "-e", "portcontrol.version", "-e", "portcontrol.opcode", "-e", "data.data",
+                "-e", "ip.dst", "-e", "ipv6.dst", "-e", "portcontrol.version", "-e", "portcontrol.opcode", "-e",
+                "data.data",
                 "-e", "udp.payload",
             ])
         return shown.output.split(separator: "\n").filter { !$0.contains("Running as user") }.compactMap { line in

@@ -27,7 +27,9 @@ import Testing
         #expect(answer.hasPrefix("02810000") && answer.dropFirst(120) == options, "\(answer)")
     }
 
-    private func filters(_ lab: Lab) throws -> [[String]] { try lab.mappings().compactMap { $0["filters"] as? [String] } }
+    private func filters(_ lab: Lab) throws -> [[String]] {
+        try lab.mappings().compactMap { $0["filters"] as? [String] }
+    }
 
     @Test func onlyTheSendersOfTheFiltersReachIt() throws {
         try Lab.with(Self.game) { lab in

@@ -84,7 +84,8 @@ import Testing
             used.formUnion(rows ?? [])
             #expect(
                 rows != nil,
-                "\(request.kind) \(request.octets.hexadecimal): \(answer.tapline.text), miniupnpd \(answer.miniupnpd.text)")
+                "\(request.kind) \(request.octets.hexadecimal): \(answer.tapline.text), miniupnpd \(answer.miniupnpd.text)"
+            )
         }
         #expect(used == Set(JudgedDifference.all.map(\.name)), "each row of the table stands for something")
     }

@@ -278,7 +278,9 @@ final class NegotiationKeeper: @unchecked Sendable {
     private func retry() {
         let due = overdue.filter { desk.mappings[$0.key] == nil }
         overdue = []
-        guard !due.isEmpty, NegotiationOffice(control, instructions, plan, desk.mappings).remove(due) != nil else { return }
+        guard !due.isEmpty, NegotiationOffice(control, instructions, plan, desk.mappings).remove(due) != nil else {
+            return
+        }
         overdue = due
     }
 
