@@ -87,7 +87,7 @@ import Testing
             // The control process ends, and with it every program: what they had asked for is lost.
             let control = try #require(try lab.status()["pid"] as? Int)
             kill(pid_t(control), SIGKILL)
-            #expect(try lab.waitUntil { kill(pid_t(control), 0) != 0 })
+            #expect(try lab.waitUntil { lab.hasEnded(control) })
             let path = lab.folder.appendingPathComponent("topology.yaml").path
             let up = try lab.tapline("up", path, "--name", lab.name, "-d")
             #expect(up.status == 0, "\(up.output)")

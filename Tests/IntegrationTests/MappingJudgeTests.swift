@@ -36,7 +36,7 @@ import Testing
         (process.standardInput, process.standardOutput) = (input, output)
         try process.run()
         defer {
-            try? input.fileHandleForWriting.close()
+            try? input.fileHandleForWriting.write(contentsOf: Data("end\n".utf8))
             process.waitUntilExit()
         }
         try #require(String(decoding: output.fileHandleForReading.availableData, as: UTF8.self) == "ready\n")

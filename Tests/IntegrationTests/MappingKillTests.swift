@@ -91,7 +91,7 @@ import Testing
                 #expect(try lab.waitUntil { try lab.mappings().count == 1 && lab.fetches() })
                 let control = try #require(try lab.status()["pid"] as? Int)
                 kill(pid_t(control), SIGKILL)
-                #expect(try lab.waitUntil { kill(pid_t(control), 0) != 0 })
+                #expect(try lab.waitUntil { lab.hasEnded(control) })
                 let path = lab.folder.appendingPathComponent("topology.yaml").path
                 let up = try lab.tapline("up", path, "--name", lab.name, "-d")
                 #expect(up.status == 0, "\(up.output)")

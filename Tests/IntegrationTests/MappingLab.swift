@@ -46,6 +46,12 @@ extension Lab {
         return try holds()
     }
 
+    /// True if a process has ended, whether or not its parent knows that.
+    func hasEnded(_ process: Int) -> Bool {
+        guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8) else { return true }
+        return text.contains(") Z ")
+    }
+
     /// The names of the entries that applications asked for.
     func askedEntries() throws -> Set<String> {
         let tables = try tapline("tables", name).output

@@ -1,5 +1,5 @@
-# miniupnpd.sh NAME FOLDER: miniupnpd in a namespace NAME-m, a client of it in NAME-c, and what is outside in NAME-o. It runs until its
-# standard input is closed, and is started again if it ends; then all is taken away. "ready" is printed when all is there.
+# miniupnpd.sh NAME FOLDER: miniupnpd in a namespace NAME-m, a client of it in NAME-c, and what is outside in NAME-o. It runs until a line
+# comes to its standard input, and is started again if it ends; then all is taken away. "ready" is printed when all is there.
 set -eu
 name=$1 folder=$2
 server=$name-m client=$name-c outside=$name-o
