@@ -40,6 +40,8 @@ struct JudgedAnswer: Equatable {
         if octets.count >= 24 { answer.octets.replaceSubrange(4..<8, with: [0, 0, 0, lifetime]) }
         return answer
     }
+    /// The service port in an answer to MAP.
+    var port: UInt16? { octets.count >= 60 ? UInt16(octets[42]) << 8 | UInt16(octets[43]) : nil }
     /// The answer without the service port.
     var withoutPort: JudgedAnswer {
         var answer = self
@@ -172,6 +174,17 @@ struct JudgedDifference: Sendable {
             (request.isMap ? (1..<1024).contains(request.suggestedPort ?? 0) : request.isNatPMP)
                 && tapline.isSuccess && miniupnpd.isSuccess && tapline.withoutPort == miniupnpd.withoutPort
         },
+        JudgedDifference(
+            "a port that another mapping has", "RFC 6887, 11.3",
+            "A suggested port that is in use gives another one. (miniupnpd gives it to the client's newest mapping.)"
+        ) { request, tapline, miniupnpd in
+            request.isMap && tapline.isPCP(0) && miniupnpd.isPCP(0) && tapline.withoutPort == miniupnpd.withoutPort
+                && [request.suggestedPort, request.internalPort].contains(miniupnpd.port)
+        },
+        JudgedDifference(
+            "PEER", "RFC 6887, 7.4",
+            "\"UNSUPP_OPCODE: Unsupported Opcode.\" (Nothing is translated by state that a PEER could prolong.)"
+        ) { request, tapline, miniupnpd in request.opcode == 2 && tapline.isPCP(4) && miniupnpd.isPCP(0) },
         // Errors.
         JudgedDifference(
             "NAT-PMP and the mappings of PCP", "RFC 6887, 11.3",
