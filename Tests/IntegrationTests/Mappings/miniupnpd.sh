@@ -48,7 +48,8 @@ done </dev/null &
 loop=$!
 echo ready
 read -r _ || true
-kill "$loop" 2>/dev/null || true
+# A test's children have other signals blocked.
+kill -KILL "$loop" 2>/dev/null || true
 wait "$loop" 2>/dev/null || true
 # Whatever is left in the namespace ends with it.
 ip netns pids "$server" | xargs -r kill -KILL 2>/dev/null || true
