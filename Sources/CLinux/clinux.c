@@ -2,6 +2,7 @@
 #include "clinux.h"
 #include "clone.h"
 
+#include <linux/nsfs.h>
 #include <linux/if_tun.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -69,6 +70,11 @@ int clinux_tap_set_queue(int fd, int attached) {
 int clinux_setns(int fd, int flags) { return setns(fd, flags) < 0 ? -errno : 0; }
 
 int clinux_unshare(int flags) { return unshare(flags) < 0 ? -errno : 0; }
+
+int clinux_namespace_type(int fd) {
+    int type = ioctl(fd, NS_GET_NSTYPE);
+    return type < 0 ? -errno : type;
+}
 
 int clinux_pidfd_open(pid_t pid) {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);

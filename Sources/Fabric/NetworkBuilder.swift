@@ -1,3 +1,4 @@
+import Attachments
 import EventLoop
 import Forwarding
 import Glibc
@@ -11,12 +12,16 @@ import Wire
 package struct BuiltTopology: Sendable {
     /// By the nodes' names.
     package var namespaces: [String: NetworkNamespace]
+    /// Those of them that somebody else made, by the nodes' names.
+    package var foreign: [String: ForeignNamespace] = [:]
     /// Where the bridges are; nil if there is none.
     package var fabric: NetworkNamespace?
     /// The bridges' numbers in the fabric, in the order of the interfaces; nil if the TAP is a node's own device.
     var bridges: [Int32?]
     /// The TAPs, in the order of the interfaces.
     package var taps: [TapDevice]
+    /// The numbers in the fabric of the machine's devices that are bound to interfaces, in the order of the interfaces.
+    package var devices: [Int32?] = []
 
     /// The queues as the engine takes them: for each interface one for each worker.
     package var queues: [[Int32]] { taps.map(\.queues) }
@@ -32,12 +37,15 @@ package struct NetworkBuilder: Sendable {
     package let plan: AppliancePlan
     package let mark: String
     package let cancellation: Cancellation
+    /// The devices of the machine that are bound to interfaces. They are in the state file.
+    package let loans: [DeviceLoan]
 
     /// Memberwise.
-    package init(plan: AppliancePlan, mark: String, cancellation: Cancellation) {
+    package init(plan: AppliancePlan, mark: String, cancellation: Cancellation, loans: [DeviceLoan] = []) {
         self.plan = plan
         self.mark = mark
         self.cancellation = cancellation
+        self.loans = loans
     }
 
     /// Threads that make namespaces side by side; the kernel makes much of it wait for itself.
@@ -45,7 +53,7 @@ package struct NetworkBuilder: Sendable {
 
     /// The names of all namespaces that the plan needs.
     package static func namespaces(of plan: AppliancePlan) -> [String] {
-        plan.nodes.map(\.namespace) + (needsFabric(plan) ? [plan.fabricNamespace] : [])
+        plan.nodes.filter { $0.attachment == nil }.map(\.namespace) + (needsFabric(plan) ? [plan.fabricNamespace] : [])
     }
 
     private static func needsFabric(_ plan: AppliancePlan) -> Bool {
@@ -58,8 +66,10 @@ package struct NetworkBuilder: Sendable {
     ///
     /// - Throws: `ApplianceError` if the kernel refuses, or if the build is cancelled.
     package func build() throws(ApplianceError) -> BuiltTopology {
+        let foreign = try findNamespaces(of: plan.nodes)
         let namespaces = try makeNamespaces(plan.nodes)
         var built = BuiltTopology(namespaces: namespaces, fabric: nil, bridges: [], taps: [])
+        built.take(foreign)
         if Self.needsFabric(plan) { built.fabric = try makeFabric() }
         for (index, interface) in plan.interfaces.enumerated() {
             try cancellation.check()
@@ -68,6 +78,7 @@ package struct NetworkBuilder: Sendable {
             }
             built.bridges.append(made.bridge)
             built.taps.append(made.tap)
+            built.devices.append(try bindDevice(to: index, made.bridge, built.fabric))
         }
         try setBridgeRules(in: built.fabric)
         try furnish(plan.nodes, in: built)
@@ -80,9 +91,11 @@ package struct NetworkBuilder: Sendable {
     ///
     /// - Throws: `ApplianceError` if the kernel refuses, or if the build is cancelled.
     package func add(_ nodes: [NodePlan], to built: BuiltTopology) throws(ApplianceError) -> BuiltTopology {
+        let foreign = try findNamespaces(of: nodes)
         let namespaces = try makeNamespaces(nodes)
         var grown = built
         grown.namespaces.merge(namespaces) { $1 }
+        grown.take(foreign)
         try furnish(nodes, in: grown)
         try awaitLinks(of: nodes, in: grown)
         return grown
@@ -155,8 +168,9 @@ package struct NetworkBuilder: Sendable {
 
     // MARK: - Namespaces
 
-    private func makeNamespaces(_ nodes: [NodePlan]) throws(ApplianceError) -> [String: NetworkNamespace] {
+    private func makeNamespaces(_ all: [NodePlan]) throws(ApplianceError) -> [String: NetworkNamespace] {
         let made = Mutex<[String: NetworkNamespace]>([:])
+        let nodes = all.filter { $0.attachment == nil }
         try inParallel(nodes.count, width: Self.width) { index throws(ApplianceError) in
             try cancellation.check()
             let node = nodes[index]
@@ -213,7 +227,7 @@ package struct NetworkBuilder: Sendable {
 
     // MARK: - Nodes
 
-    private func furnish(
+    func furnish(
         _ node: NodePlan, _ namespace: NetworkNamespace, _ bridges: [Int32?], _ fabric: NetworkNamespace?
     ) throws(SystemError) {
         let netlink = try namespace.netlink
@@ -227,8 +241,10 @@ package struct NetworkBuilder: Sendable {
         }
         let late = node.sysctls.filter { concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
         if !late.isEmpty { try Sysctl.write(late, in: namespace) }
-        for address in node.loopback { try netlink.addAddress(LinkAddress(address), link: 1) }
-        for prefix in node.local { try netlink.addRoute(Route(prefix, link: 1, kind: .local)) }
+        // The loopback device of somebody else's namespace is not touched: the leg has all, and takes all along.
+        let home = node.attachment == nil ? 1 : links.first ?? 1
+        for address in node.loopback { try netlink.addAddress(LinkAddress(address), link: home) }
+        for prefix in node.local { try netlink.addRoute(Route(prefix, link: home, kind: .local)) }
         for (leg, link) in zip(node.legs, links) {
             for address in leg.addresses {
                 try netlink.addAddress(LinkAddress(address.address, length: address.length), link: link)

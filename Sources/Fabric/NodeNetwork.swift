@@ -36,10 +36,10 @@ package struct NodeNetwork {
             if old.legs[place].isLocked, !leg.isLocked { try lock(leg) }
         }
         for address in Set(new.loopback).subtracting(old.loopback) {
-            try netlink.ensureAddress(LinkAddress(address), link: 1)
+            try netlink.ensureAddress(LinkAddress(address), link: home(links))
         }
         for prefix in Set(new.local).subtracting(old.local) {
-            try netlink.replaceRoute(Route(prefix, link: 1, kind: .local))
+            try netlink.replaceRoute(Route(prefix, link: home(links), kind: .local))
         }
         try addRoutes(netlink, links)
         let before = Set(old.sysctls)
@@ -59,12 +59,12 @@ package struct NodeNetwork {
         }
         for prefix in Set(old.local).subtracting(new.local) {
             try ignoringAbsence { () throws(SystemError) in
-                try netlink.deleteRoute(Route(prefix, link: 1, kind: .local))
+                try netlink.deleteRoute(Route(prefix, link: home(links), kind: .local))
             }
         }
         for address in Set(old.loopback).subtracting(new.loopback) {
             try ignoringAbsence { () throws(SystemError) in
-                try netlink.deleteAddress(LinkAddress(address), link: 1)
+                try netlink.deleteAddress(LinkAddress(address), link: home(links))
             }
         }
         var lost = false
@@ -90,6 +90,9 @@ package struct NodeNetwork {
         }
         for route in new.routes { try netlink.replaceRoute(kernel(route, links)) }
     }
+
+    /// The device that has the service addresses: of an attached node its first leg.
+    private func home(_ links: [Int32]) -> Int32 { old.attachment == nil ? 1 : links.first ?? 1 }
 
     private func addRoutes(_ netlink: NetlinkSocket, _ links: [Int32]) throws(SystemError) {
         let before = Set(old.routes)

@@ -36,7 +36,7 @@ package final class NodeRuntime: @unchecked Sendable {
     /// The names of all nodes and services.
     package internal(set) var names: [HostPlan]
     let loop: EventLoop
-    package let namespace: NetworkNamespace
+    let inhabited: Mutex<(namespace: NetworkNamespace, absence: String?)>
     let record: @Sendable (RecordedProcess) -> Void
 
     /// How far all of it has come: its `run` command, its programs, and the commands behind them.
@@ -58,7 +58,7 @@ package final class NodeRuntime: @unchecked Sendable {
     var following = Following()
     package internal(set) var restarts = 0
     package private(set) var lastEnd: String?
-    package private(set) var initProcess: Pidfd?
+    package internal(set) var initProcess: Pidfd?
     var log: OutputLog?
     /// The process of the `run` command.
     var process: Pidfd?
@@ -103,7 +103,7 @@ package final class NodeRuntime: @unchecked Sendable {
         self.folder = folder
         self.directory = directory
         self.loop = loop
-        self.namespace = namespace
+        inhabited = Mutex((namespace, nil))
         self.record = record
         self.program = program
         self.host = host
@@ -153,6 +153,7 @@ package final class NodeRuntime: @unchecked Sendable {
         }
         if let initProcess, !initProcess.hasEnded { return initProcess }
         guard !closing else { throw .cancelled }
+        try refuseAbsence()
         try directory.createNode(plan.name)
         let (hosts, resolver) = (directory.hostsPath(plan.name), directory.resolverPath(plan.name))
         let files = directory.filesPath

@@ -93,6 +93,8 @@ public struct InterfacePlan: Sendable, Hashable {
     public var queue: Int
     /// How the TAP reaches the nodes.
     public var attachment: Attachment
+    /// The device of the machine that is a port of the bridge, too; nil: none.
+    public var device: DevicePlan?
 
     /// Memberwise.
     public init(name: String, mtu: Int, queue: Int, attachment: Attachment) {
@@ -270,7 +272,8 @@ public struct NodePlan: Sendable, Hashable {
     public var type: String?
     /// Where it is described, for messages: a line of the file, or a record.
     public var origin: SourceOrigin
-    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` if both are short plain names.
+    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` if both are short plain names. Of an attached
+    /// node: the place of the namespace, which has a colon, a slash or a space.
     public var namespace: String
     /// Its devices.
     public var legs: [LegPlan]
@@ -290,6 +293,8 @@ public struct NodePlan: Sendable, Hashable {
     public var files: [FilePlan] = []
     /// The addresses that it asks for names; empty: it has its hosts file alone.
     public var nameServers: [IPAddress] = []
+    /// The network namespace of somebody else's that it is in; nil: it has one of its own.
+    public var attachment: AttachmentPlan?
     /// True if it answers the others: it reads its hosts file again when that has changed.
     public var isResolver = false
     /// Its process.

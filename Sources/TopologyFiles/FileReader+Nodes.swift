@@ -107,6 +107,7 @@ extension FileReader {
         confinement(&node.process.confinement, fields)
         programs(&node, fields, ofInstance: ofInstance)
         kernel(&node, fields)
+        attachment(&node, fields)
         for (_, value) in fields.pairs { node.expressionPlaces.merge(value.expressionPlaces()) { _, own in own } }
     }
 

@@ -58,6 +58,7 @@ struct FileReader {
         }
         file.engines = engines(fields)
         checkLinks(of: file)
+        checkDevices(of: file.interfaces)
         return file
     }
 
@@ -135,6 +136,7 @@ struct FileReader {
                         hint: "write \(address.value.value.address)/\(length)")
                 }
             }
+            device(&interface, fields)
             return interface
         }
     }

@@ -86,7 +86,21 @@ extension Grammar {
             KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
             KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
             KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
-        ] + confinement
+        ] + confinement + attachments
+
+    /// Where somebody else's network namespace is that a node's legs are put in.
+    static let attachments = [
+        KeyGrammar(
+            "namespace", .text,
+            "The file of a network namespace that exists, such as /run/netns/box: the node's legs are put in it."),
+        KeyGrammar(
+            "pid", .integer(processNumbers), "A process in whose network namespace the node's legs are put."),
+        KeyGrammar(
+            "container", .text,
+            "A running container in whose network namespace the node's legs are put: podman:NAME or docker:NAME."),
+    ]
+    /// The process of init is the machine itself.
+    static let processNumbers = 2...4_194_304
 
     static let virtualAddress = MappingGrammar(
         "virtualAddress", "Addresses that a node has under a MAC address that is not its device's.",

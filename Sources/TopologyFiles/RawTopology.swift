@@ -32,6 +32,10 @@ package struct RawInterface: Sendable {
     package var queue = Grammar.usualQueue
     /// `impair`.
     package var impairment: ImpairmentPair?
+    /// The device of the machine that is bound to it.
+    package var device: Located<String>?
+    /// The networks behind that.
+    package var behind: [Located<IPPrefix>] = []
 }
 
 /// The packets that passive applications get copies of.
@@ -104,6 +108,8 @@ package struct RawNode: Sendable {
     package var unreadReadiness: [String: UnreadPart] = [:]
     /// Those of `depends` that must be healthy, and not only ready.
     package var dependsOnHealth: [Located<String>] = []
+    /// The network namespace of somebody else that its legs are put in; nil: it gets one of its own.
+    package var attachment: AttachmentPlan?
 }
 
 /// A route by hand.

@@ -40,6 +40,7 @@ extension ControlProcess {
     /// After a change, and after one that was taken back: the nodes of those that answer may be others.
     private func renewKeepers() {
         recordKeeper?.renew()
+        do throws(ApplianceError) { try attachments?.start() } catch { logger.error("\(error)") }
         do throws(ApplianceError) { try negotiate() } catch { logger.error("\(error)") }
     }
 

@@ -119,16 +119,19 @@ final class TopologyChange {
         let namespaces = Set(NetworkBuilder.namespaces(of: new)).subtracting(NetworkBuilder.namespaces(of: old))
             .sorted()
         let nodes = addedNodes.map(\.name)
-        guard !namespaces.isEmpty || !nodes.isEmpty else { return }
+        let legs = AttachedLegs.all(of: new).filter { !AttachedLegs.all(of: old).contains($0) }
+        guard !namespaces.isEmpty || !nodes.isEmpty || !legs.isEmpty else { return }
         undoing("the state") { [self] in
             try control.record.change { state in
                 state.namespaces.removeAll { namespaces.contains($0) && $0 != new.fabricNamespace }
                 state.nodes?.removeAll { nodes.contains($0) }
+                state.note(AttachedLegs.all(of: old), in: new.fabricNamespace)
             }
         }
         try control.record.change { state in
             state.namespaces += namespaces
             state.nodes = (state.nodes ?? []) + nodes
+            state.note(AttachedLegs.all(of: old) + legs, in: new.fabricNamespace)
         }
         try StateDirectory.refuseForeignNames(namespaces)
     }
@@ -298,6 +301,7 @@ final class TopologyChange {
                 let kept = Set(namespaces)
                 state.namespaces.removeAll { !kept.contains($0) && $0 != self.new.fabricNamespace }
                 state.nodes = nodes
+                state.note(AttachedLegs.all(of: self.new), in: self.new.fabricNamespace)
             }
         }
     }

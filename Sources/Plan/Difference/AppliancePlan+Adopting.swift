@@ -11,7 +11,8 @@ extension AppliancePlan {
         plan.fabricNamespace = old.fabricNamespace
         let before = Dictionary(old.nodes.map { ($0.name, $0) }) { first, _ in first }
         for index in plan.nodes.indices {
-            if let known = before[plan.nodes[index].name] { plan.nodes[index].namespace = known.namespace }
+            guard let known = before[plan.nodes[index].name], known.attachment == nil else { continue }
+            if plan.nodes[index].attachment == nil { plan.nodes[index].namespace = known.namespace }
         }
         guard plan.interfaces.count == old.interfaces.count else { return plan }
         for index in plan.interfaces.indices { plan.keepAttachment(of: index, old, before) }

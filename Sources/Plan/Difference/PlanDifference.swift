@@ -187,6 +187,11 @@ public struct PlanDifference: Sendable, Hashable {
 
     private mutating func compareInterfaces(_ old: AppliancePlan, _ new: AppliancePlan) {
         let (before, after) = (old.interfaces.map(\.name), new.interfaces.map(\.name))
+        for (was, now) in zip(old.interfaces, new.interfaces) where was.name == now.name && was.device != now.device {
+            refuse(
+                "the device of interface \(now.name), or what is behind it, is another", "write the one from before",
+                old.name)
+        }
         guard before != after else { return }
         // Engines hold a queue of every TAP from their start, and know the interfaces by their order.
         for name in after where !before.contains(name) {

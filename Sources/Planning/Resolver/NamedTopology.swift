@@ -114,6 +114,7 @@ struct NamedNodes: Sendable {
         var shared: Set<String> = []
         var legs: [[PlacedLeg]] = []
         var legsOn = [[(node: Int, leg: Int)]](repeating: [], count: file.interfaces.count)
+        Self.refuseShared(file, diagnostics)
         for (index, node) in file.nodes.enumerated() {
             legs.append([])
             if let other = found[node.name.value] {
@@ -139,6 +140,23 @@ struct NamedNodes: Sendable {
         self.shared = shared
         self.legs = legs
         self.legsOn = legsOn
+    }
+
+    /// Reports two nodes in one network namespace: their routes would be the same.
+    private static func refuseShared(_ file: TopologyFile, _ diagnostics: Diagnostics) {
+        var seen: [AttachmentPlan.Place: Int] = [:]
+        for (index, node) in file.nodes.enumerated() {
+            guard let attachment = node.attachment else { continue }
+            if let other = seen[attachment.place] {
+                diagnostics.error(
+                    attachment.origin,
+                    "\(quoted(node.name.value)) is in \(attachment.place), and so is "
+                        + "\(quoted(file.nodes[other].name.value))",
+                    hint: "a node is alone in its network namespace: name another one")
+            } else {
+                seen[attachment.place] = index
+            }
+        }
     }
 
     /// The legs of a node with their roles. Reports two legs on one interface, and keeps the first.
@@ -178,7 +196,8 @@ struct NamedFabric: Sendable {
     ) {
         let attachments = file.interfaces.enumerated().map { index, interface -> InterfacePlan.Attachment in
             // With health checks, probes need the bridge's side of the leg, and instances may come and go.
-            if nodes.legsOn[index].count == 1, let only = nodes.legsOn[index].first?.node, file.hasOffload(only),
+            if interface.device == nil, nodes.legsOn[index].count == 1, let only = nodes.legsOn[index].first?.node,
+                file.hasOffload(only),
                 groups.applicationIndex[only] == nil, !bridges.contains(interface.name.value),
                 !file.needsPort(only)
             {
@@ -211,6 +230,8 @@ extension TopologyFile {
 
     /// True if frames to groups may be for a node: the bridge's port gives them the group's MAC address.
     func needsPort(_ node: Int) -> Bool {
+        // A device would go with a namespace of somebody else's, and the engine's queue of it.
+        if nodes[node].attachment != nil { return true }
         // So does a virtual MAC address, in both directions.
         if !nodes[node].virtual.isEmpty { return true }
         let names = [nodes[node].name.value, shownName(node)]

@@ -29,6 +29,12 @@ struct NodePlanner: EntryStage, Diagnosing {
             plan.filesystem = raw.filesystem ?? file.filesystem
             plan.nameServers = nameServers(of: index)
             plan.isResolver = index == resolver
+            plan.attachment = raw.attachment
+            if let place = raw.attachment?.place {
+                plan.namespace = "\(place)"
+                // All of these are the owner's.
+                plan.sysctls = []
+            }
             return plan
         }
     }
