@@ -136,6 +136,11 @@ need_applications() {
     need_suricata
 }
 
+# What runs containers for the tests: they make theirs from the machine's own root file system, without a registry.
+need_podman() {
+    need_packages podman
+}
+
 # The programs of the topologies that only the tests run: one package a line, sorted.
 need_gallery() {
     local packages=(

@@ -133,6 +133,21 @@ struct AttachmentTests {
         #expect(try CommandLineRun.run("down", other.name).status == 0)
     }
 
+    @Test("a container is refused with a hint where no engine is installed")
+    func noEngine() throws {
+        let attached = try AttachedTopology(place: "container: podman:shop")
+        let up = try CommandLineRun.shell(
+            """
+            exec unshare --mount sh -c 'for p in /usr/bin/podman /usr/local/bin/podman; do
+              [ ! -e $p ] || mount --bind /dev/null $p; done
+              exec \(CommandLineRun.tapline) up \(attached.topology.file) -d'
+            """)
+        #expect(up.status == 4)
+        #expect(up.errors.contains("podman is not installed, so the container shop cannot be found"), "\(up.errors)")
+        #expect(up.errors.contains("install podman, or name the namespace"))
+        try attached.topology.expectGone()
+    }
+
     @Test("a namespace that is replaced a hundred times gets its legs each time, told as events")
     func replaced() throws {
         let attached = try AttachedTopology(further: "health: { neighbour: true, interval: 100ms }")

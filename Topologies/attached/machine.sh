@@ -43,7 +43,7 @@ if command -v podman >/dev/null; then
     printf '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n' >/run/podman/containers.conf
     export CONTAINERS_STORAGE_CONF=/run/podman/storage.conf CONTAINERS_CONF=/run/podman/containers.conf
     podman run --detach --name shop --network none --cgroups=disabled --security-opt seccomp=unconfined --rootfs /:O \
-        sh -c 'mkdir /tmp/www && cd /tmp/www && echo hello from a container >index.html && exec python3 -m http.server 80' \
+        sh -c 'mkdir -p /tmp/www && cd /tmp/www && echo hello from a container >index.html && exec python3 -m http.server 80' \
         >/run/podman/log 2>&1 || cat /run/podman/log >&2
 fi
 
