@@ -56,16 +56,18 @@ final class PlayedMachine {
             ["tx-gso-partial", "tx-udp-segmentation"], of: "eth1", on: false)
     }
 
-    /// All that the kernel tells of the machine.
+    /// All that the kernel tells of the machine, sorted: equal IPv6 routes of several devices stand in the order in which
+    /// the kernel made them.
     func state() throws -> String {
         let (ip, inside) = ("ip -n \(machine.name)", "nsenter --net=/run/netns/\(machine.name)")
         let features = try NetworkNamespace.open(machine.name).netlink.changeableFeatures(of: "eth1")
         // Addresses that expire count down.
         return try CommandLineRun.shell(
             """
-            \(ip) -d -j link; \(ip) -j addr | sed -E 's/"(valid|preferred)_life_time":[0-9]{1,5}\\b//g'
+            (\(ip) -d -j link; \(ip) -j addr | sed -E 's/"(valid|preferred)_life_time":[0-9]{1,5}\\b//g'
             \(ip) -j route show table all; \(ip) -j -6 route show table all; \(ip) -j rule
-            \(inside) sysctl -a 2>/dev/null | grep -E '^net\\.ipv[46]\\.(conf|neigh)\\.'
+            \(inside) sysctl -a 2>/dev/null | grep -E '^net\\.ipv[46]\\.(conf|neigh)\\.') |
+              sed 's/[][]//g; s/},{/}\\n{/g' | sort
             """
         ).output + features.joined(separator: " ")
     }
@@ -190,8 +192,6 @@ struct DeviceTests {
             let events = try CommandLineRun.run("events", played.name, "--text").output
             #expect(events.contains(words), "\(events)")
         }
-        let fabric = "ip -n \(played.name)-fabric"
-        _ = fabric
         let places = try CommandLineRun.shell(
             "for n in $(ls /run/netns); do ip -n $n link show eth1 >/dev/null 2>&1 && echo $n; done"
         ).output
