@@ -193,7 +193,7 @@ extension ControlProcess {
         if let oversubscription = Machine.oversubscription(of: plan.engines) { remarks.append(oversubscription) }
         remarks += plan.interfaces.compactMap { interface in
             attachments?.fault(ofDeviceOf: interface.name).map {
-                "interface \(interface.name): the device \(interface.device?.name ?? "") \($0)"
+                "the device \(interface.device?.name ?? "") of interface \(interface.name) \($0)"
             }
         }
         remarks += nodes.compactMap { node in
