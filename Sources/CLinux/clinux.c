@@ -55,6 +55,23 @@ int clinux_tap_open(const char *name, int multi_queue) {
     return fd;
 }
 
+int clinux_tun_open(const char *name, int multi_queue, unsigned int link_type) {
+    if (strlen(name) >= IFNAMSIZ) return -ENAMETOOLONG;
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    strcpy(request.ifr_name, name);
+    request.ifr_flags = IFF_TUN;
+    if (multi_queue) request.ifr_flags |= IFF_MULTI_QUEUE;
+    if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETLINK, (unsigned long)link_type) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
 int clinux_tap_set_offload(int fd, unsigned int flags) {
     return ioctl(fd, TUNSETOFFLOAD, (unsigned long)flags) < 0 ? -errno : 0;
 }

@@ -22,7 +22,10 @@ package struct BuiltTopology: Sendable {
     package var queues: [[Int32]] { taps.map(\.queues) }
 
     /// True if the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be coalesced.
-    package var segmentsUDP: Bool { taps.allSatisfy { $0.offloads.isSuperset(of: [.udp4, .udp6]) } }
+    /// Those that carry circuits take nothing; the engine cuts what it sends there.
+    package var segmentsUDP: Bool {
+        taps.allSatisfy { $0.offloads.isSuperset(of: [.udp4, .udp6]) || $0.offloads.isEmpty }
+    }
 }
 
 /// Makes the namespaces and devices of a plan, marks each, and gives them addresses, routes and sysctls.
@@ -63,6 +66,10 @@ package struct NetworkBuilder: Sendable {
         if Self.needsFabric(plan) { built.fabric = try makeFabric() }
         for (index, interface) in plan.interfaces.enumerated() {
             try cancellation.check()
+            if let carrier = interface.carrier {
+                built.bridges.append(built.bridges[carrier])
+                continue
+            }
             let made = try attempting("interface \(interface.name)") { () throws(SystemError) in
                 try makeInterface(index, namespaces, built.fabric)
             }
@@ -185,18 +192,21 @@ package struct NetworkBuilder: Sendable {
         switch interface.attachment {
         case .direct(let node):
             guard let plan = plan.nodes.first(where: { $0.name == node }), let namespace = namespaces[node],
-                let leg = plan.legs.first(where: { $0.interface == index })
+                let leg = plan.legs.first(where: { self.plan.device(of: $0.interface) == index })
             else { throw SystemError("find the node of the interface", interface.name, errno: ENOENT) }
+            let kind = TapDevice.Kind(interface.link)
             let settings = LinkSettings(
-                name: leg.device, mac: leg.mac, mtu: interface.mtu, transmitQueueLength: interface.queue, mark: mark)
-            return (nil, try TapDevice(settings, in: namespace, queues: self.plan.engines.queues))
+                name: leg.device, mac: kind == .tap ? leg.mac : nil, mtu: interface.mtu,
+                transmitQueueLength: interface.queue, mark: mark)
+            return (nil, try TapDevice(settings, in: namespace, queues: self.plan.engines.queues, kind: kind))
         case .bridge(let bridgeDevice, let tapDevice):
             guard let fabric else { throw SystemError("find the fabric of", interface.name, errno: ENOENT) }
             let netlink = try fabric.netlink
             let bridge = try netlink.createBridge(LinkSettings(name: bridgeDevice, mtu: interface.mtu, mark: mark))
             let settings = LinkSettings(
                 name: tapDevice, mtu: interface.mtu, transmitQueueLength: interface.queue, mark: mark, master: bridge)
-            let tap = try TapDevice(settings, in: fabric, queues: plan.engines.queues)
+            let tap = try TapDevice(
+                settings, in: fabric, queues: plan.engines.queues, offloads: interface.link == nil ? .all : [])
             try openPort(of: tap, index, netlink)
             return (bridge, tap)
         }
@@ -230,11 +240,11 @@ package struct NetworkBuilder: Sendable {
         for address in node.loopback { try netlink.addAddress(LinkAddress(address), link: 1) }
         for prefix in node.local { try netlink.addRoute(Route(prefix, link: 1, kind: .local)) }
         for (leg, link) in zip(node.legs, links) {
-            for address in leg.addresses {
+            for address in leg.addresses where !leg.isCircuit {
                 try netlink.addAddress(LinkAddress(address.address, length: address.length), link: link)
             }
         }
-        for route in node.routes where links.indices.contains(route.leg) {
+        for route in node.routes where links.indices.contains(route.leg) && !node.legs[route.leg].isCircuit {
             try netlink.addRoute(
                 Route(
                     route.destination, gateway: route.gateway, link: links[route.leg], preferredSource: route.source))
@@ -251,7 +261,7 @@ package struct NetworkBuilder: Sendable {
         number: Int32? = nil
     ) throws(SystemError) -> Int32 {
         let netlink = try fabric.netlink
-        let mtu = plan.interfaces[leg.interface].mtu
+        let mtu = plan.interfaces[plan.device(of: leg.interface)].mtu
         let near = LinkSettings(name: leg.fabricDevice ?? leg.device, mtu: mtu, mark: mark, master: bridge)
         let far = LinkSettings(name: leg.device, mac: leg.mac, mtu: mtu, mark: mark)
         let pair = try netlink.createVeth(near: near, far: far, in: namespace, farIndex: number)
@@ -271,10 +281,25 @@ package struct NetworkBuilder: Sendable {
     }
 }
 
+extension TapDevice.Kind {
+    /// The kind of device for circuits, or for none.
+    init(_ link: Encapsulation.Link?) {
+        self =
+            switch link {
+            case nil, .ethernet?: .tap
+            case .frameRelay?: .frameRelay
+            case .atm?: .atm
+            }
+    }
+}
+
 extension AppliancePlan {
     /// The MAC addresses by which the engine is reached on an interface.
     package func engineMACs(on interface: Int) -> [MACAddress] {
-        let engine = table.interfaces[interface]
-        return [engine.mac] + engine.aliases
+        let here = interfaces.indices.filter { $0 == interface || interfaces[$0].carrier == interface }
+        return here.flatMap { [table.interfaces[$0].mac] + table.interfaces[$0].aliases }
     }
+
+    /// The interface whose device has an interface's frames: itself, or the one that carries it.
+    package func device(of interface: Int) -> Int { interfaces[interface].carrier ?? interface }
 }

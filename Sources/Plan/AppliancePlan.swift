@@ -91,8 +91,14 @@ public struct InterfacePlan: Sendable, Hashable {
     public var mtu: Int
     /// How many frames from the nodes each queue of the TAP has room for.
     public var queue: Int
-    /// How the TAP reaches the nodes.
+    /// How the TAP reaches the nodes. A circuit has its carrier's.
     public var attachment: Attachment
+    /// The index of the interface whose TAP has its frames, if it is a circuit. Circuits are behind all interfaces with TAPs.
+    public var carrier: Int?
+    /// The kind of the device, if it carries circuits: a TAP without offloads, or a TUN.
+    public var link: Encapsulation.Link?
+    /// The headers before its packets, for people; nil if it is no circuit.
+    public var encapsulation: String?
 
     /// Memberwise.
     public init(name: String, mtu: Int, queue: Int, attachment: Attachment) {
@@ -132,6 +138,9 @@ public struct LegPlan: Sendable, Hashable {
     public var takesEverything: Bool
     /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
     public var isLocked: Bool
+    /// True if a program of the node ends a circuit there: the device has no addresses and no routes, and the program makes one
+    /// that has them.
+    public var isCircuit = false
     /// The MAC addresses besides `mac` that the node uses for addresses that it may announce.
     public var virtual: [VirtualAddress] = []
 

@@ -99,6 +99,12 @@ extension Grammar {
                 "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "
                     + "drops further frames."),
             impair("its packets"),
+            KeyGrammar(
+                "encapsulation", encapsulated,
+                "The headers before all packets of its device: vlan 100, qinq 100.200, dlci 100."),
+            KeyGrammar(
+                "circuits", .named(.mapping(circuit)),
+                "Interfaces whose packets are on this one's device, each behind headers of its own."),
         ] + repetition)
 
     /// The keys of a part that stands for several.

@@ -2,9 +2,13 @@ import Plan
 
 extension Grammar {
     static let customer = MappingGrammar(
-        "customer", "A node on whose behalf packets arrive.",
+        "customer", "A node on whose behalf packets arrive.", kinds: ["interface", "circuit"],
         onOneInterface + [
-            KeyGrammar("prefixes", .oneOrMany(.prefix), "Networks behind it.")
+            KeyGrammar(
+                "circuit", .name,
+                "The circuit that it is on, in place of an interface: its name, or what tells it apart, such as vlan 100."
+            ),
+            KeyGrammar("prefixes", .oneOrMany(.prefix), "Networks behind it."),
         ] + everyNode + repetition)
 
     static let router = MappingGrammar(
@@ -42,7 +46,7 @@ extension Grammar {
         ])
 
     private static let onOneInterface = [
-        KeyGrammar("interface", .name, "The interface that it is on.", required: true),
+        KeyGrammar("interface", .name, "The interface that it is on."),
         KeyGrammar("address", .oneOrMany(.address), "Its addresses; the first free ones by default."),
         impair("the packets of its device"),
     ]

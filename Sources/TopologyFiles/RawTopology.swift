@@ -32,6 +32,8 @@ package struct RawInterface: Sendable {
     package var queue = Grammar.usualQueue
     /// `impair`.
     package var impairment: ImpairmentPair?
+    /// Its headers, if its packets are on another interface's device.
+    package var circuit: RawCircuit?
 }
 
 /// The packets that passive applications get copies of.
@@ -52,6 +54,8 @@ package struct RawLeg: Sendable {
     package var origin: SourceOrigin
     /// `impair`.
     package var impairment: ImpairmentPair?
+    /// True if the file names a circuit, and not an interface.
+    package var namesCircuit = false
 }
 
 /// When a process counts as ready, as the file has it.

@@ -90,6 +90,10 @@ enum {
 /// nonblocking, close-on-exec, IFF_TAP|IFF_NO_PI|IFF_VNET_HDR with a virtio_net_hdr of 10 bytes, little-endian, and
 /// IFF_MULTI_QUEUE where `multi_queue` is not zero. Returns the descriptor or -errno.
 int clinux_tap_open(const char *name, int multi_queue);
+
+/// The same of a TUN whose device has a link type of linux/if_arp.h (ARPHRD_FRAD 770, ARPHRD_ATM 19): IFF_TUN, with a
+/// tun_pi of 4 bytes before each frame. Without it the kernel would take the first four bits for an IP version.
+int clinux_tun_open(const char *name, int multi_queue, unsigned int link_type);
 /// TUNSETOFFLOAD with CLINUX_TUN_ flags. Returns 0 or -errno.
 int clinux_tap_set_offload(int fd, unsigned int flags);
 /// TUNSETQUEUE: attaches (1) or detaches (0) this queue. Returns 0 or -errno.

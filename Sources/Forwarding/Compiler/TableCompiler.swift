@@ -47,6 +47,7 @@ public enum TableCompiler {
         image[.targets] = hops.targets.words
         image[.rewrites] = hops.rewrites.words
         addAccess(table, to: &image)
+        addCircuits(table, to: &image)
         image.setGroups(table.groups)
         image.room = room
         return (

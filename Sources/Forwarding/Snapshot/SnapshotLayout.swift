@@ -98,20 +98,25 @@ enum Section: Int, CaseIterable, Sendable {
     case accessPorts
     /// The rules that match the numbers of a segment, one bit each, in words of 64.
     case accessVectors
+    /// The words of a `Circuit`; carrier | interface<<32; 0. Those of one carrier are next to each other, ascending by their keys.
+    case circuits
+    /// For each interface: its circuit + 1 | the first circuit that it carries<<16 | how many it carries<<32. None if there are no
+    /// circuits.
+    case circuitPlaces
 
     /// The octets of one record.
     @inlinable
     var stride: Int {
         switch self {
         case .prefixSlots4, .claimedPrefixes, .claims, .mirrors, .fragments, .instanceSlots, .accessRules, .accessPorts,
-            .accessVectors:
+            .accessVectors, .circuitPlaces:
             8
         case .holders, .intervals, .entries, .rewrites, .accessPoints: 16
         case .addresses, .macs, .prefixSlots6, .origins, .accessAddresses: 24
         case .interfaces, .addressSlots, .scopes, .sourcePrefixes, .destinationPrefixes, .groupSlots, .groups, .targets,
             .instanceGroups:
             32
-        case .accessLists: 64
+        case .accessLists, .circuits: 64
         case .masks: 96
         case .prefixIndexes: 160
         }
@@ -124,7 +129,7 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Rises with every change of the layout. A snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 8
+    @usableFromInline static let version: UInt32 = 9
     /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
     static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
     /// Octets of the header before the section table.

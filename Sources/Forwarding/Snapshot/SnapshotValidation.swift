@@ -79,6 +79,7 @@ struct SnapshotValidation {
         try validation.checkPrefixes()
         try validation.checkGroups()
         try validation.checkAccess()
+        try validation.checkCircuits()
         return (validation.layout, validation.unused)
     }
 

@@ -8,9 +8,14 @@ import Wire
 extension ResolvedTopology {
     /// The interfaces, each with its connection to its nodes.
     func interfacePlans() -> [InterfacePlan] {
-        zip(file.interfaces, named.fabric.attachments).map { interface, attachment in
-            InterfacePlan(
+        zip(file.interfaces, named.fabric.attachments).enumerated().map { index, parts in
+            let (interface, attachment) = parts
+            var plan = InterfacePlan(
                 name: interface.name.value, mtu: interface.mtu.value, queue: interface.queue, attachment: attachment)
+            plan.carrier = named.circuits.carriers[index]
+            plan.link = named.circuits.links[index]
+            plan.encapsulation = interface.circuit.map { "\($0.encapsulation)" }
+            return plan
         }
     }
 
@@ -74,9 +79,14 @@ extension ResolvedTopology {
         var plan = file.engines
         guard plan.sharing == .direction else { return plan }
         // An interface on which requests and answers come in has requests.
-        let answering = Set(entries.filter { $0.direction == .response }.map(\.receivedInterface))
-        let asking = Set(entries.filter { $0.direction == .request }.map(\.receivedInterface))
-        plan.engineOfInterface = file.interfaces.indices.map { answering.contains($0) && !asking.contains($0) ? 1 : 0 }
+        func device(_ entry: Entry) -> Int {
+            named.circuits.carriers[entry.receivedInterface] ?? entry.receivedInterface
+        }
+        let answering = Set(entries.filter { $0.direction == .response }.map(device))
+        let asking = Set(entries.filter { $0.direction == .request }.map(device))
+        plan.engineOfInterface = file.interfaces.indices.filter { named.circuits.carriers[$0] == nil }.map {
+            answering.contains($0) && !asking.contains($0) ? 1 : 0
+        }
         return plan
     }
 }

@@ -28,8 +28,9 @@ public struct Encapsulation: Hashable, Sendable {
 
     /// VLAN identifiers, outermost first. The outer one of two has the provider's type 0x88A8.
     public var tags: [Int] = []
-    /// The labels of frames that are received, and of frames that are sent. Both are empty, or neither.
+    /// The labels of frames that are received. Both stacks are empty, or neither.
     public var labelsIn = LabelStack()
+    /// The labels of frames that are sent.
     public var labelsOut = LabelStack()
     /// True if the TTL of labels and of packets is one (the uniform model of RFC 3443).
     public var isUniform = false
@@ -41,8 +42,9 @@ public struct Encapsulation: Hashable, Sendable {
     public var dlci = 0
     /// True if frame relay names protocols by SNAP headers in what is sent.
     public var isSNAP = false
-    /// The virtual path and channel of ATM.
+    /// The virtual path of ATM.
     public var path = 0
+    /// The virtual channel of ATM.
     public var channel = 0
 
     /// Nothing stands before packets but Ethernet.
