@@ -16,7 +16,8 @@ import Testing
 
     @Test func thereAreFolders() {
         let named = [
-            "access-circuits", "balance", "caches-and-switches", "database", "dns-security", "egress", "failover", "impaired",
+            "access-circuits", "balance", "caches-and-switches", "database", "dns-security", "egress", "failover",
+            "impaired",
             "intrusion-prevention", "long-chain", "network-address", "one-armed", "ports", "proxy", "routing",
             "tenants", "tls-inspection", "transparent-ips", "two-engines", "two-vendors", "virtual-router",
             "virus-detection",

@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 
+SOL_PACKET, PACKET_AUXDATA = 263, 8
 ETHER = {4: 0x0800, 6: 0x86DD}
 POINT_TO_POINT = bytes.fromhex("01005e900000")  # RFC 7213: the other end of a link of two
 
@@ -90,8 +91,7 @@ class Circuit:
             tags = b"".join(struct.pack("!HH", *tag) for tag in self.tags)
             return frame[:12] + tags + frame[12:]
         if self.labels is None:
-            protocol = 0x0019 if self.kind == "frame-relay" else 0x8884
-            return struct.pack("!HH", 0, protocol) + self.number() + self.header(frame) + frame
+            return self.number() + self.header(frame) + frame
         outer = POINT_TO_POINT + self.mac + struct.pack("!H", 0x8847) + entry(self.labels[0])
         if self.kind == "mpls":
             return outer + frame
@@ -106,10 +106,10 @@ class Circuit:
             tags = b"".join(struct.pack("!HH", *tag) for tag in self.tags)
             return octets[:12] + octets[12 + len(tags):] if octets[12:12 + len(tags)] == tags else None
         if self.labels is None:
-            rest = octets[4:]
-            if rest[:len(self.number())] != self.number():
+            number = self.number()
+            if octets[:len(number)] != number:
                 return None
-            rest = rest[len(self.number()):]
+            rest = octets[len(number):]
         else:
             if octets[12:14] != b"\x88\x47" or len(octets) < 18:
                 return None
@@ -160,9 +160,23 @@ def configure(circuit, mtu):
         ip(family, "route", "add", "default", *via, "dev", "line", "src", address)
 
 
+def receive(port):
+    """A frame as it was on the device; None for one that this program sent. The kernel takes the outer tag off, and tells it apart."""
+    octets, ancillary, _, (_, _, kind, _, _) = port.recvmsg(65536, 64)
+    if kind == socket.PACKET_OUTGOING:
+        return None
+    for level, what, data in ancillary:
+        if (level, what) == (SOL_PACKET, PACKET_AUXDATA):
+            status, _, _, _, _, tag, protocol = struct.unpack("IIIHHHH", data[:20])
+            if status & 0x10:
+                return octets[:12] + struct.pack("!HH", protocol if status & 0x40 else 0x8100, tag) + octets[12:]
+    return octets
+
+
 def main(words):
     device = os.environ["TAPLINE_IN"]
     port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    port.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
     port.bind((device, 0))
     circuit = Circuit(words, port.getsockname()[4])
     line = open_line(circuit)
@@ -173,8 +187,8 @@ def main(words):
             if ready is line:
                 port.send(circuit.encode(os.read(line, 65536)))
                 continue
-            octets, (_, _, kind, _, _) = port.recvfrom(65536)
-            frame = circuit.decode(octets) if kind != socket.PACKET_OUTGOING else None
+            octets = receive(port)
+            frame = circuit.decode(octets) if octets else None
             if frame:
                 os.write(line, frame)
 
