@@ -49,7 +49,9 @@ public struct Circuit: Hashable, Sendable {
         guard let payload = Encapsulation.Payload(rawValue: UInt8(truncatingIfNeeded: words.3)), words.3 >> 16 == 0,
             flags & ~Flag.all == 0, words.4 >> 48 == 0, words.5 >> 48 == 0, words.2 >> 60 <= 3,
             Encapsulation.Link(rawValue: UInt8(truncatingIfNeeded: words.0 >> 62)) != nil,
-            CircuitKey(high: words.0, low: 0).tags <= VLANTag.most
+            CircuitKey(high: words.0, low: 0).tags <= VLANTag.most,
+            // Of two tags, the outer one is the provider's.
+            (words.0 & CircuitKey.isProvider != 0) == (CircuitKey(high: words.0, low: 0).tags > 1)
         else { return nil }
         self.payload = payload
         let isWire = key.high & CircuitKey.hasLabels != 0

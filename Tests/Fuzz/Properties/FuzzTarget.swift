@@ -18,6 +18,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case filter
     /// Impaired links in the memory that engines map, and their packets: `Engine`.
     case impairment
+    /// The headers of encapsulations: `Wire`.
+    case circuit
 
     /// Gives the target one input.
     ///
@@ -32,6 +34,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .engine: try EngineProperties.check(input)
         case .filter: try FilterProperties.check(input)
         case .impairment: try ImpairmentProperties.check(input)
+        case .circuit: try CircuitProperties.check(input)
         }
     }
 }
