@@ -20,6 +20,13 @@ extension AppliancePlan {
     }
 
     private mutating func keepAttachment(of index: Int, _ old: AppliancePlan, _ before: [String: NodePlan]) {
+        if let carrier = interfaces[index].carrier {
+            // It is before this one.
+            interfaces[index].attachment = interfaces[carrier].attachment
+            return
+        }
+        // A TUN is always a node's own device, and a TAP of circuits never is.
+        guard interfaces[index].link == nil else { return }
         switch old.interfaces[index].attachment {
         case .bridge: interfaces[index].attachment = old.interfaces[index].attachment
         case .direct(let owner):
