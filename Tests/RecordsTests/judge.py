@@ -66,11 +66,15 @@ def forward():
     return listener.getsockname()[1]
 
 
-# What a document cannot say, and is answered where the request is well formed: a condition that does not hold (412); a text
-# that is no address or no name of what there is, or a key that was used for another request (422).
+# What a document cannot say, and is answered where the request is well formed: a condition that does not hold (412); a body
+# that is too long (413), which nobody reads, so it may be wrong in other ways as well; a text that is no address or no name of
+# what there is, or a key that was used for another request (422).
 SETTINGS = """
 [checks.positive_data_acceptance]
-expected-statuses = ["2XX", "403", "404", "409", "412", "422", "429"]
+expected-statuses = ["2XX", "403", "404", "409", "412", "413", "422", "429"]
+
+[checks.negative_data_rejection]
+expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429", "5XX"]
 """
 
 
