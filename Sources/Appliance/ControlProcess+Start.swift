@@ -98,7 +98,8 @@ extension ControlProcess {
         try loop.sync { [self] () throws(ApplianceError) in
             let fleet = try EngineFleet(
                 loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
-                queues: built.queues, segmentsUDP: built.segmentsUDP, plan: plan.engines,
+                queues: built.queues, segmentsUDP: built.segmentsUDP,
+                leavesRoom: plan.records != nil || plan.negotiation != nil, plan: plan.engines,
                 record: { [weak self] in self?.note($0) },
                 events: { [weak self] in self?.happened($0) })
             take(fleet)

@@ -182,6 +182,13 @@ extension ControlProcess {
         return kept.value
     }
 
+    /// Makes ready what the next change of a few entries or access lists needs. It does not wait for that.
+    func prepareForChanges() {
+        loop.submit { [self] in
+            publisher.whenQuiet { [self] in fleet?.prepareForChanges(of: publisher.table) }
+        }
+    }
+
     /// A plan with the entries that are in force, if these are the plan's own: equal tables share their memory then.
     func sharing(_ fresh: AppliancePlan) -> AppliancePlan {
         loop.preconditionCurrent()

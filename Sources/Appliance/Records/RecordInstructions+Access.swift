@@ -35,8 +35,8 @@ extension RecordInstructions {
             return .refused(InstructionRefusal(error))
         }
         planned.plan.accessSetAside = current.accessSetAside.filter { !touched.contains($0.record.id) }
-        // The patch of a service says nothing of lists.
-        planned.patch = nil
+        // Lists are no entries. What changes beside them, the patch of services says.
+        if !wanted.changesServices { planned.patch = TablePatch(spans: [], count: current.table.entries.count) }
         return .proved(planned, recorded)
     }
 
