@@ -113,7 +113,7 @@ struct HostilePatchTests {
         #expect(try Self.apply(patch, to: table, memory) != nil)
         #if DEBUG
             // Each change checks a whole table.
-            let (step, changes): (Int, [UInt8]) = (5, [0x01, 0xFF])
+            let (step, changes): (Int, [UInt8]) = (7, [0x01, 0xFF])
         #else
             let (step, changes): (Int, [UInt8]) = (1, (0..<8).map { 1 << $0 } + [0x03, 0x7F, 0xAA, 0xFF])
         #endif

@@ -148,7 +148,7 @@ import Testing
     @Test func squidJudges() throws {
         let template = """
             http_port 443 accel defaultsite=shop
-            pid_filename ${TAPLINE_DIR}/squid.pid
+            pid_filename none
             access_log none
             cache_log none
             cache deny all
@@ -174,10 +174,10 @@ import Testing
         let access = """
             access: { application: { template: squid.txt, path: squid.conf, \
             check: 'squid -k parse -f "$TAPLINE_CANDIDATE"', \
-            reload: 'squid -k reconfigure -f "$TAPLINE_DIR/squid.conf"' } }
+            reload: 'squid -k parse -f "$TAPLINE_DIR/squid.conf" && kill -HUP $(cat "$TAPLINE_DIR/squid.pid")' } }
             """
         let run =
-            #"python3 -m http.server 8080 --bind 127.0.0.1 & exec squid -N -f "$TAPLINE_DIR/squid.conf""#
+            #"python3 -m http.server 8080 --bind 127.0.0.1 & echo $$ > "$TAPLINE_DIR/squid.pid"; exec squid -N -f "$TAPLINE_DIR/squid.conf""#
         let lab = try RecordsLab(
             RecordsLab.usual.replacing(
                 "attach: servers }", with: "attach: servers, run: '\(run)', ready: { tcp: 443 }, \(access) }"),
@@ -227,7 +227,7 @@ import Testing
         }
         func put(_ address: String) throws -> RecordsLab.Answer {
             try lab.ask(
-                "PUT", "/v1/access/web", token: alice, Self.list(#"{"action": "allow", "own": "\(address)"}"#))
+                "PUT", "/v1/access/web", token: alice, Self.list(#"{"action": "allow", "own": "\#(address)"}"#))
         }
         _ = try inside("web-2", "touch $TAPLINE_DIR/strict")
         #expect(try put("203.0.113.97").status == 200)

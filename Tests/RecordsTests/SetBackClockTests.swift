@@ -93,7 +93,7 @@ import Testing
         let brief = try token(4)
         #expect(try status(brief) == 200)
         try lab.eventually("a life ends while the clock is a year behind") { try status(brief) == 401 }
-        // The time that was seen last is in the database.
+        // Another process goes on where the one before was, although nothing was written since.
         let keeper = try lab.keeper()
         kill(keeper, SIGKILL)
         try lab.eventually("another process keeps the records") { (try? lab.keeper()).map { $0 != keeper } ?? false }
