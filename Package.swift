@@ -90,10 +90,18 @@ let package = Package(
             name: "Planning", dependencies: ["TopologyFiles", "Plan", "Forwarding", "Wire", "Reporting"],
             swiftSettings: settings),
 
+        // What somebody else made, and topologies are attached to.
+        .target(
+            name: "Attachments",
+            dependencies: ["Plan", "LinuxNetwork", "EventLoop", "Wire", "CLinux", "Reporting"],
+            swiftSettings: settings),
+
         // The control side: one room for each of its jobs.
         .target(
             name: "Fabric",
-            dependencies: ["Plan", "LinuxNetwork", "EventLoop", "Forwarding", "Wire", "CLinux", "Reporting"],
+            dependencies: [
+                "Attachments", "Plan", "LinuxNetwork", "EventLoop", "Forwarding", "Wire", "CLinux", "Reporting",
+            ],
             swiftSettings: settings),
         .target(
             name: "Nodes",
@@ -151,8 +159,9 @@ let package = Package(
         .target(
             name: "Appliance",
             dependencies: [
-                "Verification", "HealthMonitoring", "Redundancy", "EngineControl", "Nodes", "Fabric", "ApplianceClient",
-                "ControlAPI", "EventLoop", "Planning", "TopologyFiles", "Plan", "Tracing", "Engine", "LinuxNetwork",
+                "Verification", "HealthMonitoring", "Redundancy", "EngineControl", "Nodes", "Fabric", "Attachments",
+                "ApplianceClient", "ControlAPI", "EventLoop", "Planning", "TopologyFiles", "Plan", "Tracing", "Engine",
+                "LinuxNetwork",
                 "Forwarding", "PortMapping",
                 "Wire", "CLinux",
                 "Reporting", .product(name: "Logging", package: "swift-log"),
@@ -235,7 +244,8 @@ let package = Package(
         .target(
             name: "FuzzProperties",
             dependencies: [
-                "Wire", "Forwarding", "Engine", "Planning", "TopologyFiles", "Plan", "TableReading", "Reporting",
+                "Wire", "Forwarding", "Engine", "Planning", "TopologyFiles", "Plan", "PortMapping", "TableReading",
+                "Reporting",
             ],
             path: "Tests/Fuzz/Properties", swiftSettings: settings),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties", "Seeds"], swiftSettings: settings),

@@ -57,6 +57,7 @@ without_daemons() {
                 clamav-freshclam.service | clamsmtp.service | opensmtpd.service | openvpn.service | \
                 strongswan.service | strongswan-starter.service | \
                 kamailio.service | mosquitto.service | \
+                miniupnpd.service | transmission-daemon.service | \
                 mariadb.service | redis-server.service | sslh.service | varnish.service | varnishncsa.service | \
                 openvswitch-switch.service | ovs-record-hostname.service | prometheus.service | \
                 prometheus-node-exporter.service)
@@ -103,10 +104,11 @@ install google-chrome-stable from https://www.google.com/chrome/"
     need_packages chromium
 }
 
-# What judges the API of the records and Debian does not have: from PyPI, by version, into a folder of its own.
+# What judges the API of the records, and a client that asks for ports, which Debian does not have or has older: from PyPI, by
+# version, into a folder of its own.
 need_judges() {
     local folder=$root/.build/judges name version package
-    local -A releases=([schemathesis]=4.32.5 [openapi_spec_validator]=0.9.0)
+    local -A releases=([schemathesis]=4.32.5 [openapi_spec_validator]=0.9.0 [libtorrent]=2.1.1)
     for name in "${!releases[@]}"; do
         version=${releases[$name]}
         [ -d "$folder/$name-$version.dist-info" ] || local absent=yes
@@ -134,6 +136,11 @@ need_applications() {
     need_packages iproute2 procps nftables nginx-light curl iputils-ping iputils-tracepath traceroute \
         haproxy squid dnsmasq-base bind9-dnsutils tcpdump iptables iperf3 python3
     need_suricata
+}
+
+# What runs containers for the tests: they make theirs from the machine's own root file system, without a registry.
+need_podman() {
+    need_packages podman
 }
 
 # The programs of the topologies that only the tests run: one package a line, sorted.

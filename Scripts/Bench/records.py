@@ -79,7 +79,7 @@ customers:
   alice: {{ interface: customers }}
 applications:
   ids: {{ type: intrusion-detection, passive: true, attach: {{ in: inspection }} }}
-  firewall: {{ type: firewall, attach: {{ in: inspection, out: inspected }} }}
+  firewall: {{ type: firewall, attach: {{ in: inspection, out: inspected }}, access: engine }}
   web: {{ type: web-server, attach: servers, instances: 2 }}
 services:
   shop: {{ address: 203.0.113.80, ports: [udp/9000], distribute: [ids, firewall], sequence: [firewall, web] }}
@@ -144,6 +144,16 @@ class Bench:
             raise BenchError(f"a service cannot be removed: {status} {text[:500]!r}")
         return taken
 
+    def access(self, number, rules):
+        """One tenant's list of `rules` rules takes the place of another one of theirs."""
+        own = f"100.64.{number % TENANTS * 4}.1"
+        value = {"rules": [{"action": "allow", "protocol": "tcp", "own": own, "own-ports": [str(1000 + number + rule)]}
+                           for rule in range(rules)], "default": {"action": "deny"}}
+        status, text, taken = self.ask("PUT", f"/v1/access/firewall?tenant=t{number % TENANTS}", value)
+        if status != 200:
+            raise BenchError(f"an access list is refused: {status} {text[:500]!r}")
+        return taken
+
     def fill(self):
         """Puts the services into the database while nothing runs, as rows like those that instructions write."""
         for number in range(TENANTS):
@@ -205,12 +215,16 @@ def measure(lab, program, services, count, label, key):
     bench.fill()
     figures["up with all services, s"] = bench.up()
     print(f"{label}: up with {services} services took {figures['up with all services, s']:.1f} s", flush=True)
+    first = bench.put(services)
+    figures["the first put after up, ms"] = first
+    bench.delete(services)
     puts, deletes, changes = [], [], []
     for number in range(count):
         puts.append(bench.put(services + number))
         changes.append(bench.put(services + number, 81))
         deletes.append(bench.delete(services + number))
-    for name, values in (("put", puts), ("change", changes), ("delete", deletes)):
+    lists = [bench.access(number, 20) for number in range(count)]
+    for name, values in (("put", puts), ("change", changes), ("delete", deletes), ("access list of 20 rules", lists)):
         figures[f"{name}, ms, median"] = median(values)
         figures[f"{name}, ms, 90th percentile"] = percentile(values, 0.9)
     stages = {}

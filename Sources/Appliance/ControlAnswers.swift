@@ -142,7 +142,9 @@ extension ControlProcess {
                 nodes: plan.nodes.filter { $0.legs.contains { $0.interface == index } }.map(\.name),
                 receivedPackets: count?.received.packets ?? 0, receivedBytes: count?.received.bytes ?? 0,
                 sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0,
-                ringDrops: ringDrops.indices.contains(index) ? ringDrops[index] : 0)
+                ringDrops: ringDrops.indices.contains(index) ? ringDrops[index] : 0,
+                device: plan.interfaces[index].device?.name,
+                deviceFault: attachments?.fault(ofDeviceOf: interface.name))
         }
         let drops = DropReason.allCases.filter { $0 != .housekeeping }.compactMap { reason -> StatusReport.Drop? in
             let place = Int(reason.rawValue)
@@ -190,6 +192,16 @@ extension ControlProcess {
     private func remarks() -> [String] {
         var remarks: [String] = []
         if let oversubscription = Machine.oversubscription(of: plan.engines) { remarks.append(oversubscription) }
+        remarks += plan.interfaces.compactMap { interface in
+            attachments?.fault(ofDeviceOf: interface.name).map {
+                "the device \(interface.device?.name ?? "") of interface \(interface.name) \($0)"
+            }
+        }
+        remarks += nodes.compactMap { node in
+            node.absence.map {
+                "the network namespace of \(node.plan.name) is gone: \($0); \(node.plan.attachment?.outlook ?? "")"
+            }
+        }
         if let closed = fleet?.closedQueues, closed > 0 {
             remarks.append(
                 "engines have found \(closed) queue\(closed == 1 ? "" : "s") closed, because something deleted a device: "
@@ -227,7 +239,8 @@ extension ControlProcess {
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {
         StatusReport.Node(
             name: node.plan.name, kind: node.plan.kind.rawValue, type: node.plan.type,
-            namespace: node.plan.namespace, state: node.state.rawValue, pid: node.pid, restarts: node.restarts,
+            namespace: node.plan.namespace, isAttached: node.plan.attachment != nil, absence: node.absence,
+            state: node.state.rawValue, pid: node.pid, restarts: node.restarts,
             lastEnd: node.lastEnd,
             programs: node.programs.map {
                 StatusReport.Program(

@@ -24,7 +24,7 @@ extension ControlProcess {
                     loop.sync { self.fleet?.status.map { ($0.pid, $0.state == .running) } ?? [] }
                 },
                 deliver: { [unowned self] interface, frame in
-                    guard let tap = loop.sync({ self.built?.taps[interface] }) else { return }
+                    guard let tap = loop.sync({ self.built?.tap(of: interface) }) else { return }
                     _ = tap.deliver(frame)
                 },
                 operate: { [unowned self] operation, node throws(ApplianceError) in

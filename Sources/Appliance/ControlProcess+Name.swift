@@ -1,4 +1,5 @@
 import ApplianceClient
+import Attachments
 import ControlAPI
 import EventLoop
 import Fabric
@@ -58,7 +59,18 @@ extension ControlProcess {
         let taken = try directory.othersNames(among: NetworkBuilder.namespaces(of: plan))
         guard !taken.isDisjoint(with: NetworkBuilder.namespaces(of: plan)) else { return }
         topology.rename { $0.avoid(taken) }
-        let namespaces = NetworkBuilder.namespaces(of: plan)
-        try record.change { $0.namespaces = namespaces }
+        let plan = plan
+        try record.change { $0.note(plan) }
+    }
+
+    /// Records the devices of the machine that are about to be interfaces. Nothing is touched yet.
+    func borrowDevices() throws(ApplianceError) {
+        let plan = plan
+        guard plan.interfaces.contains(where: { $0.device != nil }) else { return }
+        let others = StateDirectory.allNames().filter { $0 != name }.flatMap { other in
+            ((try? StateDirectory(name: other))?.readState()?.loans ?? []).map { (topology: other, loan: $0) }
+        }
+        let loans = try DeviceSurvey.loans(of: plan, allowsDefaultRoute: allowsDefaultRoute, others: others)
+        try record.change { $0.note(loans, in: plan.fabricNamespace) }
     }
 }

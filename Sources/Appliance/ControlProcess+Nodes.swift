@@ -19,6 +19,14 @@ struct NodeLinks {
 
 /// What operators do to nodes, as the steps of checks do it. Each works in a thread of its own.
 extension ControlProcess {
+    /// The node of that name.
+    func node(_ name: String) throws(ApplianceError) -> NodeRuntime {
+        let runtimes = loop.sync { self.nodes }
+        if let node = runtimes.first(where: { $0.plan.name == name }) { return node }
+        let names = runtimes.map(\.plan.name).sorted().joined(separator: ", ")
+        throw ApplianceError(.name, "there is no node '\(name)' in '\(self.name)'", hint: "its nodes are: \(names)")
+    }
+
     /// Does something to a node, and returns when it is done.
     ///
     /// - Throws: `ApplianceError` if there is no such node or device, if a change is under way, or if the node's

@@ -25,6 +25,13 @@ extension ControlProcess {
         try watch.watch(plan, nodes: nodes, built: built)
     }
 
+    /// From here on, what is attached and goes away is seen.
+    func watchAttachments() throws(ApplianceError) {
+        let watch = try AttachmentWatch(self)
+        loop.sync { self.attachments = watch }
+        try watch.start()
+    }
+
     /// Makes the runtime of every node of the plan, and watches the nodes' health from here on.
     func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
         let names = plan.hostNames
@@ -68,7 +75,7 @@ extension ControlProcess {
     }
 
     /// Tells of an event in a node.
-    private func tell(_ kind: ApplianceEvent.Kind, of node: NodeRuntime, _ reason: String) {
+    func tell(_ kind: ApplianceEvent.Kind, of node: NodeRuntime, _ reason: String) {
         let name = node.plan.name
         let application = plan.applications.first { $0.instances.contains { $0.node == name } }?.name ?? name
         happened(ApplianceEvent(kind, application: application, instance: name, reason: reason))
@@ -98,7 +105,8 @@ extension ControlProcess {
         try loop.sync { [self] () throws(ApplianceError) in
             let fleet = try EngineFleet(
                 loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
-                queues: built.queues, segmentsUDP: built.segmentsUDP, plan: plan.engines,
+                queues: built.queues, segmentsUDP: built.segmentsUDP,
+                leavesRoom: plan.records != nil || plan.negotiation != nil, plan: plan.engines,
                 record: { [weak self] in self?.note($0) },
                 events: { [weak self] in self?.happened($0) })
             take(fleet)

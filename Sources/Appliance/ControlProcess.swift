@@ -40,6 +40,9 @@ public final class ControlProcess: @unchecked Sendable {
         case ended
     }
 
+    /// Whether a device may be bound to an interface that carries the machine's default route. Set before `perform`.
+    public var allowsDefaultRoute = false
+
     /// Called at each moment of the run's end, in the thread of `perform`. Set before that.
     public var atEnd: ((Moment) -> Void)?
 
@@ -84,6 +87,8 @@ public final class ControlProcess: @unchecked Sendable {
     private(set) var recordKeeper: RecordKeeper?
     /// What the management address proves itself with, from the start. On the run's thread.
     private var credentials: ManagementCredentials?
+    /// Watches what is attached and somebody else's.
+    var attachments: AttachmentWatch?
     /// Answers what applications ask for; nil: they may ask for nothing.
     var negotiation: NegotiationKeeper?
     /// Whether the folder had records that a failure must leave there. On the run's thread.
@@ -150,10 +155,10 @@ public final class ControlProcess: @unchecked Sendable {
         cancellation = try Cancellation()
         loop = try EventLoop()
         topology = RunningTopology(loop: loop, planned: planned, file: file)
-        record = RunRecord(
-            ApplianceState(
-                name: plan.name, run: ApplianceState.newRun(), file: file,
-                namespaces: NetworkBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)), in: directory)
+        var state = ApplianceState(
+            name: plan.name, run: ApplianceState.newRun(), file: file, namespaces: [], nodes: plan.nodes.map(\.name))
+        state.note(plan)
+        record = RunRecord(state, in: directory)
         let cancellation = cancellation
         loop.submit { [weak self, loop] in
             loop.closedUnderWatch = { [weak self] descriptor in
@@ -233,6 +238,7 @@ public final class ControlProcess: @unchecked Sendable {
                 try avoidOthersNames()
                 // Nothing that is there already may be taken for ours.
                 try StateDirectory.refuseForeignNames(record.current.namespaces)
+                try borrowDevices()
             } catch {
                 // Nothing but the folder has been made.
                 removeFolderAfterFailure()
@@ -305,7 +311,8 @@ public final class ControlProcess: @unchecked Sendable {
         }
         try NodeImages(directory).unpack(for: plan.nodes, cancellation)
         progress(.step("building \(Plural.nodes(plan.nodes.count)) on \(Plural.interfaces(plan.interfaces.count))"))
-        let builder = NetworkBuilder(plan: plan, mark: record.mark, cancellation: cancellation)
+        let builder = NetworkBuilder(
+            plan: plan, mark: record.mark, cancellation: cancellation, loans: record.current.loans ?? [])
         let built = try builder.build()
         loop.sync { self.topology.take(built) }
         logger.info("built \(Plural.nodes(plan.nodes.count)), \(Plural.interfaces(plan.interfaces.count))")
@@ -319,6 +326,7 @@ public final class ControlProcess: @unchecked Sendable {
         try builder.awaitLinks(of: plan.nodes, in: built)
         // What applications ask for before all is up waits in the sockets.
         try openNegotiation()?.open()
+        try watchAttachments()
         try startApplications()
         // Every health check must pass once; the error explains a check that never does.
         if let monitor = loop.sync({ self.watch.monitor }) { try monitor.proveOnce(cancellation) }
@@ -354,16 +362,6 @@ public final class ControlProcess: @unchecked Sendable {
         drainNotes = DrainNotes(fleet.drainTable, loop: loop)
     }
 
-    // MARK: - Nodes
-
-    /// The node of that name.
-    func node(_ name: String) throws(ApplianceError) -> NodeRuntime {
-        let runtimes = loop.sync { self.nodes }
-        if let node = runtimes.first(where: { $0.plan.name == name }) { return node }
-        let names = runtimes.map(\.plan.name).sorted().joined(separator: ", ")
-        throw ApplianceError(.name, "there is no node '\(name)' in '\(self.name)'", hint: "its nodes are: \(names)")
-    }
-
     // MARK: - Down
 
     /// Ends everything and takes everything away.
@@ -373,6 +371,7 @@ public final class ControlProcess: @unchecked Sendable {
         gate.close()
         recordKeeper?.stop()
         negotiation?.stop()
+        attachments?.stop()
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
         do throws(ApplianceError) { try record.change { $0.phase = .stopping } } catch { logger.warning("\(error)") }

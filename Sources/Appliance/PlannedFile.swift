@@ -12,4 +12,6 @@ public struct PlannedFile: Sendable {
     public var plan: AppliancePlan
     /// How its table differs from that of the plan in force, if that is known.
     var patch: TablePatch?
+    /// Why it takes the place of the plan in force, for events.
+    var cause = "the file was applied"
 }

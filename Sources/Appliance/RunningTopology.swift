@@ -1,5 +1,7 @@
+import Attachments
 import EventLoop
 import Fabric
+import LinuxNetwork
 import Nodes
 import Plan
 import TopologyFiles
@@ -99,6 +101,14 @@ final class RunningTopology: @unchecked Sendable {
         loop.preconditionCurrent()
         nodes.removeAll { $0 === runtime }
         built?.namespaces[name] = nil
+        built?.foreign[name] = nil
+    }
+
+    /// A node is in another namespace of somebody else's, or in none: in `limbo`, until its own is there again.
+    func move(_ name: String, to found: ForeignNamespace?, limbo: NetworkNamespace) {
+        loop.preconditionCurrent()
+        built?.foreign[name] = found
+        built?.namespaces[name] = found?.namespace ?? limbo
     }
 
     /// A change starts these nodes from now on; nil: it starts none any more.

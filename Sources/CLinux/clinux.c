@@ -2,6 +2,7 @@
 #include "clinux.h"
 #include "clone.h"
 
+#include <linux/nsfs.h>
 #include <linux/if_tun.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -55,6 +56,23 @@ int clinux_tap_open(const char *name, int multi_queue) {
     return fd;
 }
 
+int clinux_tun_open(const char *name, int multi_queue, unsigned int link_type) {
+    if (strlen(name) >= IFNAMSIZ) return -ENAMETOOLONG;
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    strcpy(request.ifr_name, name);
+    request.ifr_flags = IFF_TUN;
+    if (multi_queue) request.ifr_flags |= IFF_MULTI_QUEUE;
+    if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETLINK, (unsigned long)link_type) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
 int clinux_tap_set_offload(int fd, unsigned int flags) {
     return ioctl(fd, TUNSETOFFLOAD, (unsigned long)flags) < 0 ? -errno : 0;
 }
@@ -69,6 +87,11 @@ int clinux_tap_set_queue(int fd, int attached) {
 int clinux_setns(int fd, int flags) { return setns(fd, flags) < 0 ? -errno : 0; }
 
 int clinux_unshare(int flags) { return unshare(flags) < 0 ? -errno : 0; }
+
+int clinux_namespace_type(int fd) {
+    int type = ioctl(fd, NS_GET_NSTYPE);
+    return type < 0 ? -errno : type;
+}
 
 int clinux_pidfd_open(pid_t pid) {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -106,3 +106,68 @@ int clinux_feature_is_active(int fd, const char *name, const char *feature, int 
     free(names);
     return result;
 }
+
+static struct names *names_of(int fd, const char *name, struct ethtool_get_features_block *state, int *result) {
+    struct names *names = calloc(1, sizeof *names);
+    *result = names ? read_names(fd, name, names) : -ENOMEM;
+    if (*result == 0) *result = read_state(fd, name, (names->count + 31) / 32, state);
+    if (*result == 0) return names;
+    free(names);
+    return NULL;
+}
+
+static int is_changeable(const struct ethtool_get_features_block *state, unsigned int i) {
+    uint32_t bit = 1U << (i % 32);
+    return (state[i / 32].available & bit) && !(state[i / 32].never_changed & bit);
+}
+
+int clinux_changeable_features(int fd, const char *name, char *text, size_t size) {
+    struct ethtool_get_features_block state[MAX_BLOCKS];
+    int result;
+    struct names *names = names_of(fd, name, state, &result);
+    if (!names) return result;
+    size_t length = 0;
+    for (unsigned int i = 0; i < names->count && result == 0; i++) {
+        size_t octets = strlen(names->text[i]);
+        if (!is_changeable(state, i) || !((state[i / 32].requested >> (i % 32)) & 1) || octets == 0) continue;
+        if (length + octets + 2 > size) {
+            result = -ENOSPC;
+        } else {
+            memcpy(text + length, names->text[i], octets);
+            length += octets;
+            text[length++] = '\n';
+        }
+    }
+    free(names);
+    if (size > length) text[length] = 0;
+    return result < 0 ? result : (int)length;
+}
+
+static int is_in(const char *text, const char *word) {
+    size_t length = strlen(word);
+    for (const char *line = text; *line;) {
+        const char *end = strchrnul(line, '\n');
+        if ((size_t)(end - line) == length && memcmp(line, word, length) == 0) return 1;
+        line = *end ? end + 1 : end;
+    }
+    return 0;
+}
+
+int clinux_set_features(int fd, const char *name, const char *text, int on) {
+    struct ethtool_get_features_block state[MAX_BLOCKS];
+    int result;
+    struct names *names = names_of(fd, name, state, &result);
+    if (!names) return result;
+    _Alignas(8) char space[sizeof(struct ethtool_sfeatures) + MAX_BLOCKS * sizeof(struct ethtool_set_features_block)] = {0};
+    struct ethtool_sfeatures *change = (void *)space;
+    change->cmd = ETHTOOL_SFEATURES;
+    change->size = (names->count + 31) / 32;
+    for (unsigned int i = 0; i < names->count; i++) {
+        if (!is_changeable(state, i) || !is_in(text, names->text[i])) continue;
+        change->features[i / 32].valid |= 1U << (i % 32);
+        if (on) change->features[i / 32].requested |= 1U << (i % 32);
+    }
+    free(names);
+    result = command(fd, name, change);
+    return result < 0 ? result : 0;
+}

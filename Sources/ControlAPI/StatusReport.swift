@@ -131,11 +131,16 @@ public struct StatusReport: Codable, Sendable {
         public var sentBytes: UInt64
         /// Frames from its nodes that found the TAP's ring full: the kernel dropped them before the engine read them.
         public var ringDrops: UInt64
+        /// The device of the machine that is bound to it.
+        public var device: String?
+        /// Why that device carries nothing; nil while it does.
+        public var deviceFault: String?
 
         /// Memberwise.
         package init(
             name: String, mac: String, mtu: Int, addresses: [String], nodes: [String], receivedPackets: UInt64,
-            receivedBytes: UInt64, sentPackets: UInt64, sentBytes: UInt64, ringDrops: UInt64
+            receivedBytes: UInt64, sentPackets: UInt64, sentBytes: UInt64, ringDrops: UInt64, device: String? = nil,
+            deviceFault: String? = nil
         ) {
             self.name = name
             self.mac = mac
@@ -147,6 +152,8 @@ public struct StatusReport: Codable, Sendable {
             self.sentPackets = sentPackets
             self.sentBytes = sentBytes
             self.ringDrops = ringDrops
+            self.device = device
+            self.deviceFault = deviceFault
         }
     }
     /// A node's device.
@@ -201,8 +208,12 @@ public struct StatusReport: Codable, Sendable {
         public var kind: String
         /// The application's type in the file.
         public var type: String?
-        /// The network namespace, as `ip netns` shows it.
+        /// The network namespace, as `ip netns` shows it. Of an attached node: where the file says that it is.
         public var namespace: String
+        /// True if somebody else made the namespace.
+        public var isAttached: Bool
+        /// Why the namespace, which somebody else made, is gone; nil while it is there.
+        public var absence: String?
         /// `idle` (nothing runs in it), `waiting`, `setup`, `starting`, `ready`, `restarting`, `ended`, `failed`.
         public var state: String
         /// The process number of its `run` command in the host's namespace.
@@ -218,13 +229,16 @@ public struct StatusReport: Codable, Sendable {
 
         /// Memberwise.
         package init(
-            name: String, kind: String, type: String? = nil, namespace: String, state: String, pid: Int32? = nil,
-            restarts: Int, lastEnd: String? = nil, programs: [Program] = [], legs: [Leg]
+            name: String, kind: String, type: String? = nil, namespace: String, isAttached: Bool = false,
+            absence: String? = nil, state: String, pid: Int32? = nil, restarts: Int, lastEnd: String? = nil,
+            programs: [Program] = [], legs: [Leg]
         ) {
             self.name = name
             self.kind = kind
             self.type = type
             self.namespace = namespace
+            self.isAttached = isAttached
+            self.absence = absence
             self.state = state
             self.pid = pid
             self.restarts = restarts

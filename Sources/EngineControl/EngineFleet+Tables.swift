@@ -183,10 +183,23 @@ extension EngineFleet {
                 compiled = try Self.compile(old)
                 throw error
             }
-            publish(whole, source: old, done)
+            publish(whole, source: old) { [weak self] result in
+                done(result)
+                if case .success = result { self?.prepareForChanges(of: table) }
+            }
         } catch {
             done(.failure(error))
         }
+    }
+
+    /// Makes ready what the next change of entries or access lists needs, while nothing waits for it.
+    ///
+    /// - Parameter table: The table that was published last.
+    package func prepareForChanges(of table: ForwardingTable) {
+        loop.preconditionCurrent()
+        // A table on its way may have to give way to the one before.
+        guard !hasStopped, publications.isEmpty else { return }
+        compiled.prepareForChanges(of: table)
     }
 
     /// - Returns: False if the table has to be compiled.

@@ -81,15 +81,16 @@ package final class EngineFleet: @unchecked Sendable {
     /// - Parameters:
     ///   - queues: For each interface `plan.queues` queues.
     ///   - segmentsUDP: Whether all of them take datagrams for segmentation.
+    ///   - leavesRoom: True if a few entries or access lists at a time will change.
     ///   - record: Takes each process that is started, so that it can be ended by others after this one has died.
     ///   - events: Takes what happens.
-    ///   - inspect: Lists the confinements that an engine lacks. Tests replace it for programs that stand in for
-    ///     engines.
+    ///   - inspect: Lists the confinements that an engine lacks. Tests replace it for programs that stand in for engines.
     /// - Throws: `ApplianceError` if the table cannot be compiled, or if the system has no memory for the engines.
     package init(
         loop: EventLoop, path: String, logPath: String, logger: Logger, table: ForwardingTable, queues: [[Int32]],
-        segmentsUDP: Bool = true, plan: EnginesPlan, record: @escaping (RecordedProcess) -> Void,
-        events: @escaping EventSink, inspect: @escaping (EngineProcess) -> [String] = EngineFleet.inspect
+        segmentsUDP: Bool = true, leavesRoom: Bool = false, plan: EnginesPlan,
+        record: @escaping (RecordedProcess) -> Void, events: @escaping EventSink,
+        inspect: @escaping (EngineProcess) -> [String] = EngineFleet.inspect
     ) throws(ApplianceError) {
         loop.preconditionCurrent()
         self.loop = loop
@@ -102,7 +103,8 @@ package final class EngineFleet: @unchecked Sendable {
         self.inspect = inspect
         members = Array(repeating: Member(), count: plan.count)
         division = QueueSetAssignment(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
-        compiled = try Self.compile(table)
+        self.leavesRoom = leavesRoom
+        compiled = try Self.compile(table, leavesRoom: leavesRoom)
         do throws(EngineError) {
             let whole = try SealedMemory(compiled.bytes(generation: 1), generation: 1)
             published = SharedTable(table: TableVersion(whole))
@@ -139,11 +141,6 @@ package final class EngineFleet: @unchecked Sendable {
         // While they start there is time to find out what they must show.
         _ = EngineInspection.Grant.here
         watch()
-    }
-
-    /// Looks at an engine from outside.
-    static func inspect(_ process: EngineProcess) -> [String] {
-        EngineInspection(pid: process.pid, user: process.user, grant: .here).missing()
     }
 
     /// Starts a process that has everything and reads nothing yet.

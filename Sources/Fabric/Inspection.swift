@@ -29,7 +29,10 @@ package struct Inspection {
     }
 
     private func names() -> [String] {
-        let all = plan.nodes.compactMap { built.namespaces[$0.name] } + [built.fabric].compactMap { $0 }
+        // Somebody else's come and go; `AttachmentWatch` sees that.
+        let all =
+            plan.nodes.filter { $0.attachment == nil }.compactMap { built.namespaces[$0.name] }
+            + [built.fabric].compactMap { $0 }
         return all.compactMap { namespace in
             let there = (try? NetworkNamespace.open(namespace.name))?.identity
             if there == namespace.identity { return nil }
@@ -57,7 +60,7 @@ package struct Inspection {
 
     /// The nodes' ends, and the bridges' ends, of the veths.
     private func legs() -> [String] {
-        plan.nodes.flatMap { node in
+        plan.nodes.filter { $0.attachment == nil || built.foreign[$0.name] != nil }.flatMap { node in
             node.legs.flatMap { leg -> [String] in
                 guard case .bridge = plan.interfaces[leg.interface].attachment else { return [] }
                 let interface = plan.interfaces[leg.interface].name

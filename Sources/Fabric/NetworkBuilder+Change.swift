@@ -96,6 +96,7 @@ extension NetworkBuilder {
     package func alter(
         _ interface: Int, from old: AppliancePlan, nodes: [NodePlan], in built: BuiltTopology
     ) throws(ApplianceError) {
+        guard plan.interfaces[interface].carrier == nil else { return }
         let (mtu, queue) = (plan.interfaces[interface].mtu, plan.interfaces[interface].queue)
         try attempting("interface \(plan.interfaces[interface].name)") { () throws(SystemError) in
             let tap = built.taps[interface]
@@ -112,7 +113,7 @@ extension NetworkBuilder {
             if changesQueue { try netlink.setLink(index: tap.index, transmitQueueLength: queue) }
             if old.interfaces[interface].mtu != mtu {
                 for node in nodes {
-                    for leg in node.legs where leg.interface == interface {
+                    for leg in node.legs where plan.device(of: leg.interface) == interface {
                         guard let device = leg.fabricDevice, let namespace = built.namespaces[node.name] else {
                             continue
                         }
@@ -136,7 +137,9 @@ extension NetworkBuilder {
     package func forgetAddresses(
         of interface: Int, from old: AppliancePlan, in built: BuiltTopology
     ) throws(ApplianceError) {
-        guard built.bridges[interface] != nil, let fabric = built.fabric else { return }
+        guard built.taps.indices.contains(interface), built.bridges[interface] != nil, let fabric = built.fabric else {
+            return
+        }
         try attempting("interface \(plan.interfaces[interface].name)") { () throws(SystemError) in
             let (before, after) = (old.engineMACs(on: interface), plan.engineMACs(on: interface))
             for mac in before where !after.contains(mac) {

@@ -1,3 +1,4 @@
+import Attachments
 import EventLoop
 import Forwarding
 import Glibc
@@ -11,18 +12,25 @@ import Wire
 package struct BuiltTopology: Sendable {
     /// By the nodes' names.
     package var namespaces: [String: NetworkNamespace]
+    /// Those of them that somebody else made, by the nodes' names.
+    package var foreign: [String: ForeignNamespace] = [:]
     /// Where the bridges are; nil if there is none.
     package var fabric: NetworkNamespace?
     /// The bridges' numbers in the fabric, in the order of the interfaces; nil if the TAP is a node's own device.
     var bridges: [Int32?]
     /// The TAPs, in the order of the interfaces.
     package var taps: [TapDevice]
+    /// The numbers in the fabric of the machine's devices that are bound to interfaces, in the order of the interfaces.
+    package var devices: [Int32?] = []
 
     /// The queues as the engine takes them: for each interface one for each worker.
     package var queues: [[Int32]] { taps.map(\.queues) }
 
     /// True if the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be coalesced.
-    package var segmentsUDP: Bool { taps.allSatisfy { $0.offloads.isSuperset(of: [.udp4, .udp6]) } }
+    /// Those that carry circuits take nothing; the engine cuts what it sends there.
+    package var segmentsUDP: Bool {
+        taps.allSatisfy { $0.offloads.isSuperset(of: [.udp4, .udp6]) || $0.offloads.isEmpty }
+    }
 }
 
 /// Makes the namespaces and devices of a plan, marks each, and gives them addresses, routes and sysctls.
@@ -32,12 +40,15 @@ package struct NetworkBuilder: Sendable {
     package let plan: AppliancePlan
     package let mark: String
     package let cancellation: Cancellation
+    /// The devices of the machine that are bound to interfaces. They are in the state file.
+    package let loans: [DeviceLoan]
 
     /// Memberwise.
-    package init(plan: AppliancePlan, mark: String, cancellation: Cancellation) {
+    package init(plan: AppliancePlan, mark: String, cancellation: Cancellation, loans: [DeviceLoan] = []) {
         self.plan = plan
         self.mark = mark
         self.cancellation = cancellation
+        self.loans = loans
     }
 
     /// Threads that make namespaces side by side; the kernel makes much of it wait for itself.
@@ -45,7 +56,7 @@ package struct NetworkBuilder: Sendable {
 
     /// The names of all namespaces that the plan needs.
     package static func namespaces(of plan: AppliancePlan) -> [String] {
-        plan.nodes.map(\.namespace) + (needsFabric(plan) ? [plan.fabricNamespace] : [])
+        plan.nodes.filter { $0.attachment == nil }.map(\.namespace) + (needsFabric(plan) ? [plan.fabricNamespace] : [])
     }
 
     private static func needsFabric(_ plan: AppliancePlan) -> Bool {
@@ -58,16 +69,23 @@ package struct NetworkBuilder: Sendable {
     ///
     /// - Throws: `ApplianceError` if the kernel refuses, or if the build is cancelled.
     package func build() throws(ApplianceError) -> BuiltTopology {
+        let foreign = try findNamespaces(of: plan.nodes)
         let namespaces = try makeNamespaces(plan.nodes)
         var built = BuiltTopology(namespaces: namespaces, fabric: nil, bridges: [], taps: [])
+        built.take(foreign)
         if Self.needsFabric(plan) { built.fabric = try makeFabric() }
         for (index, interface) in plan.interfaces.enumerated() {
             try cancellation.check()
+            if let carrier = interface.carrier {
+                built.bridges.append(built.bridges[carrier])
+                continue
+            }
             let made = try attempting("interface \(interface.name)") { () throws(SystemError) in
                 try makeInterface(index, namespaces, built.fabric)
             }
             built.bridges.append(made.bridge)
             built.taps.append(made.tap)
+            built.devices.append(try bindDevice(to: index, made.bridge, built.fabric))
         }
         try setBridgeRules(in: built.fabric)
         try furnish(plan.nodes, in: built)
@@ -80,9 +98,11 @@ package struct NetworkBuilder: Sendable {
     ///
     /// - Throws: `ApplianceError` if the kernel refuses, or if the build is cancelled.
     package func add(_ nodes: [NodePlan], to built: BuiltTopology) throws(ApplianceError) -> BuiltTopology {
+        let foreign = try findNamespaces(of: nodes)
         let namespaces = try makeNamespaces(nodes)
         var grown = built
         grown.namespaces.merge(namespaces) { $1 }
+        grown.take(foreign)
         try furnish(nodes, in: grown)
         try awaitLinks(of: nodes, in: grown)
         return grown
@@ -155,8 +175,9 @@ package struct NetworkBuilder: Sendable {
 
     // MARK: - Namespaces
 
-    private func makeNamespaces(_ nodes: [NodePlan]) throws(ApplianceError) -> [String: NetworkNamespace] {
+    private func makeNamespaces(_ all: [NodePlan]) throws(ApplianceError) -> [String: NetworkNamespace] {
         let made = Mutex<[String: NetworkNamespace]>([:])
+        let nodes = all.filter { $0.attachment == nil }
         try inParallel(nodes.count, width: Self.width) { index throws(ApplianceError) in
             try cancellation.check()
             let node = nodes[index]
@@ -185,18 +206,21 @@ package struct NetworkBuilder: Sendable {
         switch interface.attachment {
         case .direct(let node):
             guard let plan = plan.nodes.first(where: { $0.name == node }), let namespace = namespaces[node],
-                let leg = plan.legs.first(where: { $0.interface == index })
+                let leg = plan.legs.first(where: { self.plan.device(of: $0.interface) == index })
             else { throw SystemError("find the node of the interface", interface.name, errno: ENOENT) }
+            let kind = TapDevice.Kind(interface.link)
             let settings = LinkSettings(
-                name: leg.device, mac: leg.mac, mtu: interface.mtu, transmitQueueLength: interface.queue, mark: mark)
-            return (nil, try TapDevice(settings, in: namespace, queues: self.plan.engines.queues))
+                name: leg.device, mac: kind == .tap ? leg.mac : nil, mtu: interface.mtu,
+                transmitQueueLength: interface.queue, mark: mark)
+            return (nil, try TapDevice(settings, in: namespace, queues: self.plan.engines.queues, kind: kind))
         case .bridge(let bridgeDevice, let tapDevice):
             guard let fabric else { throw SystemError("find the fabric of", interface.name, errno: ENOENT) }
             let netlink = try fabric.netlink
             let bridge = try netlink.createBridge(LinkSettings(name: bridgeDevice, mtu: interface.mtu, mark: mark))
             let settings = LinkSettings(
                 name: tapDevice, mtu: interface.mtu, transmitQueueLength: interface.queue, mark: mark, master: bridge)
-            let tap = try TapDevice(settings, in: fabric, queues: plan.engines.queues)
+            let tap = try TapDevice(
+                settings, in: fabric, queues: plan.engines.queues, offloads: interface.link == nil ? .all : [])
             try openPort(of: tap, index, netlink)
             return (bridge, tap)
         }
@@ -213,7 +237,7 @@ package struct NetworkBuilder: Sendable {
 
     // MARK: - Nodes
 
-    private func furnish(
+    func furnish(
         _ node: NodePlan, _ namespace: NetworkNamespace, _ bridges: [Int32?], _ fabric: NetworkNamespace?
     ) throws(SystemError) {
         let netlink = try namespace.netlink
@@ -227,14 +251,16 @@ package struct NetworkBuilder: Sendable {
         }
         let late = node.sysctls.filter { concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
         if !late.isEmpty { try Sysctl.write(late, in: namespace) }
-        for address in node.loopback { try netlink.addAddress(LinkAddress(address), link: 1) }
-        for prefix in node.local { try netlink.addRoute(Route(prefix, link: 1, kind: .local)) }
+        // The loopback device of somebody else's namespace is not touched: the leg has all, and takes all along.
+        let home = node.attachment == nil ? 1 : links.first ?? 1
+        for address in node.loopback { try netlink.addAddress(LinkAddress(address), link: home) }
+        for prefix in node.local { try netlink.addRoute(Route(prefix, link: home, kind: .local)) }
         for (leg, link) in zip(node.legs, links) {
-            for address in leg.addresses {
+            for address in leg.addresses where !leg.isCircuit {
                 try netlink.addAddress(LinkAddress(address.address, length: address.length), link: link)
             }
         }
-        for route in node.routes where links.indices.contains(route.leg) {
+        for route in node.routes where links.indices.contains(route.leg) && !node.legs[route.leg].isCircuit {
             try netlink.addRoute(
                 Route(
                     route.destination, gateway: route.gateway, link: links[route.leg], preferredSource: route.source))
@@ -251,7 +277,7 @@ package struct NetworkBuilder: Sendable {
         number: Int32? = nil
     ) throws(SystemError) -> Int32 {
         let netlink = try fabric.netlink
-        let mtu = plan.interfaces[leg.interface].mtu
+        let mtu = plan.interfaces[plan.device(of: leg.interface)].mtu
         let near = LinkSettings(name: leg.fabricDevice ?? leg.device, mtu: mtu, mark: mark, master: bridge)
         let far = LinkSettings(name: leg.device, mac: leg.mac, mtu: mtu, mark: mark)
         let pair = try netlink.createVeth(near: near, far: far, in: namespace, farIndex: number)
@@ -271,10 +297,25 @@ package struct NetworkBuilder: Sendable {
     }
 }
 
+extension TapDevice.Kind {
+    /// The kind of device for circuits, or for none.
+    init(_ link: Encapsulation.Link?) {
+        self =
+            switch link {
+            case nil, .ethernet?: .tap
+            case .frameRelay?: .frameRelay
+            case .atm?: .atm
+            }
+    }
+}
+
 extension AppliancePlan {
     /// The MAC addresses by which the engine is reached on an interface.
     package func engineMACs(on interface: Int) -> [MACAddress] {
-        let engine = table.interfaces[interface]
-        return [engine.mac] + engine.aliases
+        let here = interfaces.indices.filter { $0 == interface || interfaces[$0].carrier == interface }
+        return here.flatMap { [table.interfaces[$0].mac] + table.interfaces[$0].aliases }
     }
+
+    /// The interface whose device has an interface's frames: itself, or the one that carries it.
+    package func device(of interface: Int) -> Int { interfaces[interface].carrier ?? interface }
 }

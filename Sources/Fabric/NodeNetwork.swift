@@ -27,7 +27,7 @@ package struct NodeNetwork {
         let netlink = try namespace.netlink
         let links = try self.links()
         for (place, leg) in new.legs.enumerated() {
-            for address in leg.addresses where !old.legs[place].addresses.contains(address) {
+            for address in leg.addresses where !leg.isCircuit && !old.legs[place].addresses.contains(address) {
                 try netlink.ensureAddress(LinkAddress(address.address, length: address.length), link: links[place])
             }
             for mac in leg.deliverToo where !old.legs[place].deliverToo.contains(mac) {
@@ -36,10 +36,10 @@ package struct NodeNetwork {
             if old.legs[place].isLocked, !leg.isLocked { try lock(leg) }
         }
         for address in Set(new.loopback).subtracting(old.loopback) {
-            try netlink.ensureAddress(LinkAddress(address), link: 1)
+            try netlink.ensureAddress(LinkAddress(address), link: home(links))
         }
         for prefix in Set(new.local).subtracting(old.local) {
-            try netlink.replaceRoute(Route(prefix, link: 1, kind: .local))
+            try netlink.replaceRoute(Route(prefix, link: home(links), kind: .local))
         }
         try addRoutes(netlink, links)
         let before = Set(old.sysctls)
@@ -54,22 +54,22 @@ package struct NodeNetwork {
         let netlink = try namespace.netlink
         let links = try self.links()
         let destinations = Set(new.routes.map(\.destination))
-        for route in old.routes where !destinations.contains(route.destination) {
+        for route in old.routes where !destinations.contains(route.destination) && !old.legs[route.leg].isCircuit {
             try ignoringAbsence { () throws(SystemError) in try netlink.deleteRoute(kernel(route, links)) }
         }
         for prefix in Set(old.local).subtracting(new.local) {
             try ignoringAbsence { () throws(SystemError) in
-                try netlink.deleteRoute(Route(prefix, link: 1, kind: .local))
+                try netlink.deleteRoute(Route(prefix, link: home(links), kind: .local))
             }
         }
         for address in Set(old.loopback).subtracting(new.loopback) {
             try ignoringAbsence { () throws(SystemError) in
-                try netlink.deleteAddress(LinkAddress(address), link: 1)
+                try netlink.deleteAddress(LinkAddress(address), link: home(links))
             }
         }
         var lost = false
         for (place, leg) in old.legs.enumerated() {
-            for address in leg.addresses where !new.legs[place].addresses.contains(address) {
+            for address in leg.addresses where !leg.isCircuit && !new.legs[place].addresses.contains(address) {
                 lost = true
                 try ignoringAbsence { () throws(SystemError) in
                     try netlink.deleteAddress(
@@ -84,16 +84,21 @@ package struct NodeNetwork {
         guard lost else { return }
         // With the first address of a network the kernel takes its others away, and routes with what they need.
         for (place, leg) in new.legs.enumerated() {
-            for address in leg.addresses {
+            for address in leg.addresses where !leg.isCircuit {
                 try netlink.ensureAddress(LinkAddress(address.address, length: address.length), link: links[place])
             }
         }
-        for route in new.routes { try netlink.replaceRoute(kernel(route, links)) }
+        for route in new.routes where !new.legs[route.leg].isCircuit {
+            try netlink.replaceRoute(kernel(route, links))
+        }
     }
+
+    /// The device that has the service addresses: of an attached node its first leg.
+    private func home(_ links: [Int32]) -> Int32 { old.attachment == nil ? 1 : links.first ?? 1 }
 
     private func addRoutes(_ netlink: NetlinkSocket, _ links: [Int32]) throws(SystemError) {
         let before = Set(old.routes)
-        for route in new.routes where !before.contains(route) {
+        for route in new.routes where !before.contains(route) && !new.legs[route.leg].isCircuit {
             let way = kernel(route, links)
             // IPv6 keeps several routes to one destination if they use different links.
             if let other = old.routes.first(where: { $0.destination == route.destination }) {

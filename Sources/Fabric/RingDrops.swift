@@ -2,6 +2,11 @@ import LinuxNetwork
 import Plan
 
 extension BuiltTopology {
+    /// The TAP of an interface; nil for a circuit, which has none: its node waits for frames behind headers.
+    package func tap(of interface: Int) -> TapDevice? {
+        taps.indices.contains(interface) ? taps[interface] : nil
+    }
+
     /// The namespace that the TAP of an interface is in, and that namespace's name for people.
     package func place(ofTap interface: Int, _ plan: AppliancePlan) -> (namespace: NetworkNamespace, name: String)? {
         switch plan.interfaces[interface].attachment {

@@ -1,3 +1,4 @@
+import Attachments
 import EventLoop
 import FoundationEssentials
 import Glibc
@@ -36,6 +37,12 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     public var controlGroups: [String]?
     /// Which start of the machine the processes belong to; nil if it could not be told.
     public var boot: String?
+    /// The legs that are put into namespaces of somebody else's; nil if there are none.
+    public var attachments: [AttachedLegs]?
+    /// The namespace of the bridges, where these legs end, and where lent devices are; nil if there is none of either.
+    public var fabric: String?
+    /// The devices of the machine that are interfaces, as they were; nil if there are none.
+    public var loans: [DeviceLoan]?
 
     /// Memberwise.
     public init(name: String, run: String, file: String, namespaces: [String], nodes: [String] = []) {

@@ -1,3 +1,4 @@
+import Attachments
 import EventLoop
 import Glibc
 import LinuxNetwork
@@ -43,11 +44,17 @@ package struct Teardown {
         let found = namesInFolder("/run/netns").filter { name in
             state == nil || name.hasPrefix("\(directory.folder)-") || intended.contains(name)
         }
+        // Devices go home before the fabric goes: a veth would end with it.
+        do throws(ApplianceError) { try giveBack(state) } catch { failure = error }
+        let isKept = failure != nil
         let before = ForeignProcesses(of: found.filter { (try? ownership(of: $0)) == .ours })
         for name in found {
             do throws(SystemError) {
                 switch try ownership(of: name) {
-                case .ours: try NetworkNamespace.delete(name)
+                case .ours where isKept && name == state?.fabric: break
+                case .ours:
+                    if name == state?.fabric { try detach(state?.attachments ?? [], in: name) }
+                    try NetworkNamespace.delete(name)
                 // Where we were ended between making the file and mounting the namespace on it.
                 case .stale where intended.contains(name): try NetworkNamespace.delete(name)
                 case .stale, .foreign: if name.hasPrefix("\(directory.folder)-") { report.foreign.append(name) }
@@ -72,6 +79,38 @@ package struct Teardown {
         if let failure { throw failure }
         report.foreignProcesses = before.remaining()
         return report
+    }
+
+    /// Gives all lent devices back.
+    private func giveBack(_ state: ApplianceState?) throws(ApplianceError) {
+        // After the machine's start, a device is where it always was.
+        guard let state, let loans = state.loans, state.boot == ApplianceState.currentBoot else { return }
+        let fabric: NetworkNamespace?
+        do throws(SystemError) {
+            fabric = try state.fabric.flatMap { name throws(SystemError) in
+                try ownership(of: name) == .ours ? try NetworkNamespace.open(name) : nil
+            }
+        } catch {
+            throw ApplianceError(.failed, "cannot look for lent devices: \(error)")
+        }
+        var failure: ApplianceError?
+        for loan in loans {
+            do throws(ApplianceError) {
+                try loan.giveBack(from: fabric, markedAs: ApplianceState.markPrefix(name: directory.name))
+            } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Takes legs out of namespaces of somebody else's at once. The kernel would do it later, some time after the fabric's
+    /// name is gone.
+    private func detach(_ attachments: [AttachedLegs], in fabric: String) throws(SystemError) {
+        let netlink = try NetworkNamespace.open(fabric).netlink
+        for device in attachments.flatMap(\.devices) {
+            guard let link = try netlink.link(named: device) else { continue }
+            // One that ends with its namespace just now goes in any case.
+            try ignoringAbsence { () throws(SystemError) in try netlink.deleteLink(index: link.index) }
+        }
     }
 
     private enum Ownership {

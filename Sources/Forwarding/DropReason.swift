@@ -1,3 +1,5 @@
+import Wire
+
 /// Why a frame, or one copy of it, was dropped. Each reason has one counter in every worker's block, at its raw value.
 public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     // The frame makes no sense.
@@ -15,6 +17,25 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case badQuote
     case unsupportedEthertype
     case looped
+
+    // The headers of an encapsulation make no sense (`EncapsulationFault`), or are of no circuit.
+    case truncatedTag
+    case reservedVLAN
+    case tooManyTags
+    case truncatedLabelStack
+    case labelStackTooDeep
+    case reservedLabel
+    case labelExpired
+    case notAPacket
+    case truncatedControlWord
+    case badControlWord
+    case truncatedPseudoWire
+    case truncatedFrameRelay
+    case badFrameRelayAddress
+    case badFrameRelayProtocol
+    case truncatedLLC
+    case badLLC
+    case unknownCircuit
 
     // The frame makes sense, but the engine must not forward it.
     case notForUs
@@ -49,6 +70,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case tapFull
     case sendFailed
     case interfaceGone
+    case notCarried
 
     // The file, or a command, asks for an impaired link.
     case impairedLoss
@@ -79,12 +101,15 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .applicationDown, .noMember, .accessDenied, .neighbourUnresolved, .neighbourQueueFull, .neighbourTableFull,
             .tooBig,
             .copyTooBig,
-            .rewriteImpossible, .fragmentOfTranslatedPort, .tapFull, .sendFailed, .interfaceGone, .impairedLoss,
-            .impairedQueue:
+            .rewriteImpossible, .fragmentOfTranslatedPort, .tapFull, .sendFailed, .interfaceGone, .notCarried,
+            .impairedLoss, .impairedQueue:
             true
         case .badOffloadHeader, .truncatedFrame, .truncatedNetworkHeader, .badNetworkHeader, .lyingLength,
             .badHeaderChecksum, .headerChainTooLong, .badFragment, .truncatedUpperHeader, .badSourceAddress,
-            .badDestinationAddress, .badQuote, .unsupportedEthertype, .looped, .notForUs, .passiveEmission,
+            .badDestinationAddress, .badQuote, .unsupportedEthertype, .looped, .truncatedTag, .reservedVLAN,
+            .tooManyTags, .truncatedLabelStack, .labelStackTooDeep, .reservedLabel, .labelExpired, .notAPacket,
+            .truncatedControlWord, .badControlWord, .truncatedPseudoWire, .truncatedFrameRelay, .badFrameRelayAddress,
+            .badFrameRelayProtocol, .truncatedLLC, .badLLC, .unknownCircuit, .notForUs, .passiveEmission,
             .toTheEngine, .badNeighbourMessage, .neighbourConflict, .neighbourNotOurs, .spoofedSource,
             .badGroupMessage, .groupNotOpen, .noService, .portNotServed, .noSequencingEntry, .removedNode,
             .multicastNotServed, .fragmentUndecided,
@@ -132,6 +157,51 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             ("unsupported-ethertype", "The frame carries neither ARP nor IPv4 nor IPv6.")
         case .looped:
             ("looped", "The frame carries the engine's own MAC address as its source: it came back unchanged.")
+        case .truncatedTag: ("truncated-tag", "The frame ends inside a VLAN tag.")
+        case .reservedVLAN: ("reserved-vlan", "The VLAN of the tag is 0 or 4095, which no circuit has.")
+        case .tooManyTags: ("too-many-tags", "The frame has more than two VLAN tags.")
+        case .truncatedLabelStack:
+            (
+                "truncated-label-stack",
+                "The frame ends before the label with the bottom-of-stack bit."
+            )
+        case .labelStackTooDeep:
+            (
+                "label-stack-too-deep",
+                "The label stack has more than 8 entries, or more than 3 labels besides null and entropy labels."
+            )
+        case .reservedLabel: ("reserved-label", "A special-purpose label is where it may not be.")
+        case .labelExpired: ("label-expired", "The TTL of the top label is used up.")
+        case .notAPacket:
+            (
+                "not-a-packet",
+                "The circuit's frame carries neither IPv4 nor IPv6, or not the one that explicit null says."
+            )
+        case .truncatedControlWord:
+            (
+                "truncated-control-word",
+                "The frame ends inside the control word of its pseudo-wire."
+            )
+        case .badControlWord:
+            (
+                "bad-control-word",
+                "The control word of the pseudo-wire is not that of a whole frame, or states a length that the frame does not have."
+            )
+        case .truncatedPseudoWire:
+            (
+                "truncated-pseudo-wire",
+                "The frame inside the pseudo-wire is shorter than its header."
+            )
+        case .truncatedFrameRelay: ("truncated-frame-relay", "The frame ends inside its frame relay header.")
+        case .badFrameRelayAddress: ("bad-frame-relay-address", "The frame relay address does not have two octets.")
+        case .badFrameRelayProtocol: ("bad-frame-relay-protocol", "The frame relay header names neither IPv4 nor IPv6.")
+        case .truncatedLLC: ("truncated-llc", "The frame ends inside its ATM or LLC header.")
+        case .badLLC: ("bad-llc", "The LLC header names neither IPv4 nor IPv6.")
+        case .unknownCircuit:
+            (
+                "unknown-circuit",
+                "No circuit of the interface has the frame's VLANs, labels, DLCI or virtual channel."
+            )
         case .notForUs:
             ("not-for-us", "The frame's Ethernet destination is not the engine's.")
         case .passiveEmission:
@@ -224,6 +294,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             ("send-failed", "The kernel refused the frame.")
         case .interfaceGone:
             ("interface-gone", "The send interface is down or gone.")
+        case .notCarried:
+            ("not-carried", "The circuit's encapsulation carries IP packets alone, and this is another frame.")
         case .impairedLoss:
             ("impaired-loss", "An impairment of its interface, leg or service lost the packet.")
         case .impairedQueue:
@@ -248,5 +320,30 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
                     + "kernel does by itself: nothing is lost."
             )
         }
+    }
+}
+
+extension DropReason {
+    /// Why a frame is dropped whose outer headers cannot be read.
+    public init(_ fault: EncapsulationFault) {
+        self =
+            switch fault {
+            case .truncatedTag: .truncatedTag
+            case .reservedVLAN: .reservedVLAN
+            case .tooManyTags: .tooManyTags
+            case .truncatedLabelStack: .truncatedLabelStack
+            case .labelStackTooDeep: .labelStackTooDeep
+            case .reservedLabel: .reservedLabel
+            case .labelExpired: .labelExpired
+            case .notAPacket: .notAPacket
+            case .truncatedControlWord: .truncatedControlWord
+            case .badControlWord: .badControlWord
+            case .truncatedPseudoWire: .truncatedPseudoWire
+            case .truncatedFrameRelay: .truncatedFrameRelay
+            case .badFrameRelayAddress: .badFrameRelayAddress
+            case .badFrameRelayProtocol: .badFrameRelayProtocol
+            case .truncatedLLC: .truncatedLLC
+            case .badLLC: .badLLC
+            }
     }
 }

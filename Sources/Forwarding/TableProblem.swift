@@ -49,6 +49,8 @@ public enum TableProblem: Sendable, Hashable {
     case tooManyInterfaces(Int)
     /// The MTU is not in 576…65521, or is below 1280 with IPv6 addresses beside it.
     case mtu(interface: String, Int)
+    /// A circuit that breaks a rule of `TableCircuit`.
+    case circuit(interface: String, String)
     /// A neighbour, source or claim names an interface that the table does not have.
     case interface(Int, place: String)
     /// Two MAC addresses for one neighbour.
@@ -107,6 +109,7 @@ extension TableProblem: CustomStringConvertible {
             "\(place): \(address) is not an address that one host can have"
         case .tooManyInterfaces(let count):
             "\(count) interfaces: the limit is \(Layout.maximumInterfaces)"
+        case .circuit(let interface, let fault): "interface \(interface) cannot be that circuit: \(fault)"
         case .mtu(let interface, let mtu):
             "interface \(interface): an MTU of \(mtu) is outside 576 to 65521 (1280 to 65521 with IPv6 addresses)"
         case .interface(let interface, let place):

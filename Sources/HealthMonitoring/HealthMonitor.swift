@@ -225,6 +225,17 @@ package final class HealthMonitor: @unchecked Sendable {
     /// Knows the interfaces and nodes of another plan from here on; whose instances are looked after stays.
     package func take(_ plan: AppliancePlan) { guarded { self.plan = plan } }
 
+    /// A node, which is in somebody else's namespace, is in another one.
+    package func move(node: String, to namespace: NetworkNamespace) {
+        act {
+            // It also forgets the former one of a node that has no checks: nothing may keep that.
+            namespaces[node] = namespace
+            guard let instance = instances[node] else { return }
+            for check in instance.checks { check.abandon() }
+            touch(instance)
+        }
+    }
+
     /// Looks after an instance no longer.
     package func remove(node: String) {
         act {

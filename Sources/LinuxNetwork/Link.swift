@@ -18,6 +18,8 @@ public struct Link: Hashable, Sendable {
     public var transmitQueueLength = 0
     /// IFF_UP: switched on.
     public var isUp = false
+    /// IFF_LOOPBACK: it leads back.
+    public var isLoopback = false
     /// IFF_LOWER_UP: it has a carrier.
     public var hasCarrier = false
     /// IFF_RUNNING: the kernel has seen that it is up and has a carrier, which takes it up to a second.
@@ -62,6 +64,7 @@ extension LinkObject {
         let flags = rtnl_link_get_flags(pointer)
         link.index = rtnl_link_get_ifindex(pointer)
         link.isUp = flags & UInt32(IFF_UP) != 0
+        link.isLoopback = flags & UInt32(IFF_LOOPBACK) != 0
         link.hasCarrier = flags & (1 << 16) != 0
         link.isRunning = flags & UInt32(IFF_RUNNING) != 0
         link.name = name ?? ""

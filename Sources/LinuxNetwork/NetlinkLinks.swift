@@ -151,6 +151,27 @@ extension NetlinkSocket {
         }
     }
 
+    /// Moves a device to another namespace, where it has this name and this number.
+    ///
+    /// - Throws: ENODEV where there is none; EEXIST or EBUSY where the name or the number is taken there; EINVAL where it
+    ///   belongs to its namespace for good.
+    public func moveLink(
+        index: Int32, to namespace: NetworkNamespace, name: String, number: Int32
+    ) throws(SystemError) {
+        try request("move to the namespace \(namespace.name) the link", "number \(index)") {
+            () throws(NetlinkFailure) in
+            let link = try LinkObject()
+            rtnl_link_set_ns_fd(link.pointer, namespace.descriptor)
+            try link.set(name: name)
+            let message = try link.changeRequest(index: index)
+            try message.put(Self.newNumber, number)
+            return message
+        }
+    }
+
+    /// IFLA_NEW_IFINDEX (linux/if_link.h), since Linux 5.13.
+    private static let newNumber = 49
+
     /// Changes MAC address, MTU, queue length, master, state and mark of a device in one request.
     func applyLink(index: Int32, _ settings: LinkSettings) throws(SystemError) {
         try request("set up the link", settings.name) { () throws(NetlinkFailure) in

@@ -87,6 +87,33 @@ public final class NetworkNamespace: Sendable {
         return try NetworkNamespace(name: name, owning: file.release())
     }
 
+    /// The network namespace that a file anywhere is.
+    ///
+    /// - Throws: ENOENT where there is no file; EINVAL where it is no network namespace: a plain file, as `ip netns` leaves
+    ///   them, or a namespace of another kind.
+    public static func open(path: String) throws(SystemError) -> NetworkNamespace {
+        // Opening a pipe waits for nobody.
+        let file = OwnedDescriptor(
+            owning: try SystemError.checkErrno(
+                clinux_open(path, O_RDONLY | O_NONBLOCK, 0), "open the network namespace", path))
+        guard NamespaceDirectory.isNamespace(file.number), clinux_namespace_type(file.number) == CLONE_NEWNET else {
+            throw SystemError("open the network namespace", path, errno: EINVAL)
+        }
+        return try NetworkNamespace(name: path, owning: file.release())
+    }
+
+    /// A namespace that nobody else knows, with nothing in it. It goes with this object.
+    ///
+    /// - Throws: The kernel's refusal to make one.
+    public static func empty() throws(SystemError) -> NetworkNamespace {
+        try onThreadOfItsOwn { () throws(SystemError) in
+            try SystemError.check(clinux_unshare(CLONE_NEWNET), "create a network namespace", "of nobody's")
+            let file = try SystemError.checkErrno(
+                clinux_open("/proc/thread-self/ns/net", O_RDONLY, 0), "open the network namespace", "of nobody's")
+            return try NetworkNamespace(name: "of nobody's", owning: file)
+        }
+    }
+
     /// The network namespace of a process.
     ///
     /// - Throws: ENOENT if there is no such process; EACCES if this process may not look at it.

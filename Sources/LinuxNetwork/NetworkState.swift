@@ -125,7 +125,7 @@ extension NetworkState.Kind {
     var deleted: Int { listed - 1 }
 
     /// The request for all of this kind and of a family.
-    fileprivate func dump(of family: AddressFamily) throws(NetlinkFailure) -> NetlinkMessage {
+    func dump(of family: AddressFamily) throws(NetlinkFailure) -> NetlinkMessage {
         switch self {
         case .address:
             var header = ifaddrmsg()

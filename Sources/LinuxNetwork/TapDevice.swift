@@ -36,6 +36,8 @@ public final class TapDevice: Sendable {
     public var name: String { place.withLock { $0.name } }
     /// Its number in its namespace.
     public var index: Int32 { place.withLock { $0.index } }
+    /// What its frames are.
+    public let kind: Kind
     /// The offloads that the kernel took.
     public let offloads: TapOffloads
     /// Why the kernel divides frames among the queues by its own rule, which looks into tunnels. Nil if there is one
@@ -46,6 +48,24 @@ public final class TapDevice: Sendable {
     private let owned: OwnedDescriptors
     private let place: Mutex<(name: String, index: Int32)>
 
+    /// What its frames are.
+    public enum Kind: Sendable, Hashable {
+        /// Ethernet frames behind a virtio_net_hdr.
+        case tap
+        /// Frames of frame relay or ATM (link types FRAD 770 and ATM 19) behind a `tun_pi` of four octets: a TUN.
+        case frameRelay
+        case atm
+
+        /// ARPHRD_FRAD, ARPHRD_ATM (linux/if_arp.h).
+        var linkType: UInt32? {
+            switch self {
+            case .tap: nil
+            case .frameRelay: 770
+            case .atm: 19
+            }
+        }
+    }
+
     /// Makes a TAP in `namespace` and opens its queues there.
     ///
     /// - Parameters:
@@ -55,7 +75,8 @@ public final class TapDevice: Sendable {
     ///   - offloads: Asked for; `.withoutUDP` of them where the kernel refuses.
     /// - Throws: EBUSY where the name is taken by a TAP in use, EINVAL where by another kind of device.
     public init(
-        _ settings: LinkSettings, in namespace: NetworkNamespace, queues count: Int = 1, offloads: TapOffloads = .all
+        _ settings: LinkSettings, in namespace: NetworkNamespace, queues count: Int = 1, offloads: TapOffloads = .all,
+        kind: Kind = .tap
     ) throws(SystemError) {
         var settings = try settings.checked()
         settings.transmitQueueLength = settings.transmitQueueLength ?? 1000
@@ -65,10 +86,10 @@ public final class TapDevice: Sendable {
         }
         let descriptors = try namespace.perform { () throws(SystemError) -> OwnedDescriptors in
             var queues = OwnedDescriptors()
-            for _ in 0..<max(1, count) { queues.append(try Self.openQueue(settings.name)) }
+            for _ in 0..<max(1, count) { queues.append(try Self.openQueue(settings.name, kind)) }
             return queues
         }
-        var taken = offloads
+        var taken = kind == .tap ? offloads : []
         for queue in descriptors.numbers { taken = try Self.setOffloads(queue, taken, settings.name) }
         // The kernel makes the rings of the queues that there are as long as the transmit queue becomes by this.
         let link = try netlink.existingLink(named: settings.name)
@@ -80,7 +101,8 @@ public final class TapDevice: Sendable {
         if isUp { try netlink.setLink(index: link.index, up: true) }
         place = Mutex((settings.name, link.index))
         self.offloads = taken
-        steeringRefusal = count < 2 ? nil : Self.steer(descriptors.numbers[0])
+        steeringRefusal = count < 2 || kind != .tap ? nil : Self.steer(descriptors.numbers[0])
+        self.kind = kind
         owned = descriptors
     }
 
@@ -88,7 +110,7 @@ public final class TapDevice: Sendable {
     ///
     /// - Throws: E2BIG if the device has 256 queues already; EMFILE if the process may open no more files.
     public func openQueue(in namespace: NetworkNamespace) throws(SystemError) -> OwnedDescriptor {
-        let queue = try namespace.perform { () throws(SystemError) in try Self.openQueue(name) }
+        let queue = try namespace.perform { () throws(SystemError) in try Self.openQueue(name, kind) }
         _ = try Self.setOffloads(queue.number, offloads, name)
         return queue
     }
@@ -145,8 +167,9 @@ public final class TapDevice: Sendable {
         return result == 0 ? nil : SystemError("have a program divide frames among queues", "", errno: result)
     }
 
-    private static func openQueue(_ name: String) throws(SystemError) -> OwnedDescriptor {
-        OwnedDescriptor(owning: try SystemError.check(clinux_tap_open(name, 1), openingQueue, name))
+    private static func openQueue(_ name: String, _ kind: Kind) throws(SystemError) -> OwnedDescriptor {
+        let queue = kind.linkType.map { clinux_tun_open(name, 1, $0) } ?? clinux_tap_open(name, 1)
+        return OwnedDescriptor(owning: try SystemError.check(queue, openingQueue, name))
     }
 
     private static func setOffloads(

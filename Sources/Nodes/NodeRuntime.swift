@@ -9,9 +9,7 @@ import Synchronization
 import Wire
 
 /// The runtime of one node: its init process, its application, and its log. Or that of one of the node's programs, which
-/// lives in the init of its node, with a log of its own.
-///
-/// Only the loop's thread changes values that several threads read.
+/// lives in the init of its node, with a log of its own. Only the loop's thread changes values that several threads read.
 package final class NodeRuntime: @unchecked Sendable {
     /// How far the node has come; the raw value is what `status` tells.
     package enum State: String, Sendable {
@@ -36,7 +34,7 @@ package final class NodeRuntime: @unchecked Sendable {
     /// The names of all nodes and services.
     package internal(set) var names: [HostPlan]
     let loop: EventLoop
-    package let namespace: NetworkNamespace
+    let inhabited: Mutex<(namespace: NetworkNamespace, absence: String?)>
     let record: @Sendable (RecordedProcess) -> Void
 
     /// How far all of it has come: its `run` command, its programs, and the commands behind them.
@@ -58,7 +56,7 @@ package final class NodeRuntime: @unchecked Sendable {
     var following = Following()
     package internal(set) var restarts = 0
     package private(set) var lastEnd: String?
-    package private(set) var initProcess: Pidfd?
+    package internal(set) var initProcess: Pidfd?
     var log: OutputLog?
     /// The process of the `run` command.
     var process: Pidfd?
@@ -103,7 +101,7 @@ package final class NodeRuntime: @unchecked Sendable {
         self.folder = folder
         self.directory = directory
         self.loop = loop
-        self.namespace = namespace
+        inhabited = Mutex((namespace, nil))
         self.record = record
         self.program = program
         self.host = host
@@ -153,6 +151,7 @@ package final class NodeRuntime: @unchecked Sendable {
         }
         if let initProcess, !initProcess.hasEnded { return initProcess }
         guard !closing else { throw .cancelled }
+        try refuseAbsence()
         try directory.createNode(plan.name)
         let (hosts, resolver) = (directory.hostsPath(plan.name), directory.resolverPath(plan.name))
         let files = directory.filesPath

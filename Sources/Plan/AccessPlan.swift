@@ -14,6 +14,8 @@ public struct AccessPlan: Sendable, Hashable {
     public var byApplication: Enforcement?
     /// The lists in force, in the order of the file's tenants; at most one of a tenant.
     public var lists: [AccessList]
+    /// Which senders may use what the application asked for (FILTER). The engine judges by them, whoever judges by `lists`.
+    public var filters: [AccessList]
 
     /// How an application's own firewall gets the lists.
     public enum Enforcement: Sendable, Hashable {
@@ -26,7 +28,7 @@ public struct AccessPlan: Sendable, Hashable {
     /// Memberwise.
     public init(
         application: String, nodes: [String] = [], isTransparent: Bool = false, isByEngine: Bool,
-        byApplication: Enforcement? = nil, lists: [AccessList] = []
+        byApplication: Enforcement? = nil, lists: [AccessList] = [], filters: [AccessList] = []
     ) {
         self.application = application
         self.nodes = nodes
@@ -34,6 +36,7 @@ public struct AccessPlan: Sendable, Hashable {
         self.isByEngine = isByEngine
         self.byApplication = byApplication
         self.lists = lists
+        self.filters = filters
     }
 
     /// Who judges, in the words of the file.

@@ -91,8 +91,16 @@ public struct InterfacePlan: Sendable, Hashable {
     public var mtu: Int
     /// How many frames from the nodes each queue of the TAP has room for.
     public var queue: Int
-    /// How the TAP reaches the nodes.
+    /// How the TAP reaches the nodes. A circuit has its carrier's.
     public var attachment: Attachment
+    /// The device of the machine that is a port of the bridge, too; nil: none.
+    public var device: DevicePlan?
+    /// The index of the interface whose TAP has its frames, if it is a circuit. Circuits are behind all interfaces with TAPs.
+    public var carrier: Int?
+    /// The kind of the device, if it carries circuits: a TAP without offloads, or a TUN.
+    public var link: Encapsulation.Link?
+    /// The headers before its packets, for people; nil if it is no circuit.
+    public var encapsulation: String?
 
     /// Memberwise.
     public init(name: String, mtu: Int, queue: Int, attachment: Attachment) {
@@ -132,6 +140,9 @@ public struct LegPlan: Sendable, Hashable {
     public var takesEverything: Bool
     /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
     public var isLocked: Bool
+    /// True if a program of the node ends a circuit there: the device has no addresses and no routes, and the program makes one
+    /// that has them.
+    public var isCircuit = false
     /// The MAC addresses besides `mac` that the node uses for addresses that it may announce.
     public var virtual: [VirtualAddress] = []
 
@@ -270,7 +281,8 @@ public struct NodePlan: Sendable, Hashable {
     public var type: String?
     /// Where it is described, for messages: a line of the file, or a record.
     public var origin: SourceOrigin
-    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` if both are short plain names.
+    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` if both are short plain names. Of an attached
+    /// node: the place of the namespace, which has a colon, a slash or a space.
     public var namespace: String
     /// Its devices.
     public var legs: [LegPlan]
@@ -290,6 +302,8 @@ public struct NodePlan: Sendable, Hashable {
     public var files: [FilePlan] = []
     /// The addresses that it asks for names; empty: it has its hosts file alone.
     public var nameServers: [IPAddress] = []
+    /// The network namespace of somebody else's that it is in; nil: it has one of its own.
+    public var attachment: AttachmentPlan?
     /// True if it answers the others: it reads its hosts file again when that has changed.
     public var isResolver = false
     /// Its process.

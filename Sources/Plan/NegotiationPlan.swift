@@ -8,6 +8,10 @@ public struct NegotiationPlan: Sendable, Hashable {
     public static let type = "negotiation"
     /// The UDP port of requests (RFC 6887, 19).
     public static let port: UInt16 = 5351
+    /// The group of all hosts of a link, which hears announcements.
+    public static func hosts(_ family: AddressFamily) -> IPAddress {
+        family == .ipv4 ? IPAddress(ipv4: 0xE000_0001) : IPAddress(ipv6High: 0xFF02_0000_0000_0000, low: 1)
+    }
     /// How long a mapping lasts without renewal, in seconds.
     public static let usualLifetime = 30...120
     /// How many mappings an application may have.

@@ -67,17 +67,22 @@ extension Planner {
         let order = Dictionary(file.tenants.enumerated().map { ($1.name.value, $0) }) { first, _ in first }
         return file.nodes.compactMap { node in
             let name = node.application ?? node.name.value
-            guard let access = node.access, seen.insert(name).inserted else { return nil }
+            guard node.access != nil || node.negotiation != nil, seen.insert(name).inserted else { return nil }
             let instances = plan.applications.first { $0.name == name }?.instances.map(\.node)
             let lists = plan.accessLists.filter { $0.record.application == name }.map { planned in
                 var list = planned.list
                 list.numbers = planned.sources.map { $0 + 1 }
                 return list
             }
+            // What an application keeps for itself is about its own mappings.
+            let filters = lists.filter { $0.tenant == name && node.negotiation != nil }
+            guard node.access != nil || !filters.isEmpty else { return nil }
             return AccessPlan(
                 application: name, nodes: instances ?? [name], isTransparent: node.transparent,
-                isByEngine: access.isByEngine, byApplication: access.byApplication,
-                lists: lists.sorted { order[$0.tenant] ?? .max < order[$1.tenant] ?? .max })
+                isByEngine: node.access?.isByEngine ?? false, byApplication: node.access?.byApplication,
+                lists: lists.filter { !filters.contains($0) }
+                    .sorted { order[$0.tenant] ?? .max < order[$1.tenant] ?? .max },
+                filters: filters)
         }
     }
 

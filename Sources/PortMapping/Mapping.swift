@@ -27,13 +27,11 @@ package struct NegotiationRules: Sendable, Hashable {
     package var mappings: Int
     /// How many requests a second it may send; as many again may come at once.
     package var requests: Int
-    /// True if services can be kept from some senders (FILTER).
-    package var hasFilters: Bool
 
     /// Memberwise.
     package init(
         application: String, addresses: [IPAddress], ports: [Ports], lifetime: ClosedRange<UInt32>, mappings: Int,
-        requests: Int, hasFilters: Bool
+        requests: Int
     ) {
         self.application = application
         self.addresses = addresses
@@ -41,7 +39,6 @@ package struct NegotiationRules: Sendable, Hashable {
         self.lifetime = lifetime
         self.mappings = mappings
         self.requests = requests
-        self.hasFilters = hasFilters
     }
 }
 
@@ -59,6 +56,20 @@ package struct Asker: Sendable, Hashable {
         self.application = application
         self.node = node
         self.address = address
+    }
+}
+
+/// A sender whose packets a mapping takes (RFC 6887, 13.3).
+package struct SenderFilter: Sendable, Hashable {
+    /// Its addresses.
+    package var prefix: IPPrefix
+    /// Its port; 0: all.
+    package var port: UInt16
+
+    /// Memberwise.
+    package init(_ prefix: IPPrefix, port: UInt16 = 0) {
+        self.prefix = prefix
+        self.port = port
     }
 }
 
@@ -93,7 +104,7 @@ package struct Mapping: Sendable, Hashable {
     /// The service port.
     package var port: UInt16
     /// The only senders whose packets it takes; empty: all.
-    package var filters: [IPPrefix]
+    package var filters: [SenderFilter]
     /// The instances that asked for it. Without any it goes.
     package var holders: [Holder]
 

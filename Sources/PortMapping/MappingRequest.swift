@@ -43,9 +43,11 @@ package struct MappingWish: Sendable, Hashable {
     /// True if nothing is better than something else than what is suggested (PREFER_FAILURE).
     package var prefersFailure = false
     /// The only senders whose packets it wants (FILTER); empty: all.
-    package var filters: [IPPrefix] = []
+    package var filters: [SenderFilter] = []
     /// True if earlier filters of the mapping go (a filter with a prefix of length 0).
     package var clearsFilters = false
+    /// The options that are heeded, as the answer repeats them.
+    package var options: [UInt8] = []
 }
 
 /// Why a datagram gets no answer.

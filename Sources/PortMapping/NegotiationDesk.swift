@@ -43,11 +43,15 @@ package struct NegotiationDesk: Sendable {
     package static let refusalLifetime: UInt32 = 30
     /// How many service ports are proved for one request before it is refused.
     package static let attempts = 8
+    /// How many filters a mapping has at most (RFC 6887, 13.3).
+    package static let mostFilters = 16
+    /// How many rules all filters of an application are at most: one each, and one for each mapping that has some.
+    package static let mostRules = 1000
 
     /// The rules, by application.
     package private(set) var rules: [String: NegotiationRules] = [:]
     /// What is granted.
-    package private(set) var mappings: [Mapping.Key: Mapping] = [:]
+    package internal(set) var mappings: [Mapping.Key: Mapping] = [:]
     /// When the state began, in milliseconds of the caller's clock: the epoch counts from here (RFC 6887, 8.5).
     package private(set) var beginning: UInt64
     private var budgets: [String: (tokens: UInt64, at: UInt64)] = [:]
@@ -71,6 +75,9 @@ package struct NegotiationDesk: Sendable {
         for mapping in gone { mappings[mapping.key] = nil }
         return gone.sorted()
     }
+
+    /// Has the epoch start anew: something that was granted is lost (RFC 6887, 8.5).
+    package mutating func beginAnew(at now: UInt64) { beginning = now }
 
     /// The epoch, in seconds.
     package func epoch(at now: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: (now &- beginning) / 1000) }
@@ -190,9 +197,6 @@ package struct NegotiationDesk: Sendable {
         guard [IPProtocol.tcp, IPProtocol.udp].contains(wish.protocolNumber), wish.internalPort != 0 else {
             return turn.refused(.unsupportedProtocol, nil, wish)
         }
-        guard wish.filters.isEmpty || turn.rules.hasFilters else {
-            return turn.refused(.unsupportedOption, "filters of senders are not supported", wish)
-        }
         let granted = min(max(wish.lifetime, turn.rules.lifetime.lowerBound), turn.rules.lifetime.upperBound)
         let holder = Mapping.Holder(
             node: turn.asker.node, address: turn.asker.address, nonce: wish.nonce, end: turn.now + UInt64(granted))
@@ -208,7 +212,19 @@ package struct NegotiationDesk: Sendable {
             return turn.refused(
                 .quotaExceeded, "\(turn.rules.application) has \(turn.rules.mappings) mappings, its limit", wish)
         }
-        return grant(wish, holder, granted, turn, office)
+        let filters = wish.filters.reduce(into: [SenderFilter]()) { if !$0.contains($1) { $0.append($1) } }
+        if let why = excess(filters, turn.key(wish)) { return turn.refused(.excessiveRemotePeers, why, wish) }
+        return grant(wish, filters, holder, granted, turn, office)
+    }
+
+    /// Why a mapping cannot have so many filters; nil: it can.
+    private func excess(_ filters: [SenderFilter], _ key: Mapping.Key) -> String? {
+        guard !filters.isEmpty else { return nil }
+        guard filters.count <= Self.mostFilters else { return "it would have more than \(Self.mostFilters) filters" }
+        let others = mappings.values.filter { $0.key.application == key.application && $0.key != key }
+        let rules = others.reduce(filters.count + 1) { $0 + ($1.filters.isEmpty ? 0 : $1.filters.count + 1) }
+        return rules > Self.mostRules
+            ? "the filters of \(key.application) would be more than \(Self.mostRules) rules" : nil
     }
 
     private mutating func renew(
@@ -230,9 +246,7 @@ package struct NegotiationDesk: Sendable {
         }
         if wish.clearsFilters { mapping.filters = [] }
         for filter in wish.filters where !mapping.filters.contains(filter) { mapping.filters.append(filter) }
-        guard mapping.filters.count <= 16 else {
-            return turn.refused(.excessiveRemotePeers, "it has filters for 16 prefixes", wish)
-        }
+        if let why = excess(mapping.filters, mapping.key) { return turn.refused(.excessiveRemotePeers, why, wish) }
         if mapping.filters != known.filters {
             switch office.put(mapping) {
             case .inForce: break
@@ -246,7 +260,8 @@ package struct NegotiationDesk: Sendable {
     }
 
     private mutating func grant(
-        _ wish: MappingWish, _ holder: Mapping.Holder, _ granted: UInt32, _ turn: Turn, _ office: some MappingOffice
+        _ wish: MappingWish, _ filters: [SenderFilter], _ holder: Mapping.Holder, _ granted: UInt32, _ turn: Turn,
+        _ office: some MappingOffice
     ) -> NegotiationOutcome {
         let family = turn.asker.address.family
         // An answer of NAT-PMP names no address: it is the one that such clients are told.
@@ -257,13 +272,16 @@ package struct NegotiationDesk: Sendable {
                 .networkFailure, "`negotiate` of \(turn.rules.application) has no \(family) address", wish)
         }
         let held = Set(mappings.values.map { Place($0.address, $0.key.protocolNumber, $0.port) })
-        var (tried, why) = (0, "every port that it may have is taken")
+        var tried = 0
+        var why =
+            wish.prefersFailure
+            ? "it may not have the one that it suggests, or another has it" : "every port that it may have is taken"
         for (address, port) in Candidates(wish, turn.rules, Array(addresses)) {
             guard !held.contains(Place(address, wish.protocolNumber, port)),
                 !office.isTaken(address, wish.protocolNumber, port: port)
             else { continue }
             let mapping = Mapping(
-                key: turn.key(wish), address: address, port: port, filters: wish.filters, holders: [holder])
+                key: turn.key(wish), address: address, port: port, filters: filters, holders: [holder])
             switch office.put(mapping) {
             case .inForce:
                 mappings[mapping.key] = mapping
@@ -304,51 +322,6 @@ package struct NegotiationDesk: Sendable {
         return turn.reply.granted(
             wish, turn.dialect, wish.suggestedAddress, port: turn.dialect == .pcp ? wish.suggestedPort : 0,
             lifetime: 0, gone.first)
-    }
-
-    // MARK: - Ends
-
-    /// Takes claims away that ended, and mappings with them.
-    ///
-    /// - Returns: The mappings that the caller must take out of force.
-    package mutating func expire(at now: UInt64) -> [Mapping] {
-        release { $0.end <= now / 1000 }
-    }
-
-    /// Takes the claims of an instance away that is gone, or hands them to another one.
-    ///
-    /// - Parameter heir: The instance of the application that works on; nil: there is none.
-    /// - Returns: The mappings that the caller must take out of force.
-    package mutating func lose(node: String, heir: Asker? = nil) -> [Mapping] {
-        if let heir {
-            for (key, var mapping) in mappings where key.application == heir.application {
-                guard let place = mapping.holders.firstIndex(where: { $0.node == node }),
-                    !mapping.holders.contains(where: { $0.node == heir.node })
-                else { continue }
-                (mapping.holders[place].node, mapping.holders[place].address) = (heir.node, heir.address)
-                mapping.holders[place].nonce = nil
-                mappings[key] = mapping
-            }
-        }
-        return release { $0.node == node }
-    }
-
-    /// Takes mappings away that are not in force.
-    ///
-    /// - Returns: What they were.
-    package mutating func forget(_ keys: [Mapping.Key]) -> [Mapping] {
-        keys.compactMap { mappings.removeValue(forKey: $0) }.sorted()
-    }
-
-    private mutating func release(_ ends: (Mapping.Holder) -> Bool) -> [Mapping] {
-        var gone: [Mapping] = []
-        for (key, mapping) in mappings where mapping.holders.contains(where: ends) {
-            var left = mapping
-            left.holders.removeAll(where: ends)
-            if left.holders.isEmpty { gone.append(mapping) }
-            mappings[key] = left.holders.isEmpty ? nil : left
-        }
-        return gone.sorted()
     }
 }
 

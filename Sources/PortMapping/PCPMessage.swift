@@ -58,6 +58,8 @@ package enum PCPMessage {
         if let fault = readOptions(datagram, from: mapLength, source, into: &wish, forMapping: true) {
             return .refused(fault, .pcp)
         }
+        // 13.3: a mapping that ends has no filters.
+        if wish.lifetime == 0, !wish.filters.isEmpty || wish.clearsFilters { return .refused(.malformedOption, .pcp) }
         // All protocols have no port (11.1).
         if wish.protocolNumber == 0, wish.internalPort != 0 { return .refused(.malformedRequest, .pcp) }
         return .request(
@@ -77,9 +79,11 @@ package enum PCPMessage {
             case Option.preferFailure where forMapping:
                 guard length == 0, !wish.prefersFailure else { return .malformedOption }
                 wish.prefersFailure = true
+                wish.options += datagram[offset..<data]
             case Option.filter where forMapping:
                 guard length == 20 else { return .malformedOption }
                 if let fault = readFilter(datagram, at: data, source, into: &wish) { return fault }
+                wish.options += datagram[offset..<data + length]
             case Option.thirdParty where forMapping && length == 16 && address(datagram, at: data) == source:
                 // 13.1: nobody is its own third party.
                 return .malformedRequest
@@ -103,11 +107,8 @@ package enum PCPMessage {
         let sender = address(datagram, at: offset + 4)
         let extra = sender.family == .ipv4 ? 96 : 0
         guard sender.family == source.family, (extra...128).contains(length) else { return .malformedOption }
-        // An entry tells senders by address, not by port: a filter that is not kept would be worse than none.
-        guard number(datagram, at: offset + 2) == 0 else { return .unsupportedOption }
-        // Nobody needs more; each becomes an entry.
-        guard wish.filters.count < 16 else { return .excessiveRemotePeers }
-        wish.filters.append(IPPrefix(sender, length: length - extra))
+        wish.filters.append(
+            SenderFilter(IPPrefix(sender, length: length - extra), port: number(datagram, at: offset + 2)))
         return nil
     }
 
@@ -138,17 +139,7 @@ package enum PCPMessage {
         write(&answer, Opcode.map, .success, lifetime, epoch)
         answer += wish.nonce + [wish.protocolNumber, 0, 0, 0] + octets(wish.internalPort) + octets(port)
         answer += mapped(address)
-        if wish.prefersFailure { answer += [Option.preferFailure, 0, 0, 0] }
-        if wish.clearsFilters { answer += filter(length: 0, [UInt8](repeating: 0, count: 16)) }
-        for filter in wish.filters {
-            let length = filter.length + (filter.family == .ipv4 ? 96 : 0)
-            answer += self.filter(length: length, mapped(filter.address))
-        }
-        return answer
-    }
-
-    private static func filter(length: Int, _ address: [UInt8]) -> [UInt8] {
-        [Option.filter, 0, 0, 20, 0, UInt8(length), 0, 0] + address
+        return answer + wish.options
     }
 
     private static func write(

@@ -54,6 +54,12 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case mappingRefused = "mapping-refused"
     /// A service port that an application had is not its own any more.
     case mappingEnded = "mapping-ended"
+    /// A namespace or a device that is somebody else's is gone, or was replaced: its leg or interface carries nothing.
+    case attachmentLost = "attachment-lost"
+    /// It is there again, and attached.
+    case attachmentRestored = "attachment-restored"
+    /// It is there again, and cannot be attached.
+    case attachmentRefused = "attachment-refused"
     /// Sent to one listener alone: it read too slowly and missed events.
     case eventsLost = "events-lost"
     case scaled

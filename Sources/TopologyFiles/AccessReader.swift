@@ -41,7 +41,8 @@ package struct AccessReader {
     ) -> Reading {
         let known = Dictionary(known.map { ($0.record.id, $0) }) { first, _ in first }
         let before = diagnostics.count
-        let tenants = Dictionary(file.tenants.map { ($0.name.value, $0) }) { first, _ in first }
+        let owners = file.tenants + file.negotiators()
+        let tenants = Dictionary(owners.map { ($0.name.value, $0) }) { first, _ in first }
         var reading = Reading()
         var counts: [String: (rules: Int, kept: Int)] = [:]
         for record in kept { counts[record.tenant, default: (0, 0)].kept += record.rules.count }
@@ -78,7 +79,7 @@ package struct AccessReader {
             return
         }
         let may = tenant.applications.map(\.value)
-        let judged = may.filter { file.access(of: $0) != nil }
+        let judged = may.filter { isJudged($0, for: tenant) }
         guard may.contains(record.application) else {
             return diagnostics.error(
                 record.origin(), "there is no application \(quoted(record.application, seen: true)) for you",
@@ -111,9 +112,15 @@ package struct AccessReader {
 
     /// Why nothing of a record that is kept can be in force; nil: it can.
     private func reasonAside(_ record: AccessRecord, _ tenant: RawTenant?) -> String? {
-        if tenant == nil { return "the file has no tenant \(quoted(record.tenant))" }
-        return file.access(of: record.application) == nil
-            ? "no access lists are kept for \(quoted(record.application))" : nil
+        guard let tenant else { return "the file has no tenant \(quoted(record.tenant))" }
+        return isJudged(record.application, for: tenant)
+            ? nil : "no access lists are kept for \(quoted(record.application))"
+    }
+
+    /// True if lists of an owner judge the packets of an application. What an application keeps for its mappings judges its own
+    /// packets alone.
+    private func isJudged(_ application: String, for owner: RawTenant) -> Bool {
+        owner.isApplication ? application == owner.name.value : file.access(of: application) != nil
     }
 
     // MARK: - Form

@@ -34,8 +34,19 @@ extension FileReader {
             }
             attach(&node, fields)
         } else {
-            let position = fields.origin(of: "interface")
-            if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
+            let key = fields["circuit"] == nil ? "interface" : "circuit"
+            let position = fields.origin(of: key)
+            if key == "circuit", fields["interface"] != nil {
+                diagnostics.error(
+                    position, "\(subject) has `circuit` beside `interface`", hint: "remove one of the two")
+            } else if key == "circuit" {
+                guard let circuit = nodes.text(fields[key], "the circuit of \(subject)") else { return ([node], nil) }
+                var leg = RawLeg(
+                    interface: circuit, addresses: fields["address"].map { addresses($0) }, origin: position,
+                    impairment: impairment(fields["impair"], "`impair` of \(subject)"))
+                leg.namesCircuit = true
+                node.legs = [leg]
+            } else if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
                 node.legs = [
                     RawLeg(
                         interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position,
@@ -107,6 +118,7 @@ extension FileReader {
         confinement(&node.process.confinement, fields)
         programs(&node, fields, ofInstance: ofInstance)
         kernel(&node, fields)
+        attachment(&node, fields)
         for (_, value) in fields.pairs { node.expressionPlaces.merge(value.expressionPlaces()) { _, own in own } }
     }
 

@@ -38,6 +38,7 @@ struct FileReader {
         if let node = fields["interfaces"] { file.interfaces = interfaces(node) }
         if let node = fields["filesystem"], let usual = filesystem(node) { file.filesystem = usual }
         readNodes(fields, &file)
+        resolveCircuits(of: &file)
         file.included.merge(sources.templates) { included, _ in included }
         if let node = fields["services"] {
             for (name, value) in nodes.entries(node, "services").pairs {
@@ -58,6 +59,7 @@ struct FileReader {
         }
         file.engines = engines(fields)
         checkLinks(of: file)
+        checkDevices(of: file.interfaces)
         return file
     }
 
@@ -112,30 +114,37 @@ struct FileReader {
                 pairs[4096].key.origin, "this is interface \(pairs.count) and the engine has room for 4096",
                 hint: "put several nodes on one interface")
         }
-        return pairs.prefix(4096).map { name, value in
+        return pairs.prefix(4096).flatMap { name, value in
             checkName(name, "interface")
             let fields = nodes.fields(value, "interface \(quoted(name.value))", Grammar.interface)
-            let mtu = nodes.integer(fields["mtu"], "the MTU", in: Grammar.mtus)
-            var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.origin(of: "mtu")))
-            let mode: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
-            if let mode, mode.value == .everything { interface.copiesEverything = mode.origin }
-            interface.antiSpoofing = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`")
-            if let queue = nodes.integer(fields["queue"], "the queue", in: Grammar.queues) {
-                interface.queue = queue.value
-            }
-            interface.impairment = impairment(fields["impair"], "`impair` of \(fields.subject)")
-            for node in nodes.list(fields["address"]) {
-                guard let address = nodes.address(node, "the engine's address") else { continue }
-                if address.value.hasLength {
-                    interface.addresses.append(address)
-                } else {
-                    let length = address.value.value.address.family == .ipv4 ? 24 : 64
-                    diagnostics.error(
-                        address.origin, "the engine's address \(address.value.value.address) has no prefix length",
-                        hint: "write \(address.value.value.address)/\(length)")
-                }
-            }
-            return interface
+            var interface = interfaceParts(name, fields)
+            device(&interface, fields)
+            return circuits(of: interface, fields)
         }
+    }
+
+    /// What an interface and a circuit have in common.
+    func interfaceParts(_ name: Located<String>, _ fields: Fields) -> RawInterface {
+        let mtu = nodes.integer(fields["mtu"], "the MTU", in: Grammar.mtus)
+        var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.origin(of: "mtu")))
+        let mode: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
+        if let mode, mode.value == .everything { interface.copiesEverything = mode.origin }
+        interface.antiSpoofing = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`")
+        if let queue = nodes.integer(fields["queue"], "the queue", in: Grammar.queues) {
+            interface.queue = queue.value
+        }
+        interface.impairment = impairment(fields["impair"], "`impair` of \(fields.subject)")
+        for node in nodes.list(fields["address"]) {
+            guard let address = nodes.address(node, "the engine's address") else { continue }
+            if address.value.hasLength {
+                interface.addresses.append(address)
+            } else {
+                let length = address.value.value.address.family == .ipv4 ? 24 : 64
+                diagnostics.error(
+                    address.origin, "the engine's address \(address.value.value.address) has no prefix length",
+                    hint: "write \(address.value.value.address)/\(length)")
+            }
+        }
+        return interface
     }
 }

@@ -99,6 +99,20 @@ extension Grammar {
                 "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "
                     + "drops further frames."),
             impair("its packets"),
+            KeyGrammar(
+                "device", .text,
+                "A device of the machine, such as eth1, that is bound to the interface while the topology is up; real customers "
+                    + "are behind it."),
+            KeyGrammar(
+                "behind", .oneOrMany(.prefix),
+                "Networks behind the device, in the interface's own: their hosts are learnt, and are customers of `from: INTERFACE`.",
+                beside: ["device"]),
+            KeyGrammar(
+                "encapsulation", encapsulated,
+                "The headers before all packets of its device: vlan 100, qinq 100.200, dlci 100."),
+            KeyGrammar(
+                "circuits", .named(.mapping(circuit)),
+                "Interfaces whose packets are on this one's device, each behind headers of its own."),
         ] + repetition)
 
     /// The keys of a part that stands for several.

@@ -2,9 +2,13 @@ import Plan
 
 extension Grammar {
     static let customer = MappingGrammar(
-        "customer", "A node on whose behalf packets arrive.",
+        "customer", "A node on whose behalf packets arrive.", kinds: ["interface", "circuit"],
         onOneInterface + [
-            KeyGrammar("prefixes", .oneOrMany(.prefix), "Networks behind it.")
+            KeyGrammar(
+                "circuit", .name,
+                "The circuit that it is on, in place of an interface: its name, or what tells it apart, such as vlan 100."
+            ),
+            KeyGrammar("prefixes", .oneOrMany(.prefix), "Networks behind it."),
         ] + everyNode + repetition)
 
     static let router = MappingGrammar(
@@ -42,7 +46,7 @@ extension Grammar {
         ])
 
     private static let onOneInterface = [
-        KeyGrammar("interface", .name, "The interface that it is on.", required: true),
+        KeyGrammar("interface", .name, "The interface that it is on."),
         KeyGrammar("address", .oneOrMany(.address), "Its addresses; the first free ones by default."),
         impair("the packets of its device"),
     ]
@@ -86,7 +90,21 @@ extension Grammar {
             KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
             KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
             KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
-        ] + confinement
+        ] + confinement + attachments
+
+    /// Where somebody else's network namespace is that a node's legs are put in.
+    static let attachments = [
+        KeyGrammar(
+            "namespace", .text,
+            "The file of a network namespace that exists, such as /run/netns/box: the node's legs are put in it."),
+        KeyGrammar(
+            "pid", .integer(processNumbers), "A process in whose network namespace the node's legs are put."),
+        KeyGrammar(
+            "container", .text,
+            "A running container in whose network namespace the node's legs are put: podman:NAME or docker:NAME."),
+    ]
+    /// The process of init is the machine itself.
+    static let processNumbers = 2...4_194_304
 
     static let virtualAddress = MappingGrammar(
         "virtualAddress", "Addresses that a node has under a MAC address that is not its device's.",

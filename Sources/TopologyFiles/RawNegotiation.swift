@@ -44,6 +44,7 @@ extension TopologyFile {
             owner.applications = rules.through + [name]
             owner.must = rules.through + [name]
             owner.services = rules.mappings
+            owner.rules = AccessReader.mostRules
             return owner
         }
     }

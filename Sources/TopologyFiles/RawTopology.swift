@@ -32,6 +32,12 @@ package struct RawInterface: Sendable {
     package var queue = Grammar.usualQueue
     /// `impair`.
     package var impairment: ImpairmentPair?
+    /// The device of the machine that is bound to it.
+    package var device: Located<String>?
+    /// The networks behind that.
+    package var behind: [Located<IPPrefix>] = []
+    /// Its headers, if its packets are on another interface's device.
+    package var circuit: RawCircuit?
 }
 
 /// The packets that passive applications get copies of.
@@ -52,6 +58,8 @@ package struct RawLeg: Sendable {
     package var origin: SourceOrigin
     /// `impair`.
     package var impairment: ImpairmentPair?
+    /// True if the file names a circuit, and not an interface.
+    package var namesCircuit = false
 }
 
 /// When a process counts as ready, as the file has it.
@@ -104,6 +112,8 @@ package struct RawNode: Sendable {
     package var unreadReadiness: [String: UnreadPart] = [:]
     /// Those of `depends` that must be healthy, and not only ready.
     package var dependsOnHealth: [Located<String>] = []
+    /// The network namespace of somebody else that its legs are put in; nil: it gets one of its own.
+    package var attachment: AttachmentPlan?
 }
 
 /// A route by hand.

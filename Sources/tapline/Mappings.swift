@@ -33,13 +33,16 @@ struct Mappings: ParsableCommand {
 
     private func text(_ listing: MappingListing) -> String {
         guard !listing.mappings.isEmpty else { return "no application has a mapping" }
+        let isFiltered = listing.mappings.contains { !$0.filters.isEmpty }
         var table = TextTable(
-            ["APPLICATION", "SERVICE ADDRESS", "SERVICE PORT", "PORT", "EXPIRES", "NODES"], rightAligned: [3, 4])
+            ["APPLICATION", "SERVICE ADDRESS", "SERVICE PORT", "PORT", "EXPIRES", "NODES"]
+                + (isFiltered ? ["ONLY FROM"] : []), rightAligned: [3, 4])
         for mapping in listing.mappings {
-            table.add([
-                mapping.application, mapping.serviceAddress, mapping.servicePort, "\(mapping.port)",
-                "\(mapping.expires) s", mapping.nodes.joined(separator: ", "),
-            ])
+            table.add(
+                [
+                    mapping.application, mapping.serviceAddress, mapping.servicePort, "\(mapping.port)",
+                    "\(mapping.expires) s", mapping.nodes.joined(separator: ", "),
+                ] + (isFiltered ? [mapping.filters.joined(separator: ", ")] : []))
         }
         return table.lines.joined(separator: "\n")
     }

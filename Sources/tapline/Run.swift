@@ -23,6 +23,9 @@ struct Run: ParsableCommand {
     @Option(help: "The topology's name. (default: the file's)")
     var name: String?
 
+    @Flag(help: "Bind a `device` to its interface even if it carries the machine's default route.")
+    var evenTheDefaultRoute = false
+
     @OptionGroup
     var options: FileOptions
 
@@ -49,6 +52,7 @@ struct Run: ParsableCommand {
             let planned = try PlanReader.planned(file, name: name, settings: options.settings)
             for remark in planned.plan.remarks { display.take(.note(remark.note)) }
             let control = try ControlProcess(planned, file: PlanReader.absolute(file)) { display.take($0) }
+            control.allowsDefaultRoute = evenTheDefaultRoute
             held = try control.perform(.prove)
             display.summarize(planned.plan)
         }
@@ -75,6 +79,7 @@ struct Run: ParsableCommand {
                 }
                 tell(report)
             }
+            control.allowsDefaultRoute = evenTheDefaultRoute
             if !keep {
                 control.atEnd = { moment in
                     switch moment {

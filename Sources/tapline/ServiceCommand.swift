@@ -65,12 +65,16 @@ struct ServiceCommand: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Make a service, or replace it.")
         @OptionGroup var options: InstructionOptions
         @Argument(help: "The service's name.") var service: String
-        @Option(help: "Where customers send: addresses or prefixes, with commas between.") var address: String
-        @Option(help: "Service ports such as tcp/80,udp/53. (default: all)") var port: String?
+        @Option(
+            help: "Where customers send: addresses or prefixes, with commas between, or each with an option of its own."
+        )
+        var address: [String]
+        @Option(help: "Service ports such as tcp/80,udp/53. (default: all)") var port: [String] = []
         @Option(help: "Interfaces and customers that may use it. (default: every interface with customers)")
-        var from: String?
-        @Option(help: "Passive applications that get copies.") var distribute: String?
-        @Option(help: "The applications in order, with commas between.") var sequence: String
+        var from: [String] = []
+        @Option(help: "Passive applications that get copies.") var distribute: [String] = []
+        @Option(help: "The applications in order, with commas between, or each with an option of its own.")
+        var sequence: [String]
         @OptionGroup var change: ChangeOptions
 
         private struct Body: Encodable {
@@ -83,8 +87,8 @@ struct ServiceCommand: ParsableCommand {
 
         func run() throws {
             try reporting { () throws(ApplianceError) in
-                func list(_ text: String?) -> [String] {
-                    (text ?? "").split(separator: ",").map { String($0.drop { $0 == " " }) }
+                func list(_ texts: [String]) -> [String] {
+                    texts.flatMap { $0.split(separator: ",") }.map { String($0.drop { $0 == " " }) }
                 }
                 let body = Body(
                     addresses: list(address), ports: list(port), from: list(from), distribute: list(distribute),
@@ -169,24 +173,29 @@ struct AuditCommand: ParsableCommand {
 
             EXAMPLE
               sudo tapline audit shared-firewall --tenant alice
+              sudo tapline audit shared-firewall --all --json > audit.json
             """.paragraphs)
 
     @OptionGroup var options: InstructionOptions
     @OptionGroup var whose: TenantOption
-    @Option(help: "How many lines: 1 to \(Paging.most).") var count = Paging.usual
+    @Option(help: "How many lines: 1 to \(Paging.most). (default: \(Paging.usual))") var count: Int?
+    @Flag(help: "All lines, to keep them elsewhere.") var all = false
 
     func validate() throws {
-        if !(1...Paging.most).contains(count) { throw ValidationError("--count is 1 to \(Paging.most).") }
+        if all, count != nil { throw ValidationError("Give --count, or --all.") }
+        if let count, !(1...Paging.most).contains(count) { throw ValidationError("--count is 1 to \(Paging.most).") }
     }
 
     func run() throws {
         try reporting { () throws(ApplianceError) in
+            let count = all ? Int.max : count ?? Paging.usual
             var list = AuditList(entries: [], next: nil)
             repeat {
                 // A page with long lines has fewer of them.
+                let limit = min(Paging.most, count - list.entries.count)
                 let page = try options.ask(
                     for: AuditList.self, .get, ["audit"],
-                    query: ["tenant": whose.tenant, "limit": "\(count - list.entries.count)", "after": list.next])
+                    query: ["tenant": whose.tenant, "limit": "\(limit)", "after": list.next])
                 list = AuditList(entries: list.entries + page.entries, next: page.next)
             } while list.next != nil && list.entries.count < count
             if options.json { return Terminal.out(try prettyJSON(list)) }

@@ -28,6 +28,9 @@ struct Up: ParsableCommand {
     @Option(help: "The topology's name. (default: the file's)")
     var name: String?
 
+    @Flag(help: "Bind a `device` to its interface even if it carries the machine's default route.")
+    var evenTheDefaultRoute = false
+
     @OptionGroup
     var options: FileOptions
 
@@ -45,7 +48,8 @@ struct Up: ParsableCommand {
             try Machine.requireRoot(.making)
             if detach {
                 let arguments =
-                    ["up", "--tell-progress"] + (name.map { ["--name", $0] } ?? []) + options.settings.words + [
+                    ["up", "--tell-progress"] + (evenTheDefaultRoute ? ["--even-the-default-route"] : [])
+                    + (name.map { ["--name", $0] } ?? []) + options.settings.words + [
                         "--", file,
                     ]
                 try DetachedStart.follow(arguments) { display.take($0) }
@@ -57,6 +61,7 @@ struct Up: ParsableCommand {
                 Self.tell(notice, report)
                 display.take(report)
             }
+            control.allowsDefaultRoute = evenTheDefaultRoute
             control.atEnd = { moment in
                 if moment == .ending { notice.stopping("taking '\(planned.plan.name)' away") }
             }
@@ -84,6 +89,7 @@ struct Up: ParsableCommand {
             let planned = try PlanReader.planned(file, name: name, settings: options.settings)
             for remark in planned.plan.remarks { tell(.note(remark.note)) }
             let control = try ControlProcess(planned, file: PlanReader.absolute(file), progress: tell)
+            control.allowsDefaultRoute = evenTheDefaultRoute
             control.handOver(DetachedStart.progressDescriptor)
             _ = try control.perform(.stay)
         } catch {

@@ -119,14 +119,11 @@ struct PatchPropertyTests {
                     interface: interface, mac: stations[universe.pick(0..<3)], prefix: prefix,
                     moves: universe.chance(30)))
         }
-        if universe.chance(25) {
+        // Some without a list at first.
+        if universe.chance(50) {
             pool.access = [
-                AccessPoint(
-                    application: "n0", nodes: ["n0-1"],
-                    lists: [
-                        AccessList(
-                            tenant: "t", own: [IPPrefix("10.0.0.0/9")!], rules: [], otherwise: .deny(.drop), counter: 0)
-                    ])
+                AccessPoint(application: "n0", nodes: ["n0-1"], lists: []),
+                AccessPoint(application: "n1", nodes: ["n1-0", "n1-1"], lists: []),
             ]
         }
         return pool
@@ -156,7 +153,8 @@ struct PatchPropertyTests {
 
     /// Another table of the same pool, and how its entries differ.
     private static func change(
-        _ table: ForwardingTable, _ pool: ForwardingTable, _ universe: inout TableUniverse<SeededGenerator>
+        _ table: ForwardingTable, _ pool: ForwardingTable, _ universe: inout TableUniverse<SeededGenerator>,
+        _ access: inout AccessUniverse<SeededGenerator>
     ) -> (table: ForwardingTable, patch: TablePatch) {
         var next = table
         let names = Set(table.entries.map(\.name))
@@ -204,6 +202,22 @@ struct PatchPropertyTests {
             }
         }
         if universe.chance(15) { next.groups = universe.table().groups }
+        // Some tenants change their lists, some remove theirs, some make their first.
+        for point in next.access.indices where universe.chance(60) {
+            var lists = access.lists()
+            // The counters of the two points are apart.
+            for list in lists.indices {
+                lists[list].counter += point * 1_000
+                for rule in lists[list].rules.indices { lists[list].rules[rule].counter += point * 1_000 }
+            }
+            let kept = part(next.access[point].lists, 60, &universe)
+            let counters = Set(kept.flatMap { [$0.counter] + $0.rules.map(\.counter) })
+            let fresh = lists.filter { list in
+                !kept.contains { $0.tenant == list.tenant }
+                    && counters.isDisjoint(with: [list.counter] + list.rules.map(\.counter))
+            }
+            next.access[point].lists = kept + fresh
+        }
         return (next, patch)
     }
 
@@ -211,12 +225,13 @@ struct PatchPropertyTests {
     func agreesWithCompilation() throws {
         let seed = Seed.drawn()
         var universe = TableUniverse(SeededGenerator(seed: seed))
-        var (patched, anew) = (0, 0)
+        var access = AccessUniverse(SeededGenerator(seed: seed ^ 1))
+        var (patched, anew, judged) = (0, 0, 0)
         var reasons: [String: Int] = [:]
         #if DEBUG
-            let pools = 6
+            let pools = 4
         #else
-            let pools = 100
+            let pools = 60
         #endif
         for _ in 0..<pools {
             guard let pool = Self.pool(&universe) else { continue }
@@ -227,7 +242,7 @@ struct PatchPropertyTests {
             var generation: UInt64 = 1
             var images = try PatchedImages(compiled.bytes(generation: generation))
             for step in 0..<20 {
-                let (next, patch) = Self.change(table, pool, &universe)
+                let (next, patch) = Self.change(table, pool, &universe, &access)
                 var bytes: [UInt8]?
                 do throws(UnfitChange) {
                     bytes = try compiled.change(
@@ -265,11 +280,26 @@ struct PatchPropertyTests {
                     }
                     #expect(whole.snapshot.opinion(packet, from: mac, on: interface) == expected, "\(context)")
                 }
+                #expect(snapshot.ruleCounterCount >= fresh.snapshot.ruleCounterCount)
+                for point in table.access.indices {
+                    for _ in 0..<50 {
+                        let packet = access.packet()
+                        let expected = fresh.snapshot.judge(packet, at: point + 1)
+                        let context = "seed \(seed), step \(step): \(packet) by \(table.access[point].lists)"
+                        guard snapshot.judge(packet, at: point + 1) == expected else {
+                            #expect(snapshot.judge(packet, at: point + 1) == expected, "\(context)")
+                            return
+                        }
+                        #expect(whole.snapshot.judge(packet, at: point + 1) == expected, "\(context)")
+                        judged += bytes != nil && expected.counters.first >= 0 ? 1 : 0
+                    }
+                }
                 withExtendedLifetime((fresh, whole, beside)) {}
             }
         }
         // A test that compiled all anew would show nothing.
-        #expect(patched > anew, "seed \(seed): \(patched) patched, \(anew) compiled because of \(reasons)")
+        #expect(patched > anew * 2, "seed \(seed): \(patched) patched, \(anew) compiled because of \(reasons)")
+        #expect(judged > 0, "seed \(seed)")
     }
 }
 

@@ -3,8 +3,6 @@ import Testing
 
 /// Applications that ask for service ports by PCP and NAT-PMP (RFC 6887, RFC 6886), with real clients.
 @Suite(.serialized) struct MappingTests {
-    static let script = Product.root.path + "/Tests/IntegrationTests/Mappings/ask.py"
-
     /// A game behind a detector and a firewall, which serves its port by HTTP.
     static let game = """
         name: mappings
@@ -52,35 +50,19 @@ import Testing
             + hex(port) + hex(suggested) + none
     }
 
-    private func ask(_ lab: Lab, _ node: String, _ words: String) throws -> [String] {
-        let asked = try lab.exec(node, "python3 \(Self.script) \(words)")
-        try #require(asked.status == 0, "\(asked.output)")
-        return asked.output.split(separator: "\n").map(String.init)
-    }
-
-    private func mappings(_ lab: Lab) throws -> [[String: Any]] {
-        let listed = try lab.tapline("mappings", lab.name, "--json")
-        let listing = try JSONSerialization.jsonObject(with: Data(listed.output.utf8)) as? [String: Any]
-        return try #require(listing?["mappings"] as? [[String: Any]], "\(listed.output)")
-    }
-
-    private func fetched(_ lab: Lab, _ address: String = "203.0.113.82") throws -> Bool {
-        try lab.exec("alice", "curl -gsS -m 2 -o /dev/null http://\(address):27005/").status == 0
-    }
-
     @Test func anApplicationGetsAServiceAndGivesItBack() throws {
         try Lab.with(Self.game) { lab in
-            #expect(try !fetched(lab))
+            #expect(try !lab.fetches())
             let asked = try lab.exec("game", "natpmpc -g 198.18.4.1 -a 27005 27005 tcp 60")
             #expect(asked.output.contains("Public IP address : 203.0.113.82"), "\(asked.output)")
             #expect(asked.output.contains("Mapped public port 27005 protocol TCP to local port 27005"))
-            #expect(try fetched(lab))
+            #expect(try lab.fetches())
             let tables = try lab.tapline("tables", lab.name).output
             #expect(tables.contains("game/tcp-27005.request"), "\(tables)")
             let end = try lab.exec("game", "natpmpc -g 198.18.4.1 -a 27005 27005 tcp 0")
             #expect(end.status == 0, "\(end.output)")
-            #expect(try !fetched(lab))
-            #expect(try mappings(lab).isEmpty)
+            #expect(try !lab.fetches())
+            #expect(try lab.mappings().isEmpty)
             let events = try lab.tapline("events", lab.name, "--text").output
             #expect(events.contains("mapping-granted") && events.contains("mapping-ended"), "\(events)")
         }
@@ -92,46 +74,46 @@ import Testing
             for (server, own, address) in [
                 ("198.18.4.1", "198.18.4.10", "203.0.113.82"), ("2001:db8:14::1", six, "[2001:db8:cb::82]"),
             ] {
-                let first = try ask(
-                    lab, "game", "\(server) \(Self.map(own)) \(Self.map(own)) \(Self.map(own, nonce: "02"))")
+                let first = try lab.ask(
+                    "game", "\(server) \(Self.map(own)) \(Self.map(own)) \(Self.map(own, nonce: "02"))")
                 #expect(first.map(\.count) == [120, 120, 120], "60 octets each: \(first)")
                 #expect(first.map { $0.dropFirst(4).prefix(4) } == ["0000", "0000", "0002"], "\(first)")
-                #expect(try fetched(lab, address))
+                #expect(try lab.fetches(address))
             }
-            #expect(try mappings(lab).count == 2)
+            #expect(try lab.mappings().count == 2)
             // The shortest lifetime of the file.
-            _ = try ask(lab, "game", "198.18.4.1 \(Self.map(lifetime: 1))")
+            _ = try lab.ask("game", "198.18.4.1 \(Self.map(lifetime: 1))")
             let limit = Date().addingTimeInterval(20)
-            while try mappings(lab).count > 1, Date() < limit { usleep(100_000) }
-            #expect(try mappings(lab).map { $0["serviceAddress"] as? String } == ["2001:db8:cb::82"])
-            #expect(try !fetched(lab) && fetched(lab, "[2001:db8:cb::82]"))
+            while try lab.mappings().count > 1, Date() < limit { usleep(100_000) }
+            #expect(try lab.mappings().map { $0["serviceAddress"] as? String } == ["2001:db8:cb::82"])
+            #expect(try !lab.fetches() && lab.fetches("[2001:db8:cb::82]"))
         }
     }
 
     @Test func nobodyElseIsHeard() throws {
         try Lab.with(Self.game) { lab in
             let own = Self.map(), others = Self.map("198.18.4.11")
-            #expect(try ask(lab, "other", "198.18.4.1 \(others)") == ["-"])
+            #expect(try lab.ask("other", "198.18.4.1 \(others)") == ["-"])
             // A neighbour with the address of the game, and a customer.
-            #expect(try ask(lab, "other", "198.18.4.1 --source 198.18.4.10 \(own)") == ["-"])
-            #expect(try ask(lab, "alice", "192.0.2.1 \(own)") == ["-"])
-            #expect(try ask(lab, "alice", "198.18.4.1 --source 198.18.4.10 \(own)") == ["-"])
-            #expect(try ask(lab, "firewall", "198.18.3.1 \(own)") == ["-"])
-            #expect(try mappings(lab).isEmpty)
+            #expect(try lab.ask("other", "198.18.4.1 --source 198.18.4.10 \(own)") == ["-"])
+            #expect(try lab.ask("alice", "192.0.2.1 \(own)") == ["-"])
+            #expect(try lab.ask("alice", "198.18.4.1 --source 198.18.4.10 \(own)") == ["-"])
+            #expect(try lab.ask("firewall", "198.18.3.1 \(own)") == ["-"])
+            #expect(try lab.mappings().isEmpty)
             // ADDRESS_MISMATCH, with the request's own octets behind the header.
-            let mismatch = try #require(try ask(lab, "game", "198.18.4.1 \(others)").first)
+            let mismatch = try #require(try lab.ask("game", "198.18.4.1 \(others)").first)
             #expect(mismatch.hasPrefix("0281000c") && mismatch.dropFirst(48) == others.dropFirst(48), "\(mismatch)")
         }
     }
 
     @Test func anApplicationThatEndsLosesItsMappings() throws {
         try Lab.with(Self.game) { lab in
-            #expect(try ask(lab, "game", "198.18.4.1 \(Self.map(lifetime: 3600))").first?.hasPrefix("02810000") == true)
-            #expect(try mappings(lab).count == 1)
+            #expect(try lab.ask("game", "198.18.4.1 \(Self.map(lifetime: 3600))").first?.hasPrefix("02810000") == true)
+            #expect(try lab.mappings().count == 1)
             #expect(try lab.tapline("kill", lab.name, "game").status == 0)
             let limit = Date().addingTimeInterval(20)
-            while try !mappings(lab).isEmpty, Date() < limit { usleep(50_000) }
-            #expect(try mappings(lab).isEmpty)
+            while try !lab.mappings().isEmpty, Date() < limit { usleep(50_000) }
+            #expect(try lab.mappings().isEmpty)
             let tables = try lab.tapline("tables", lab.name).output
             #expect(!tables.contains("game/"), "\(tables)")
         }
@@ -139,11 +121,11 @@ import Testing
 
     @Test func aFloodOfRequestsIsBoundedAndPacketsGoOn() throws {
         try Lab.with(Self.game.replacing("requests: 1000", with: "requests: 20")) { lab in
-            _ = try ask(lab, "game", "198.18.4.1 \(Self.map(lifetime: 3600))")
-            let answers = try ask(lab, "game", "198.18.4.1 --flood 20000 \(Self.map(lifetime: 3600))")
+            _ = try lab.ask("game", "198.18.4.1 \(Self.map(lifetime: 3600))")
+            let answers = try lab.ask("game", "198.18.4.1 --flood 20000 \(Self.map(lifetime: 3600))")
             // A second or more of them is answered, and what is behind it is not.
             #expect(answers.first.flatMap(Int.init).map { (1...2000).contains($0) } == true, "\(answers)")
-            #expect(try fetched(lab))
+            #expect(try lab.fetches())
             let listed = try lab.tapline("mappings", lab.name, "--json").output
             #expect(listed.contains("too many requests"), "\(listed)")
         }
@@ -151,10 +133,10 @@ import Testing
 
     @Test func mappingsFollowTheFile() throws {
         try Lab.with(Self.game) { lab in
-            _ = try ask(lab, "game", "198.18.4.1 \(Self.map(lifetime: 3600))")
+            _ = try lab.ask("game", "198.18.4.1 \(Self.map(lifetime: 3600))")
             let epoch = try lab.tapline("engine", "replace", lab.name)
             #expect(epoch.status == 0, "\(epoch.output)")
-            #expect(try fetched(lab) && mappings(lab).count == 1)
+            #expect(try lab.fetches() && lab.mappings().count == 1)
             let path = lab.folder.appendingPathComponent("topology.yaml")
             func apply(_ text: String) throws {
                 try text.write(to: path, atomically: true, encoding: .utf8)
@@ -166,14 +148,14 @@ import Testing
                 Self.game
                     + "\nservices:\n  shop: { address: 203.0.113.82, ports: tcp/27005, sequence: [firewall, other] }")
             let limit = Date().addingTimeInterval(10)
-            while try !mappings(lab).isEmpty, Date() < limit { usleep(50_000) }
-            #expect(try mappings(lab).isEmpty)
+            while try !lab.mappings().isEmpty, Date() < limit { usleep(50_000) }
+            #expect(try lab.mappings().isEmpty)
             // The next one is another port, because this one is the file's.
-            let answer = try #require(try ask(lab, "game", "198.18.4.1 \(Self.map())").first)
+            let answer = try #require(try lab.ask("game", "198.18.4.1 \(Self.map())").first)
             #expect(answer.hasPrefix("02810000") && answer.dropFirst(84).prefix(4) != "697d", "\(answer)")
             try apply(Self.game.replacing("tcp/27000-27009", with: "tcp/80"))
-            while try !mappings(lab).isEmpty, Date() < limit { usleep(50_000) }
-            #expect(try mappings(lab).isEmpty)
+            while try !lab.mappings().isEmpty, Date() < limit { usleep(50_000) }
+            #expect(try lab.mappings().isEmpty)
         }
     }
 
@@ -187,7 +169,7 @@ import Testing
                 requests.append("01" + String(own.dropFirst(2)))
                 requests.append("0200" + String(own.dropFirst(4).prefix(44)))
                 requests += ["00010000697d697d0000003c", "0000", "0009"]
-                let answers = try ask(lab, "game", "198.18.4.1 " + requests.joined(separator: " "))
+                let answers = try lab.ask("game", "198.18.4.1 " + requests.joined(separator: " "))
                 #expect(!answers.contains("-"))
                 // tcpdump gets few packets only after a second.
                 sleep(2)
@@ -195,7 +177,9 @@ import Testing
             let shown = try run(
                 "/usr/bin/tshark",
                 [
-                    "-r", capture, "-Y", "udp.srcport == 5351", "-T", "fields", "-e", "_ws.col.Protocol", "-e",
+                    // Not the announcements of a new epoch, and what the kernel says of them.
+                    "-r", capture, "-Y", "udp.srcport == 5351 && udp.dstport != 5350 && !icmp", "-T", "fields", "-e",
+                    "_ws.col.Protocol", "-e",
                     "_ws.expert.message",
                 ])
             let lines = shown.output.split(separator: "\n").filter { !$0.contains("Running as user") }

@@ -32,7 +32,7 @@ extension NegotiationRules {
         application: "game",
         addresses: [IPAddress("203.0.113.82")!, IPAddress("203.0.113.83")!, IPAddress("2001:db8::82")!],
         ports: [Ports(protocolNumber: 17, range: 27000...27009), Ports(protocolNumber: 6, range: 80...80)],
-        lifetime: 30...3600, mappings: 4, requests: 1000, hasFilters: true)
+        lifetime: 30...3600, mappings: 4, requests: 1000)
 }
 
 extension Asker {

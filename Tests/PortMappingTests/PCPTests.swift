@@ -130,19 +130,56 @@ struct PCPTests {
         #expect(ask(MapRequest(suggested: 27005, options: strict)).result == .cannotProvideExternal)
     }
 
+    private func filter(_ length: UInt8, _ address: String, port: UInt16 = 0) -> [UInt8] {
+        [3, 0, 0, 20, 0, length] + PCPMessage.octets(port) + PCPMessage.mapped(IPAddress(address)!)
+    }
+
     @Test mutating func filtersKeepSendersOut() throws {
-        func filter(_ length: UInt8, _ address: String, port: UInt8 = 0) -> [UInt8] {
-            [3, 0, 0, 20, 0, length, 0, port] + PCPMessage.mapped(IPAddress(address)!)
-        }
         let one = ask(MapRequest(options: filter(120, "192.0.2.0")))
-        #expect(one.mapping?.filters == [IPPrefix("192.0.2.0/24")!] && one.answer?.count == 84)
-        #expect(ask(MapRequest(options: filter(128, "192.0.3.7"))).mapping?.filters.count == 2)
+        #expect(one.mapping?.filters == [SenderFilter(IPPrefix("192.0.2.0/24")!)] && one.answer?.count == 84)
+        #expect(one.answer.map { Array($0[60...]) } == filter(120, "192.0.2.0"), "the answer repeats the option")
+        #expect(ask(MapRequest(options: filter(128, "192.0.3.7", port: 9))).mapping?.filters.count == 2)
+        // Once more, which changes nothing.
+        #expect(ask(MapRequest(options: filter(128, "192.0.3.7", port: 9))).mapping?.filters.count == 2)
+        #expect(ask(MapRequest()).mapping?.filters.count == 2, "without the option they stay")
+        #expect(office.puts == 2)
         let fresh = filter(0, "::") + filter(128, "192.0.3.8")
-        #expect(ask(MapRequest(options: fresh)).mapping?.filters == [IPPrefix("192.0.3.8/32")!])
-        #expect(ask(MapRequest(options: filter(128, "192.0.3.7", port: 9))).result == .unsupportedOption)
+        let changed = ask(MapRequest(options: fresh))
+        #expect(changed.mapping?.filters == [SenderFilter(IPPrefix("192.0.3.8/32")!)])
+        #expect(changed.answer.map { Array($0[60...]) } == fresh)
+        #expect(ask(MapRequest(options: filter(0, "::"))).mapping?.filters == [])
+        #expect(office.inForce.values.map(\.filters) == [[]])
+    }
+
+    @Test mutating func aFilterThatIsNoneIsRefused() {
         #expect(ask(MapRequest(options: filter(64, "192.0.3.7"))).result == .malformedOption)
         #expect(ask(MapRequest(options: filter(64, "2001:db8::"))).result == .malformedOption)
         #expect(ask(MapRequest(options: filter(129, "192.0.3.7"))).result == .malformedOption)
+        #expect(ask(MapRequest(options: [3, 0, 0, 16] + filter(128, "192.0.3.7")[8...])).result == .malformedOption)
+        #expect(ask(MapRequest(asker: .game6, options: filter(120, "192.0.3.0"))).result == .malformedOption)
+        #expect(ask(MapRequest(lifetime: 0, options: filter(120, "192.0.3.0"))).result == .malformedOption)
+        #expect(ask(MapRequest(lifetime: 0, options: filter(0, "::"))).result == .malformedOption)
+        #expect(office.puts == 0 && desk.mappings.isEmpty)
+    }
+
+    @Test mutating func tooManyFiltersAreRefusedAsAWhole() {
+        let sixteen = (0..<16).flatMap { filter(128, "192.0.2.\($0)") }
+        #expect(ask(MapRequest(options: sixteen + filter(128, "192.0.2.99"))).result == .excessiveRemotePeers)
+        #expect(desk.mappings.isEmpty)
+        #expect(ask(MapRequest(options: sixteen)).mapping?.filters.count == 16)
+        #expect(ask(MapRequest(options: filter(128, "192.0.2.99"))).result == .excessiveRemotePeers)
+        #expect(ask(MapRequest()).mapping?.filters.count == 16, "nothing has changed")
+        // All of an application's filters together.
+        var rules = NegotiationRules.game
+        (rules.mappings, rules.ports[0].range) = (1000, 20000...29999)
+        _ = desk.adopt([rules])
+        var granted = 1
+        while granted < 100, ask(MapRequest(port: UInt16(6000 + granted), options: sixteen)).result == .success {
+            granted += 1
+        }
+        #expect(granted == 58 && 58 * 17 <= NegotiationDesk.mostRules)
+        #expect(ask(MapRequest(port: 7000, options: sixteen)).result == .excessiveRemotePeers)
+        #expect(ask(MapRequest(port: 7000)).result == .success)
     }
 
     @Test mutating func whatTheProofRefusesIsTriedElsewhere() {
@@ -203,6 +240,13 @@ struct PCPTests {
         #expect(ask(MapRequest()).mapping?.address == IPAddress("203.0.113.82"))
         #expect(ask(MapRequest(asker: .game6, address: "::")).mapping?.address == IPAddress("2001:db8::82"))
         #expect(desk.mappings.count == 2)
+    }
+
+    @Test mutating func theEpochStartsAnewWhereStateWasLost() {
+        #expect(ask(MapRequest(), at: 9000).answer.map { Array($0[8..<12]) } == [0, 0, 0, 9])
+        desk.beginAnew(at: 9000)
+        #expect(ask(MapRequest(), at: 9999).answer.map { Array($0[8..<12]) } == [0, 0, 0, 0])
+        #expect(ask(MapRequest(), at: 12_000).answer.map { Array($0[8..<12]) } == [0, 0, 0, 3])
     }
 
     @Test mutating func announceTellsTheEpoch() {

@@ -144,6 +144,103 @@ import Testing
         try lab.eventually("it answers again") { try answers() }
     }
 
+    /// squid parses its configuration beforehand, and reads it again while it runs.
+    @Test func squidJudges() throws {
+        let template = """
+            http_port 443 accel defaultsite=shop
+            pid_filename none
+            access_log none
+            cache_log none
+            cache deny all
+            cache_effective_user nobody
+            shutdown_lifetime 1 seconds
+            cache_peer 127.0.0.1 parent 8080 0 no-query originserver
+            {{ each list }}
+            {{ each rule }}
+            acl own_{{ list.tenant }}_{{ rule.number }} localip {{ rule.own }}
+            acl remote_{{ list.tenant }}_{{ rule.number }} {{ if rule.remote }}src {{ rule.remote }}{{ end }}{{ if rule.protocol }} {{ rule.protocol }}{{ end }}
+            http_access {{ rule.action }} own_{{ list.tenant }}_{{ rule.number }} remote_{{ list.tenant }}_{{ rule.number }}
+            {{ end }}
+            {{ each own }}
+            {{ if own.family = 4 }}
+            acl of_{{ list.tenant }} localip {{ own }}
+            {{ end }}
+            {{ end }}
+            http_access {{ list.default }} of_{{ list.tenant }}
+            {{ end }}
+            http_access allow all
+
+            """
+        let access = """
+            access: { application: { template: squid.txt, path: squid.conf, \
+            check: 'squid -k parse -f "$TAPLINE_CANDIDATE"', \
+            reload: 'squid -k parse -f "$TAPLINE_DIR/squid.conf" && kill -HUP $(cat "$TAPLINE_DIR/squid.pid")' } }
+            """
+        let run =
+            #"python3 -m http.server 8080 --bind 127.0.0.1 & echo $$ > "$TAPLINE_DIR/squid.pid"; exec squid -N -f "$TAPLINE_DIR/squid.conf""#
+        let lab = try RecordsLab(
+            RecordsLab.usual.replacing(
+                "attach: servers }", with: "attach: servers, run: '\(run)', ready: { tcp: 443 }, \(access) }"),
+            files: ["squid.txt": template])
+        let alice = try lab.token("alice")
+        #expect(
+            try lab.ask("PUT", "/v1/services/shop", token: alice, RecordsLab.service(ports: #"["tcp/443"]"#)).status
+                == 200)
+        func status() throws -> String {
+            try lab.tapline(
+                "exec", lab.name, "alice", "--", "curl", "-s", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}",
+                "http://203.0.113.97:443/"
+            ).output
+        }
+        try lab.eventually("it answers") { try status().contains("200") }
+        let closed = try lab.ask(
+            "PUT", "/v1/access/web", token: alice,
+            Self.list(#"{"action": "deny", "remote": "192.0.2.0/24"}"#, otherwise: #"{"action": "allow"}"#))
+        #expect(closed.status == 200, "\(closed.text)")
+        try lab.eventually("the customer is shut out") { try status().contains("403") }
+        // Without a remote address, the template makes no access list of squid's.
+        let wrong = try lab.ask(
+            "PUT", "/v1/access/web", token: alice, Self.list(#"{"action": "allow", "protocol": "udp"}"#))
+        #expect(wrong.status == 409, "\(wrong.text)")
+        #expect(try Self.events(lab).contains("squid"))
+        #expect(try status().contains("403"))
+        let open = try lab.ask(
+            "PUT", "/v1/access/web", token: alice, Self.list(#"{"action": "allow", "remote": "192.0.2.0/24"}"#))
+        #expect(open.status == 200, "\(open.text)")
+        try lab.eventually("it answers again") { try status().contains("200") }
+    }
+
+    /// Instances may be of different vendors: each is asked before any of them gets the list.
+    @Test func everyInstanceIsAskedBefore() throws {
+        let template = "{{ each list }}{{ each rule }}{{ rule.action }} {{ rule.own }}\n{{ end }}{{ end }}"
+        // The second instance refuses an address that the first takes.
+        let check = #"test ! -e "$TAPLINE_DIR/strict" || ! grep -q .103 "$TAPLINE_CANDIDATE""#
+        let access =
+            "access: { application: { template: acl.txt, path: acl.conf, check: '\(check)', "
+            + #"reload: 'echo x >> "$TAPLINE_DIR/loads"' } }"#
+        let lab = try RecordsLab(
+            RecordsLab.usual.replacing("attach: servers }", with: "attach: servers, instances: 2, \(access) }"),
+            files: ["acl.txt": template])
+        let alice = try lab.token("alice")
+        func inside(_ node: String, _ command: String) throws -> String {
+            try lab.tapline("exec", lab.name, node, "--", "sh", "-c", command).output
+        }
+        func put(_ address: String) throws -> RecordsLab.Answer {
+            try lab.ask(
+                "PUT", "/v1/access/web", token: alice, Self.list(#"{"action": "allow", "own": "\#(address)"}"#))
+        }
+        _ = try inside("web-2", "touch $TAPLINE_DIR/strict")
+        #expect(try put("203.0.113.97").status == 200)
+        let loads = try inside("web-1", "cat $TAPLINE_DIR/loads")
+        #expect(loads.contains("x"))
+        let refused = try put("203.0.113.103")
+        #expect(refused.status == 409, "\(refused.text)")
+        #expect(try inside("web-1", "cat $TAPLINE_DIR/loads") == loads)
+        #expect(try inside("web-1", "cat $TAPLINE_DIR/acl.conf").contains(".97"))
+        let events = try Self.events(lab)
+        #expect(events.contains("access-refused") && events.contains("web-2"), "\(events)")
+    }
+
     /// What a program says is the operator's to know; the tenant is told that it did not work, and when to try again.
     @Test func aReloadThatFailsIsToldToEachAsIsTheirs() throws {
         let template = "{{ each list }}{{ each rule }}{{ rule.action }} {{ rule.own }}\n{{ end }}{{ end }}"

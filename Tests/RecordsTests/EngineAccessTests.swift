@@ -109,4 +109,36 @@ import Testing
         #expect(try detected() - detector >= 200)
         #expect(try forwarded() == firewalls)
     }
+
+    /// Tables are changed in place from the first instruction on, whatever is new about it.
+    @Test func noInstructionHasTheTableCompiled() throws {
+        let lab = try RecordsLab(Self.file("engine"))
+        try lab.down()
+        let up = try lab.run(
+            [RecordsLab.programs.path + "/tapline", "up", lab.file, "-d"], environment: ["TAPLINE_LOG": "debug"])
+        try #require(up.status == 0, "\(up.output)")
+        let (alice, bob) = (try lab.token("alice"), try lab.token("bob"))
+        // A first service, a length of prefixes that no entry has, and a chain whose sender had no entry.
+        let service = RecordsLab.service(ports: #"["icmp", "tcp/443"]"#)
+        #expect(try lab.ask("PUT", "/v1/services/shop", token: alice, service).status == 200)
+        let wide = RecordsLab.service("203.0.113.100/30", ports: #"["tcp/443"]"#)
+        #expect(try lab.ask("PUT", "/v1/services/wide", token: alice, wide).status == 200)
+        #expect(try lab.answers("203.0.113.97") && Self.connects(lab).status == 0)
+        // The first list of the application, another rule, another tenant's list, and none.
+        let web = #"{"action": "allow", "protocol": "tcp", "own-ports": ["443"]}"#
+        let ping = #"{"action": "allow", "protocol": "icmp"}"#
+        let put = try lab.ask("PUT", "/v1/access/firewall", token: alice, Self.list(web))
+        #expect(put.status == 200, "\(put.text)")
+        #expect(try !lab.answers("203.0.113.97") && Self.connects(lab).status == 0)
+        #expect(try lab.ask("PUT", "/v1/access/firewall", token: bob, Self.list(ping)).status == 200)
+        #expect(try lab.ask("PUT", "/v1/access/firewall", token: alice, Self.list(ping, web)).status == 200)
+        #expect(try lab.answers("203.0.113.97") && Self.connects(lab).status == 0)
+        #expect(try lab.ask("PUT", "/v1/access/firewall", token: alice, Self.list(ping)).status == 200)
+        #expect(try lab.answers("203.0.113.97") && Self.connects(lab).status != 0)
+        #expect(try lab.ask("DELETE", "/v1/access/firewall", token: alice).status == 200)
+        #expect(try lab.answers("203.0.113.97") && Self.connects(lab).status == 0)
+        let log = try String(contentsOfFile: "\(lab.state)/appliance.log", encoding: .utf8)
+        let whole = log.split(separator: "\n").filter { $0.contains("the whole table is compiled") }
+        #expect(log.contains("instruction took") && whole.isEmpty, "\(whole)")
+    }
 }

@@ -135,7 +135,25 @@ import Testing
                 shown.status == 0 && shown.output.contains(words.last == "tokens" ? "revoked" : "alice"),
                 "\(shown.output)")
         }
+        // Options that are given again add to what they have, as commas do.
+        let many = try lab.tapline(
+            "service", "put", lab.name, "shop", "--address", "203.0.113.97", "--address", "203.0.113.98,203.0.113.99",
+            "--port", "tcp/80", "--port", "icmp,udp/53", "--from", "alice", "--from", "customers", "--distribute",
+            "ids",
+            "--sequence", "firewall", "--sequence", "web", token: alice)
+        #expect(many.status == 0, "\(many.output)")
+        let shown = try lab.ask("GET", "/v1/services/shop", token: alice).json
+        #expect(shown["addresses"] as? [String] == ["203.0.113.97", "203.0.113.98", "203.0.113.99"])
+        #expect(shown["ports"] as? [String] == ["tcp/80", "icmp", "udp/53"])
+        #expect(shown["from"] as? [String] == ["alice", "customers"])
+        #expect(shown["sequence"] as? [String] == ["firewall", "web"])
         #expect(try lab.tapline("service", "remove", lab.name, "shop", token: alice).status == 0)
+        // All of the audit is what its pages have.
+        let audit = try lab.tapline("audit", lab.name, "--all", "--json", token: alice)
+        let entries = try JSONSerialization.jsonObject(with: Data(audit.output.utf8)) as? [String: Any]
+        let page = try lab.ask("GET", "/v1/audit?limit=500", token: alice).json
+        #expect((entries?["entries"] as? [Any])?.count == (page["entries"] as? [Any])?.count)
+        #expect(try lab.tapline("audit", lab.name, "--all", "--count", "3", token: alice).status == 64)
         #expect(try lab.ask("GET", "/v1/tenants").text.contains("\"name\":\"bob\""))
     }
 

@@ -139,9 +139,12 @@ import Testing
     private final class Time: Sendable {
         let wall = Atomic(1_800_000_000)
         let running = Atomic(1000)
+        /// Which start of the machine this is.
+        let boot = Atomic(1)
         var clock: Clock {
             Clock(
-                wall: { self.wall.load(ordering: .relaxed) }, running: { self.running.load(ordering: .relaxed) })
+                wall: { self.wall.load(ordering: .relaxed) }, running: { self.running.load(ordering: .relaxed) },
+                boot: boot.load(ordering: .relaxed))
         }
         func pass(_ seconds: Int) {
             wall.add(seconds, ordering: .relaxed)
@@ -175,11 +178,36 @@ import Testing
         }
         // Another start of the machine: its second clock begins anew.
         time.running.store(1, ordering: .relaxed)
+        time.boot.add(1, ordering: .relaxed)
         let store = try RecordStore(path: folder.path, clock: time.clock)
         #expect(try store.admission(of: try #require(expired)) == nil)
         #expect(try store.admission(of: try #require(later)) != nil)
         time.pass(600)
         #expect(try store.admission(of: try #require(later)) == nil)
+    }
+
+    /// The machine's clock is far behind, and nothing is written after a token was made.
+    @Test func anotherProcessGoesOnWhereTheOneBeforeWas() throws {
+        let folder = try Folder()
+        let time = Time()
+        var token: AccessToken?
+        do {
+            let store = try RecordStore(path: folder.path, clock: time.clock)
+            let view = try store.makeToken(Self.instruction, readOnly: false, life: 600)
+            token = try #require(AccessToken(view.token ?? ""))
+            time.wall.subtract(1_000_000, ordering: .relaxed)
+            time.running.add(500, ordering: .relaxed)
+        }
+        do {
+            let store = try RecordStore(path: folder.path, clock: time.clock)
+            #expect(try store.admission(of: try #require(token)) != nil)
+            time.running.add(99, ordering: .relaxed)
+            #expect(try store.admission(of: try #require(token)) != nil)
+        }
+        // No process runs meanwhile.
+        time.running.add(1, ordering: .relaxed)
+        let store = try RecordStore(path: folder.path, clock: time.clock)
+        #expect(try store.admission(of: try #require(token)) == nil)
     }
 
     @Test func aTokenThatWasRevokedWritesNothing() throws {

@@ -74,20 +74,28 @@ final class AccessKeeper: @unchecked Sendable {
 
     /// Has nft, or the check command of a template, look at what would be put into nodes, without doing it.
     ///
+    /// One instance stands for all with nftables: the rules are the same, and so is the kernel. Programs are asked in each
+    /// instance, because instances may be of different vendors.
+    ///
     /// - Throws: `AccessRefusal` with what these say.
     func check(_ plans: [AccessPlan], against nodes: [NodeRuntime]) throws(AccessRefusal) {
         for plan in plans {
-            guard let node = nodes.first(where: { plan.nodes.contains($0.plan.name) }) else { continue }
-            do throws(ApplianceError) {
-                switch plan.byApplication {
-                case .nftables? where !plan.lists.isEmpty: try check(plan, in: node)
-                case .template(let template)? where heldAccess(of: node)?.lists ?? [] != plan.lists:
-                    try ask(template, node, plan.lists)
-                case .nftables?, .template?, nil: continue
+            let instances = nodes.filter { plan.nodes.contains($0.plan.name) }
+            let isNftables = if case .nftables? = plan.byApplication { true } else { false }
+            for node in isNftables ? Array(instances.prefix(1)) : instances {
+                do throws(ApplianceError) { try check(plan, of: node) } catch {
+                    throw AccessRefusal(application: plan.application, node: node.plan.name, error: error)
                 }
-            } catch {
-                throw AccessRefusal(application: plan.application, node: node.plan.name, error: error)
             }
+        }
+    }
+
+    private func check(_ plan: AccessPlan, of node: NodeRuntime) throws(ApplianceError) {
+        switch plan.byApplication {
+        case .nftables? where !plan.lists.isEmpty: try check(plan, in: node)
+        case .template(let template)? where heldAccess(of: node)?.lists ?? [] != plan.lists:
+            try ask(template, node, plan.lists)
+        case .nftables?, .template?, nil: break
         }
     }
 

@@ -40,6 +40,7 @@ extension ControlProcess {
     /// After a change, and after one that was taken back: the nodes of those that answer may be others.
     private func renewKeepers() {
         recordKeeper?.renew()
+        do throws(ApplianceError) { try attachments?.start() } catch { logger.error("\(error)") }
         do throws(ApplianceError) { try negotiate() } catch { logger.error("\(error)") }
     }
 
@@ -148,15 +149,16 @@ extension ControlProcess {
     /// - Parameters:
     ///   - lingering: The entries of the table in force that stay beside it.
     ///   - patch: How its entries differ from those in force, if that is known.
+    ///   - cause: Why, for events.
     /// - Returns: How many of its entries kept their counters.
     func publishAndWait(
         _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, patch: PlanPatch? = nil,
-        _ cancellation: Cancellation
+        cause: String = "the file was applied", _ cancellation: Cancellation
     ) throws(ApplianceError) -> Int {
         let kept = Box(0)
         try waiting(cancellation) { [self] done in
             guard fleet != nil, let applications else { return done(.failure(.noEngineYet)) }
-            publisher.change(cause: "the file was applied") { [self] table in
+            publisher.change(cause: cause) { [self] table in
                 var next = fresh.table
                 next.groups = applications.groups(of: fresh, health: watch.health(of: nodes))
                 next.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
@@ -180,6 +182,13 @@ extension ControlProcess {
             }
         }
         return kept.value
+    }
+
+    /// Makes ready what the next change of a few entries or access lists needs. It does not wait for that.
+    func prepareForChanges() {
+        loop.submit { [self] in
+            publisher.whenQuiet { [self] in fleet?.prepareForChanges(of: publisher.table) }
+        }
     }
 
     /// A plan with the entries that are in force, if these are the plan's own: equal tables share their memory then.

@@ -87,7 +87,8 @@ extension ControlProcess {
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         let source = loop.sync { self.topology.source }
-        let fresh = try PlanReader.plan(source, name: name, keeping: current, changes: changes)
+        var fresh = try PlanReader.plan(source, name: name, keeping: current, changes: changes)
+        fresh.cause = "an application has other instances"
         return try change(current, to: fresh, isTrial: false, drain: drain, cancellation, tell)
     }
 }

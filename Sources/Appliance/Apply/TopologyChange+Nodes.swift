@@ -65,6 +65,19 @@ extension TopologyChange {
 
     /// Makes nodes and their runtimes; nothing is started yet.
     private func make(_ nodes: [NodePlan], as plan: AppliancePlan) throws(ApplianceError) {
+        try exclusively(nodes) { () throws(ApplianceError) in try build(nodes, as: plan) }
+    }
+
+    /// Nothing else happens to attached nodes meanwhile.
+    private func exclusively(
+        _ nodes: [NodePlan], _ body: () throws(ApplianceError) -> Void
+    ) throws(ApplianceError) {
+        let watch = control.loop.sync { self.control.attachments }
+        guard nodes.contains(where: { $0.attachment != nil }), let watch else { return try body() }
+        try watch.exclusively(body)
+    }
+
+    private func build(_ nodes: [NodePlan], as plan: AppliancePlan) throws(ApplianceError) {
         let built = try builder(for: plan).add(nodes, to: built())
         let names = plan.hostNames
         let made = control.loop.sync { [control] in
@@ -144,7 +157,7 @@ extension TopologyChange {
         var failure: ApplianceError?
         for node in nodes {
             do throws(ApplianceError) {
-                try removeOne(node, keepingLog)
+                try exclusively([node]) { () throws(ApplianceError) in try removeOne(node, keepingLog) }
             } catch {
                 failure = failure ?? error
             }
@@ -157,7 +170,7 @@ extension TopologyChange {
         let runtime = control.loop.sync { self.control.nodes.first { $0.plan.name == node.name } }
         runtime?.end()
         try builder(for: old).removeLegs(of: node, from: there)
-        if there.namespaces[node.name] != nil {
+        if there.namespaces[node.name] != nil, node.attachment == nil {
             do throws(SystemError) {
                 try ignoringAbsence { () throws(SystemError) in try NetworkNamespace.delete(node.namespace) }
             } catch {

@@ -25,6 +25,8 @@ final class TopologyChange {
     let difference: PlanDifference
     /// How the entries of the table differ, if that is known.
     private let patch: TablePatch?
+    /// Why it is done, for events.
+    private let cause: String
     /// How long removed nodes keep their flows.
     let time: RemovalTime
     let tell: (Progress) -> Void
@@ -51,7 +53,7 @@ final class TopologyChange {
         self.old = old
         new = fresh.plan
         source = fresh.source
-        patch = fresh.patch
+        (patch, cause) = (fresh.patch, fresh.cause)
         difference = PlanDifference(from: old, to: new, patch: patch)
         let gone = difference.actions.compactMap { if case .remove(let node) = $0 { node } else { nil } }
         let instances = Set(old.applications.flatMap(\.instances).map(\.node))
@@ -119,16 +121,19 @@ final class TopologyChange {
         let namespaces = Set(NetworkBuilder.namespaces(of: new)).subtracting(NetworkBuilder.namespaces(of: old))
             .sorted()
         let nodes = addedNodes.map(\.name)
-        guard !namespaces.isEmpty || !nodes.isEmpty else { return }
+        let legs = AttachedLegs.all(of: new).filter { !AttachedLegs.all(of: old).contains($0) }
+        guard !namespaces.isEmpty || !nodes.isEmpty || !legs.isEmpty else { return }
         undoing("the state") { [self] in
             try control.record.change { state in
                 state.namespaces.removeAll { namespaces.contains($0) && $0 != new.fabricNamespace }
                 state.nodes?.removeAll { nodes.contains($0) }
+                state.note(AttachedLegs.all(of: old), in: new.fabricNamespace)
             }
         }
         try control.record.change { state in
             state.namespaces += namespaces
             state.nodes = (state.nodes ?? []) + nodes
+            state.note(AttachedLegs.all(of: old) + legs, in: new.fabricNamespace)
         }
         try StateDirectory.refuseForeignNames(namespaces)
     }
@@ -251,7 +256,8 @@ final class TopologyChange {
         try cancellation.check()
         tell(.step("publishing the table"))
         return try control.publishAndWait(
-            new, leaving: lingering, patch: patch.map { PlanPatch(table: $0, before: old.table.entries) }, cancellation)
+            new, leaving: lingering, patch: patch.map { PlanPatch(table: $0, before: old.table.entries) },
+            cause: cause, cancellation)
     }
 
     /// Waits until removed nodes and services have had their time. Packets that come out of the nodes meanwhile are
@@ -263,7 +269,7 @@ final class TopologyChange {
         tell(.step("draining \(what)"))
         cancellation.sleep(time.linger)
         guard lingering != nil else { return }
-        note("the table") { _ = try control.publishAndWait(new, leaving: nil, control.cancellation) }
+        note("the table") { _ = try control.publishAndWait(new, leaving: nil, cause: cause, control.cancellation) }
     }
 
     /// Makes the new plan the running one. On the loop's thread.
@@ -298,6 +304,7 @@ final class TopologyChange {
                 let kept = Set(namespaces)
                 state.namespaces.removeAll { !kept.contains($0) && $0 != self.new.fabricNamespace }
                 state.nodes = nodes
+                state.note(AttachedLegs.all(of: self.new), in: self.new.fabricNamespace)
             }
         }
     }

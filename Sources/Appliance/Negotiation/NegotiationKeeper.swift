@@ -21,6 +21,8 @@ final class NegotiationKeeper: @unchecked Sendable {
     private static let silence: UInt64 = 1000
     /// How many datagrams of one socket are answered before the next socket's turn.
     private static let burst = 32
+    /// When announcements follow a loss of state, in milliseconds: packets may be lost, too.
+    private static let repetition: [UInt64] = [0, 250, 750, 1750, 3750]
 
     private unowned let control: ControlProcess
     private let instructions: RecordInstructions
@@ -51,6 +53,8 @@ final class NegotiationKeeper: @unchecked Sendable {
     private var told: [String: (reason: String, at: UInt64)] = [:]
     /// The namespaces of nodes.
     private var homes: [String: UInt64] = [:]
+    /// When announcements are due, in milliseconds, the next one first.
+    private var announcements: [UInt64] = []
 
     init(_ control: ControlProcess) {
         self.control = control
@@ -119,7 +123,7 @@ final class NegotiationKeeper: @unchecked Sendable {
     // MARK: - On its thread
 
     private func answerUntilClosed() {
-        announce()
+        announceSoon()
         tell()
         while !state.withLock(\.isClosed) {
             var polled = ([bell] + (sockets?.descriptors ?? [])).map {
@@ -139,6 +143,7 @@ final class NegotiationKeeper: @unchecked Sendable {
             hearEvents()
             end(desk.expire(at: Self.now), "nobody renewed it")
             retry()
+            announceDue()
             for polled in polled.dropFirst() where polled.revents != 0 { answer(polled.fd) }
             tell()
         }
@@ -164,11 +169,11 @@ final class NegotiationKeeper: @unchecked Sendable {
                 }
             }
         }
-        end(desk.adopt(self.plan.applications.map(NegotiationRules.init)), "the file does not allow it any more")
+        lose(desk.adopt(self.plan.applications.map(NegotiationRules.init)), "the file does not allow it any more")
         // What the file left no room for is not in force.
         let inForce = Set(records.map(\.id))
         let aside = desk.mappings.values.filter { !inForce.contains($0.recordID) }
-        end(desk.forget(aside.map(\.key)), "the file leaves no room for it")
+        lose(desk.forget(aside.map(\.key)), "the file leaves no room for it")
         guard let namespace, !self.plan.servers.isEmpty else { return sockets = nil }
         if let sockets, sockets.namespace == namespace.identity, sockets.servers == self.plan.servers { return }
         sockets = nil
@@ -177,14 +182,27 @@ final class NegotiationKeeper: @unchecked Sendable {
         } catch { throw ApplianceError(.failed, "requests for mappings cannot be answered: \(error)") }
     }
 
-    /// Tells all who may ask that the state began anew (RFC 6887, 14.1). A program that does not hear it asks again when its
-    /// mapping ends.
-    private func announce() {
-        guard let sockets else { return }
-        let announcement = PCPMessage.announcement(epoch: desk.epoch(at: Self.now))
+    /// Tells all that may ask that something was lost, several times from now on: the epoch has started anew. A program that does
+    /// not hear it asks again when its mapping ends.
+    private func announceSoon() { announcements = Self.repetition.map { Self.now + $0 } }
+
+    /// Announces where it is due: to all hosts by PCP (RFC 6887, 14.1), and to each application by NAT-PMP (RFC 6886, 3.2.1), since
+    /// the address that such an announcement names is the application's own.
+    private func announceDue() {
+        guard let due = announcements.first, due <= Self.now, let sockets else { return }
+        announcements.removeFirst()
+        let epoch = desk.epoch(at: Self.now)
         for (server, descriptor) in zip(sockets.servers, sockets.descriptors) {
-            for asker in askers.values where asker.address.family == server.family {
-                sockets.send(announcement, from: descriptor, to: asker.address, port: PCPMessage.clientPort)
+            sockets.send(
+                PCPMessage.announcement(epoch: epoch), from: descriptor, to: NegotiationPlan.hosts(server.family),
+                port: PCPMessage.clientPort)
+            guard server.family == .ipv4 else { continue }
+            for asker in askers.values where asker.address.family == .ipv4 {
+                guard let address = desk.rules[asker.application]?.addresses.first(where: { $0.family == .ipv4 })
+                else { continue }
+                sockets.send(
+                    NATPMPMessage.externalAddress(address, epoch: epoch), from: descriptor, to: asker.address,
+                    port: PCPMessage.clientPort)
             }
         }
     }
@@ -200,7 +218,7 @@ final class NegotiationKeeper: @unchecked Sendable {
             }
             let known = desk.mappings
             let outcome = desk.answer(
-                datagram, from: asker, at: Self.now, office: NegotiationOffice(control, instructions, plan))
+                datagram, from: asker, at: Self.now, office: NegotiationOffice(control, instructions, plan, known))
             requests[outcome.result?.name ?? outcome.drop?.rawValue ?? "", default: 0] += 1
             if let answer = outcome.answer { sockets.send(answer, from: descriptor, to: sender, port: port) }
             report(outcome, asker, known)
@@ -233,10 +251,18 @@ final class NegotiationKeeper: @unchecked Sendable {
         }
     }
 
+    /// Takes mappings out of force that their owners still believe in: the epoch starts anew.
+    private func lose(_ gone: [Mapping], _ why: String) {
+        guard !gone.isEmpty else { return }
+        end(gone, why)
+        desk.beginAnew(at: Self.now)
+        announceSoon()
+    }
+
     /// Takes mappings out of force that are not in the desk any more.
     private func end(_ gone: [Mapping], _ why: String) {
         guard !gone.isEmpty else { return }
-        if let trouble = NegotiationOffice(control, instructions, plan).remove(gone) {
+        if let trouble = NegotiationOffice(control, instructions, plan, desk.mappings).remove(gone) {
             control.logger.error("mappings that ended are in force still: \(trouble)")
             overdue += gone
         }
@@ -252,7 +278,9 @@ final class NegotiationKeeper: @unchecked Sendable {
     private func retry() {
         let due = overdue.filter { desk.mappings[$0.key] == nil }
         overdue = []
-        guard !due.isEmpty, NegotiationOffice(control, instructions, plan).remove(due) != nil else { return }
+        guard !due.isEmpty, NegotiationOffice(control, instructions, plan, desk.mappings).remove(due) != nil else {
+            return
+        }
         overdue = due
     }
 
@@ -271,20 +299,21 @@ final class NegotiationKeeper: @unchecked Sendable {
     private func release(_ node: String) {
         guard let application = plan.applications.first(where: { $0.instances.contains { $0.node == node } })
         else { return }
-        end(desk.lose(node: node, heir: heir(of: node, in: application)), "\(node) does not work any more")
+        lose(desk.lose(node: node, heir: heir(of: node, in: application)), "\(node) does not work any more")
     }
 
-    /// The instance that works on.
+    /// The instance that works on: one that takes its share, else one that has just come, else one that goes.
     private func heir(of node: String, in application: NegotiationPlan.Application) -> Asker? {
-        let working = control.loop.sync { [control] in
-            let planned = control.plan.applications.first { $0.name == application.name }
-            return Set(
-                planned?.instances.filter { control.table.groups[$0.group].members[$0.member].availability == .up }
-                    .map(\.node) ?? [])
+        let states = control.loop.sync { [control] in
+            let planned = control.plan.applications.first { $0.name == application.name }?.instances ?? []
+            return planned.map { ($0.node, control.table.groups[$0.group].members[$0.member].availability) }
         }
-        return application.instances.first { $0.node != node && working.contains($0.node) }.flatMap { instance in
-            instance.addresses.first.flatMap { askers[$0] }
+        let standing = Dictionary(states) { first, _ in first }
+        for availability in [Availability.up, .joining, .draining] {
+            let heir = application.instances.first { $0.node != node && standing[$0.node] == availability }
+            if let heir { return heir.addresses.first.flatMap { askers[$0] } }
         }
+        return nil
     }
 
     private func tell() {
@@ -295,7 +324,7 @@ final class NegotiationKeeper: @unchecked Sendable {
                 application: mapping.key.application, nodes: mapping.holders.map(\.node),
                 serviceAddress: "\(mapping.address)", servicePort: mapping.portText,
                 port: Int(mapping.key.internalPort),
-                filters: mapping.filters.map { "\($0)" }, expires: Int(mapping.end - min(now, mapping.end)),
+                filters: mapping.filters.map(\.text), expires: Int(mapping.end - min(now, mapping.end)),
                 service: mapping.recordID)
         }
         listing.requests = requests

@@ -11,11 +11,17 @@ final class NegotiationOffice: MappingOffice {
     private let control: ControlProcess
     private let instructions: RecordInstructions
     private let plan: NegotiationPlan
+    /// What is granted already.
+    private let known: [Mapping.Key: Mapping]
 
-    init(_ control: ControlProcess, _ instructions: RecordInstructions, _ plan: NegotiationPlan) {
+    init(
+        _ control: ControlProcess, _ instructions: RecordInstructions, _ plan: NegotiationPlan,
+        _ known: [Mapping.Key: Mapping]
+    ) {
         self.control = control
         self.instructions = instructions
         self.plan = plan
+        self.known = known
     }
 
     /// The service ports of all services at the addresses that can be given, read once: a request may try thousands.
@@ -52,20 +58,63 @@ final class NegotiationOffice: MappingOffice {
             from: application.from, distribute: application.distribute,
             sequence: application.through + [application.name])
         do throws(ApplianceError) {
-            guard let refusal = try instructions.carryOut(RecordChange(put: [record])) else { return .inForce }
+            var change = RecordChange(put: [record])
+            var after = known
+            after[mapping.key] = mapping
+            filter([application.name], after, &change)
+            guard let refusal = try instructions.carryOut(change) else { return .inForce }
             return .refused(refusal.problems.map(\.message).joined(separator: "; "))
         } catch { return .failed("\(error)") }
     }
 
     func remove(_ mappings: [Mapping]) -> String? {
         do throws(ApplianceError) {
-            let refusal = try instructions.carryOut(RecordChange(remove: mappings.map(\.recordID)))
+            var change = RecordChange(remove: mappings.map(\.recordID))
+            let gone = Set(mappings.map(\.key))
+            filter(Set(gone.map(\.application)), known.filter { !gone.contains($0.key) }, &change)
+            let refusal = try instructions.carryOut(change)
             return refusal.map { $0.problems.map(\.message).joined(separator: "; ") }
         } catch { return "\(error)" }
     }
 }
 
+extension NegotiationOffice {
+    /// Adds to a change what the engine lets through to applications, in the same table as the services: a mapping with filters
+    /// is never there without them.
+    private func filter(_ applications: Set<String>, _ after: [Mapping.Key: Mapping], _ change: inout RecordChange) {
+        let kept = control.loop.sync { [control] in control.plan.wantedAccess }
+        for application in applications.sorted() {
+            let rules = after.values.filter { $0.key.application == application }.sorted().flatMap(\.rules)
+            let list = RecordedAccess(
+                tenant: application, application: application, rules: rules,
+                otherwise: RecordedVerdict(action: "allow"))
+            let former = kept.first { $0.id == list.id }
+            if rules.isEmpty {
+                if former != nil { change.removeAccess.append(list.id) }
+            } else if former != AccessRecord(list) {
+                change.putAccess.append(list)
+            }
+        }
+    }
+}
+
 extension Mapping {
+    /// What its filters are as rules of an access list: these senders, and no others. None without filters.
+    fileprivate var rules: [RecordedAccessRule] {
+        guard !filters.isEmpty else { return [] }
+        func rule(_ action: String) -> RecordedAccessRule {
+            RecordedAccessRule(
+                action: action, protocolName: key.protocolNumber == IPProtocol.udp ? "udp" : "tcp",
+                own: "\(address)", ownPorts: ["\(port)"])
+        }
+        return filters.map { filter in
+            var allowed = rule("allow")
+            allowed.remote = "\(filter.prefix)"
+            allowed.remotePorts = filter.port == 0 ? [] : ["\(filter.port)"]
+            return allowed
+        } + [rule("deny")]
+    }
+
     /// The name of its record.
     var recordName: String {
         "\(key.protocolNumber == IPProtocol.udp ? "udp" : "tcp")-\(key.internalPort)\(key.family == .ipv6 ? "-v6" : "")"
@@ -81,6 +130,11 @@ extension Mapping {
     var text: String { "\(portText) at \(address), to port \(key.internalPort) of \(key.application)" }
 }
 
+extension SenderFilter {
+    /// For a person.
+    var text: String { port == 0 ? "\(prefix)" : "\(prefix) port \(port)" }
+}
+
 extension NegotiationRules {
     /// The rules of an application of the plan.
     init(_ application: NegotiationPlan.Application) {
@@ -91,7 +145,7 @@ extension NegotiationRules {
                 return Ports(protocolNumber: number, range: ports.ports)
             },
             lifetime: UInt32(application.lifetime.lowerBound)...UInt32(application.lifetime.upperBound),
-            mappings: application.mappings, requests: application.requests, hasFilters: false)
+            mappings: application.mappings, requests: application.requests)
     }
 }
 

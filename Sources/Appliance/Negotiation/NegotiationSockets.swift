@@ -41,12 +41,34 @@ final class NegotiationSockets {
             address.family == .ipv6 ? AF_INET6 : AF_INET,
             Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
         guard descriptor >= 0 else { throw SystemError("make a socket for", what, errno: errno) }
-        guard address.withSocketAddress(port: port, { bind(descriptor, $0, $1) }) == 0 else {
+        guard address.withSocketAddress(port: port, { bind(descriptor, $0, $1) }) == 0,
+            sendGroups(descriptor, address.family)
+        else {
             let code = errno
             close(descriptor)
             throw SystemError("wait for requests at", what, errno: code)
         }
         return descriptor
+    }
+
+    /// Has packets to groups, which no route leads to, leave by the node's device.
+    private static func sendGroups(_ descriptor: Int32, _ family: AddressFamily) -> Bool {
+        // The loopback device has the number 1 in every namespace, and the node has one more.
+        guard let names = if_nameindex() else { return false }
+        defer { if_freenameindex(names) }
+        var (place, device) = (0, UInt32(0))
+        while names[place].if_index != 0 {
+            if names[place].if_index != 1 { device = names[place].if_index }
+            place += 1
+        }
+        guard family == .ipv4 else {
+            return setsockopt(
+                descriptor, Int32(IPPROTO_IPV6), IPV6_MULTICAST_IF, &device, socklen_t(MemoryLayout<UInt32>.size)) == 0
+        }
+        var request = ip_mreqn()
+        request.imr_ifindex = Int32(device)
+        return setsockopt(
+            descriptor, Int32(IPPROTO_IP), IP_MULTICAST_IF, &request, socklen_t(MemoryLayout<ip_mreqn>.size)) == 0
     }
 
     /// Reads one datagram; nil: none waits. A datagram that does not fit is cut: its length shows that it is too long.

@@ -35,8 +35,8 @@ extension RecordInstructions {
             return .refused(InstructionRefusal(error))
         }
         planned.plan.accessSetAside = current.accessSetAside.filter { !touched.contains($0.record.id) }
-        // The patch of a service says nothing of lists.
-        planned.patch = nil
+        // Lists are no entries. What changes beside them, the patch of services says.
+        if !wanted.changesServices { planned.patch = TablePatch(spans: [], count: current.table.entries.count) }
         return .proved(planned, recorded)
     }
 
@@ -125,9 +125,11 @@ extension RecordInstructions {
             func sum(_ counters: [Int], _ count: (Int) -> PacketCount?) -> PacketCount {
                 counters.reduce(PacketCount()) { $0 + (count($1) ?? PacketCount()) }
             }
+            let isByEngine =
+                access?.isByEngine == true || access?.filters.contains { $0.tenant == list.record.tenant } == true
             func hits(_ counters: [Int]) -> RuleHits {
                 RuleHits(
-                    engine: access?.isByEngine == true
+                    engine: isByEngine
                         ? sum(counters) {
                             engines.indices.contains($0)
                                 ? PacketCount(packets: engines[$0].packets, octets: engines[$0].bytes) : nil

@@ -22,6 +22,8 @@ final class RecordInstructions {
     private var former: (plan: RecordedPlan?, prepared: Prepared)?
     /// How long the stages of the instruction took that is under way.
     private var stages: StageTimes?
+    /// True after all records were put in force: nothing is ready for a first instruction.
+    private var isFresh = false
 
     private struct Prepared {
         var number: Int
@@ -81,10 +83,12 @@ final class RecordInstructions {
         _ services: [RecordedService], _ access: [RecordedAccess], _ cancellation: Cancellation
     ) throws(ApplianceError) {
         let current = try control.running()
+        isFresh = true
         // What applications asked for is not in the database.
         let own = Set(current.negotiation?.applications.map(\.name) ?? [])
         let asked = current.wantedRecords.filter { own.contains($0.tenant) }
-        let (wanted, lists) = (services.map(ServiceRecord.init) + asked, access.map(AccessRecord.init))
+        let filters = current.wantedAccess.filter { own.contains($0.tenant) }
+        let (wanted, lists) = (services.map(ServiceRecord.init) + asked, access.map(AccessRecord.init) + filters)
         guard Set(wanted) != Set(current.wantedRecords) || Set(lists) != Set(current.wantedAccess) else { return }
         let source = control.loop.sync { self.control.topology.source }
         var basis = current
@@ -92,6 +96,7 @@ final class RecordInstructions {
         (basis.serviceRecords, basis.recordsSetAside) = (wanted, [])
         var fresh = try PlanReader.plan(source, name: control.name, keeping: basis, changes: current.changes)
         Planner.judge(fitting: lists, in: &fresh.plan, of: source, keeping: current)
+        fresh.cause = "all records came into force"
         _ = try control.change(current, to: fresh, isTrial: false, drain: .zero, cancellation) { _ in }
         let plan = control.loop.sync { self.control.plan }
         for aside in plan.recordsSetAside {
@@ -144,7 +149,7 @@ final class RecordInstructions {
     private func planned(
         _ wanted: RecordChange, _ source: TopologyFile, _ current: AppliancePlan, _ basis: Int
     ) -> Planned {
-        guard wanted.put.isEmpty, wanted.remove.isEmpty else {
+        guard !wanted.changesServices else {
             return plan(wanted.put.map(ServiceRecord.init), Set(wanted.remove), source, current, basis)
         }
         // Access lists change no service.
@@ -198,6 +203,7 @@ final class RecordInstructions {
         stages?.begin()
         _ = control.access.takeRefusal()
         do throws(ApplianceError) {
+            prepared.planned.cause = "an instruction changed \(prepared.wanted.ids.joined(separator: ", "))"
             _ = try control.change(current, to: prepared.planned, isTrial: false, drain: .zero, cancellation) { _ in }
         } catch {
             guard let refusal = refusal(ofCommitting: prepared.wanted) else { throw error }
@@ -219,10 +225,18 @@ final class RecordInstructions {
         self.recorded = (version, recorded)
     }
 
-    /// Lets go of what is no longer needed. Call it when the answer is on its way.
+    /// Lets go of what is no longer needed, and makes ready what the next instruction needs. Call it when the answer is on its
+    /// way.
     func tidy() {
         former = nil
         recorded?.plan.catchUp()
+        guard isFresh else { return }
+        isFresh = false
+        let (current, version, source) = control.loop.sync {
+            (self.control.plan, self.control.topology.version, self.control.topology.source)
+        }
+        if recorded?.version != version { recorded = RecordedPlan(source, current).map { (version, $0) } }
+        control.prepareForChanges()
     }
 
     private var generation: UInt64 { control.loop.sync { self.control.fleet?.newestGeneration ?? 0 } }

@@ -90,6 +90,10 @@ enum {
 /// nonblocking, close-on-exec, IFF_TAP|IFF_NO_PI|IFF_VNET_HDR with a virtio_net_hdr of 10 bytes, little-endian, and
 /// IFF_MULTI_QUEUE where `multi_queue` is not zero. Returns the descriptor or -errno.
 int clinux_tap_open(const char *name, int multi_queue);
+
+/// The same of a TUN whose device has a link type of linux/if_arp.h (ARPHRD_FRAD 770, ARPHRD_ATM 19): IFF_TUN, with a
+/// tun_pi of 4 bytes before each frame. Without it the kernel would take the first four bits for an IP version.
+int clinux_tun_open(const char *name, int multi_queue, unsigned int link_type);
 /// TUNSETOFFLOAD with CLINUX_TUN_ flags. Returns 0 or -errno.
 int clinux_tap_set_offload(int fd, unsigned int flags);
 /// TUNSETQUEUE: attaches (1) or detaches (0) this queue. Returns 0 or -errno.
@@ -108,6 +112,12 @@ int clinux_tap_set_steering(int fd, int program);
 /// all that lets frames leave it unfinished: checksumming, scatter-gather, and every kind of segmentation on the
 /// transmit side. What stays on by the driver's will is left on. Returns 0 or -errno.
 int clinux_transmit_offloads_off(int fd, const char *name);
+/// Writes the names of the features of a device that are on and may be changed, each with a newline behind it, into
+/// `text` of `size` octets. Returns their octets without the zero behind them, or -errno; -ENOSPC if there is no room.
+int clinux_changeable_features(int fd, const char *name, char *text, size_t size);
+/// Switches the features of a device on or off whose names are in `text`, each with a newline behind it. Unknown ones, and
+/// those that the device cannot change, are left out. Returns 0 or -errno.
+int clinux_set_features(int fd, const char *name, const char *text, int on);
 /// Writes 1 or 0 to `active` for the feature called `feature` (as `ethtool -k` knows it: "tx-checksum-ip-generic").
 int clinux_feature_is_active(int fd, const char *name, const char *feature, int *active);
 
@@ -138,6 +148,8 @@ int clinux_take_short_slices(unsigned long long nanoseconds);
 /// Gives the calling thread a table of descriptors of its own, a copy of the one that it shared with other threads: the
 /// kernel then counts no reference for each of its reads and writes. Returns 0 or -errno.
 int clinux_own_descriptors(void);
+/// The type of the namespace that a descriptor is of (CLONE_NEWNET …), or -errno: -ENOTTY for what is no namespace.
+int clinux_namespace_type(int fd);
 /// Whether a path leads to something for a process, in its mounts and from its root: 1, 0 or -errno.
 int clinux_exists_for(pid_t pid, const char *path);
 /// Opens a file below the folder `root` to read it, and does not wait for it. Links lead where they lead with that folder

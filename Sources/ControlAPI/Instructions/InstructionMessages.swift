@@ -41,6 +41,8 @@ package struct RecordChange: Codable, Sendable {
 
     /// True if it is about access lists.
     package var isAboutAccess: Bool { !putAccess.isEmpty || !removeAccess.isEmpty }
+    /// True if it changes services.
+    package var changesServices: Bool { !put.isEmpty || !remove.isEmpty }
 
     /// The ids of all that it is about.
     package var ids: [String] { put.map(\.id) + remove + putAccess.map(\.id) + removeAccess }

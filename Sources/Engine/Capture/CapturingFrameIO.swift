@@ -1,3 +1,4 @@
+import Forwarding
 import Wire
 
 /// What a capture point does with frames, from one turn of its worker on.
@@ -77,6 +78,21 @@ public struct CapturingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
         let time = base.now()
         point?.capture(batch, at: time)
         point?.capture(base.lostFrames, of: batch.interface, at: time)
+    }
+
+    /// Reads as the base does, and captures what it has read.
+    public mutating func receiveMore(into batch: inout FrameBatch) -> Bool {
+        guard base.receiveMore(into: &batch) else { return false }
+        guard point != nil else { return true }
+        let time = base.now()
+        point?.capture(batch, at: time)
+        point?.capture(base.lostFrames, of: batch.interface, at: time)
+        return true
+    }
+
+    /// The base's.
+    public mutating func decide(by table: Snapshot, counters: CounterBlock) {
+        base.decide(by: table, counters: counters)
     }
 
     /// Writes as the base does, and captures what was written.

@@ -4,7 +4,7 @@ import Wire
 
 /// The contents of the first message.
 struct EngineHello {
-    /// The number of interfaces.
+    /// The number of interfaces with devices. Those behind them in the table are circuits.
     var interfaces: Int
     /// The number of queues of each interface.
     var queueCount: Int
@@ -73,12 +73,13 @@ extension EngineMain {
         mapping = Mapping(
             table: table, counters: counters.base, countersSize: counters.size, firstBlock: hello.firstBlock)
         _ = counters.leak()
-        guard published.snapshot.interfaceCount == hello.interfaces else {
+        let devices = published.snapshot.interfaceCount - published.snapshot.circuitCount
+        guard devices == hello.interfaces else {
             throw EngineError(
                 "take the table",
-                because: "it has \(published.snapshot.interfaceCount) interfaces, but the engine \(hello.interfaces)")
+                because: "it has \(devices) interfaces with devices, but the engine \(hello.interfaces)")
         }
-        interfaces = hello.interfaces
+        interfaces = published.snapshot.interfaceCount
         hire(hello, queues.queueSets, ports, published, neighbours)
         try crew.start()
         try confinement.enter(
@@ -149,7 +150,9 @@ extension EngineMain {
             crew.add(
                 WorkerHandle(
                     worker: Worker(
-                        io: CapturingFrameIO(ImpairingFrameIO(port.io)), table: table, neighbours: neighbours,
+                        io: CapturingFrameIO(
+                            ImpairingFrameIO(CircuitFrameIO(port.io, table: table.snapshot))), table: table,
+                        neighbours: neighbours,
                         worker: hello.firstBlock + index,
                         tuning: hello.tuning),
                     queues: WorkerHandle.Queues(

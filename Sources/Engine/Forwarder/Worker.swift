@@ -23,13 +23,17 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     ) {
         self.io = io
         forwarder = Forwarder(table: table, neighbours: neighbours, worker: worker, tuning: tuning)
+        self.io.decide(by: table.snapshot, counters: forwarder.counters)
     }
 
     /// The counter of the rule of an access list, or of a default, that denied a packet last; -1 if none has.
     public var lastDenial: Int { forwarder.lastDenial }
 
     /// Decides by this table from the next turn on.
-    public mutating func take(_ table: PublishedTable) { forwarder.take(table) }
+    public mutating func take(_ table: PublishedTable) {
+        forwarder.take(table)
+        io.decide(by: table.snapshot, counters: forwarder.counters)
+    }
 
     /// True while frames wait for a neighbour, or for the first fragment of their datagram.
     public var hasWaitingFrames: Bool { forwarder.pending.waiting | forwarder.held.waiting != 0 }
@@ -57,6 +61,10 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
             }
             forwardBatch()
             flush()
+            while io.receiveMore(into: &batch) {
+                forwardBatch()
+                flush()
+            }
         }
         if forwarder.held.waiting > 0 {
             forwarder.retryHeld(into: &writes)
@@ -177,8 +185,8 @@ extension Worker where IO == EngineFrameIO {
     ///
     /// - Returns: The way that it noted.
     func noteWriting() -> EngineTuning.Writing {
-        forwarder.counters.noteWriting(io.base.base.writing, failure: io.base.base.ringFailure)
-        return io.base.base.writing
+        forwarder.counters.noteWriting(io.base.base.base.writing, failure: io.base.base.base.ringFailure)
+        return io.base.base.base.writing
     }
 }
 

@@ -9,6 +9,9 @@ enum WriteOutcome {
     static let impairedLoss: Int32 = 1_000_001
     /// An impaired link had no room for it, and has counted that.
     static let impairedQueue: Int32 = 1_000_002
+    /// It was dropped for a reason, which has been counted.
+    static func dropped(_ reason: DropReason) -> Int32 { firstReason + Int32(reason.rawValue) }
+    static let firstReason: Int32 = 1_000_100
 }
 
 extension DropReason {
@@ -21,6 +24,8 @@ extension DropReason {
             case EIO, EBADFD, ENODEV, ENXIO, ENETDOWN: .interfaceGone
             case WriteOutcome.impairedLoss: .impairedLoss
             case WriteOutcome.impairedQueue: .impairedQueue
+            case WriteOutcome.firstReason...WriteOutcome.firstReason + 255:
+                DropReason(rawValue: UInt8(truncatingIfNeeded: failure - WriteOutcome.firstReason)) ?? .sendFailed
             default: .sendFailed
             }
     }

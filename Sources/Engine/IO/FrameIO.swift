@@ -1,3 +1,4 @@
+import Forwarding
 import Wire
 
 // The seam between forwarding and the operating system: a batch of frames in, a batch of writes out. Everything above it
@@ -202,6 +203,12 @@ public protocol FrameIO: ~Copyable {
     /// Reads a burst from one of the queues of the last `wait`, number `turn`, without blocking. The frames of the
     /// batch before are gone.
     mutating func receive(_ position: Int, into batch: inout FrameBatch)
+    /// Gives further frames of the last `receive`, if they are of another interface.
+    ///
+    /// - Returns: False if there are none; the batch is as it was then.
+    mutating func receiveMore(into batch: inout FrameBatch) -> Bool
+    /// This table is in force from now on.
+    mutating func decide(by table: Snapshot, counters: CounterBlock)
     /// Sends all writes in order, without blocking, and notes the failure of each.
     mutating func send(_ list: borrowing WriteList)
     /// The queue index of the last batch, by which frames leave.
@@ -221,6 +228,14 @@ public struct LostFrame {
 extension FrameIO where Self: ~Copyable {
     /// No link is impaired.
     public var lostFrames: UnsafeBufferPointer<LostFrame> { UnsafeBufferPointer(start: nil, count: 0) }
+
+    /// Each `receive` has frames of one interface.
+    @inlinable
+    public mutating func receiveMore(into batch: inout FrameBatch) -> Bool { false }
+
+    /// Nothing depends on the table.
+    @inlinable
+    public mutating func decide(by table: Snapshot, counters: CounterBlock) {}
 
     /// There is one queue.
     public var queueIndex: Int {

@@ -28,7 +28,8 @@ public struct ImpairingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     private var isActive = false
     private var traffic: UnsafeMutablePointer<ImpairedTraffic>?
     /// See `FrameIO`.
-    public private(set) var lostFrames = UnsafeBufferPointer<LostFrame>(start: nil, count: 0)
+    public var lostFrames: UnsafeBufferPointer<LostFrame> { ownLosses.isEmpty ? base.lostFrames : ownLosses }
+    private var ownLosses = UnsafeBufferPointer<LostFrame>(start: nil, count: 0)
     /// How many queues of the base have frames. The position after them stands for frames that are due.
     private var ready = 0
 
@@ -87,7 +88,7 @@ public struct ImpairingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
         traffic?.pointee.sendDue(&base)
         if traffic?.pointee.isOver == true {
             isActive = false
-            lostFrames = UnsafeBufferPointer(start: nil, count: 0)
+            ownLosses = UnsafeBufferPointer(start: nil, count: 0)
             return ready
         }
         return traffic?.pointee.hasReceived == true ? ready &+ 1 : ready
@@ -96,13 +97,27 @@ public struct ImpairingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     /// Reads as the base does, less what is lost or waits; or the frames that have waited.
     public mutating func receive(_ position: Int, into batch: inout FrameBatch) {
         guard isActive else { return base.receive(position, into: &batch) }
-        lostFrames = UnsafeBufferPointer(start: nil, count: 0)
+        ownLosses = UnsafeBufferPointer(start: nil, count: 0)
         if position >= ready {
             traffic?.pointee.receiveDue(into: &batch, &base)
         } else {
             base.receive(position, into: &batch)
-            if let lost = traffic?.pointee.takeReceived(&batch, queueIndex: base.queueIndex) { lostFrames = lost }
+            if let lost = traffic?.pointee.takeReceived(&batch, queueIndex: base.queueIndex) { ownLosses = lost }
         }
+    }
+
+    /// Reads as the base does, less what is lost or waits.
+    public mutating func receiveMore(into batch: inout FrameBatch) -> Bool {
+        guard base.receiveMore(into: &batch) else { return false }
+        guard isActive else { return true }
+        ownLosses = UnsafeBufferPointer(start: nil, count: 0)
+        if let lost = traffic?.pointee.takeReceived(&batch, queueIndex: base.queueIndex) { ownLosses = lost }
+        return true
+    }
+
+    /// The base's.
+    public mutating func decide(by table: Snapshot, counters: CounterBlock) {
+        base.decide(by: table, counters: counters)
     }
 
     /// Writes as the base does, less what is lost or waits.

@@ -2,84 +2,152 @@ import Wire
 
 /// The words of the access lists under construction.
 ///
-/// A list has four dimensions: the own address, the remote address, the protocol with the own port (or ICMP type), and the
-/// protocol with the remote port. Each is cut into segments (`AccessSegments`). So a packet costs a binary search in each
-/// dimension, and the intersection of four vectors, whatever the rules are.
-struct AccessTable {
-    /// The points' own addresses, and the lists' remote ones.
-    private(set) var addresses: [UInt64] = []
-    private(set) var ports: [UInt64] = []
-    private(set) var vectors = SharedRecords(width: 1)
-    private(set) var lists: [UInt64] = []
-    private(set) var rules: [UInt64] = []
-    private(set) var points: [UInt64] = []
+/// A point has segments of the own addresses of its lists. A list has four dimensions: the own address, the remote address, the
+/// protocol with the own port (or ICMP type), and the protocol with the remote port. Each is cut into segments
+/// (`AccessSegments`). So a packet costs a binary search in each dimension, and the intersection of four vectors, whatever
+/// the rules are.
+///
+/// Each list has records of its own, next to each other in each section. So a list changes without the others.
+struct AccessTable: Sendable {
+    /// Where a list is: its record, and its parts.
+    struct Place: Sendable {
+        var record: Int
+        var own: [IPPrefix]
+        var parts: [Section: Range<Int>]
+    }
 
-    private typealias Addresses = AccessSegments<UInt128>
+    private(set) var words: [Section: [UInt64]] = [:]
+    /// The lists of each point, by tenant.
+    private(set) var places: [[String: Place]] = []
+    /// The segments of each point's own addresses.
+    private(set) var owned: [Range<Int>] = []
 
     init(_ table: ForwardingTable) {
+        guard !table.access.isEmpty else { return }
+        // What records of no list lead to (`AccessListWords.unused`).
+        words = [
+            .accessAddresses: AccessListWords.address(0, 0), .accessPorts: [0],
+            .accessVectors: Array(repeating: 0, count: Layout.longestVector),
+        ]
         for point in table.access {
-            let first = lists.count * 8 / Section.accessLists.stride
-            for list in point.lists { add(list) }
-            points.append(own(point.lists, .ipv4, first))
-            points.append(own(point.lists, .ipv6, first))
+            var places: [String: Place] = [:]
+            for list in point.lists {
+                let made = AccessListWords(list)
+                var parts: [Section: Range<Int>] = [:]
+                for (section, words) in made.parts {
+                    let first = count(section)
+                    parts[section] = first..<first + words.count * 8 / section.stride
+                }
+                places[list.tenant] = Place(record: count(.accessLists), own: list.own, parts: parts)
+                for (section, words) in made.placed(at: parts.mapValues(\.lowerBound)) {
+                    self.words[section, default: []] += words
+                }
+            }
+            let segments = Self.owned(Array(places.values))
+            let first = count(.accessAddresses)
+            self.words[.accessAddresses, default: []] += segments.words
+            self.words[.accessPoints, default: []] += Self.point(segments, first)
+            owned.append(first..<count(.accessAddresses))
+            self.places.append(places)
         }
     }
 
-    /// The segments of all own addresses of one family, each with its list.
+    private func count(_ section: Section) -> Int { words[section, default: []].count * 8 / section.stride }
+
+    /// The segments of the own addresses of both families, each with its list.
+    static func owned(_ places: [Place]) -> (words: [UInt64], four: Int, six: Int) {
+        let (four, six) = (owned(places, .ipv4), owned(places, .ipv6))
+        return (four + six, four.count / 3, six.count / 3)
+    }
+
+    /// The record of a point.
     ///
-    /// - Returns: The first segment, with their number in the upper half.
-    private mutating func own(_ lists: [AccessList], _ family: AddressFamily, _ first: Int) -> UInt64 {
-        var pieces: [(numbers: ClosedRange<UInt128>, list: Int, vector: [UInt64])] = []
-        for (index, list) in lists.enumerated() {
-            let words = Self.words(list)
-            // The bit of the list itself comes behind those of its rules.
-            let own = TableCompiler.disjoint(list.own).filter { $0.family == family }.map { ($0.numbers, words * 64) }
-            let rules = list.rules.enumerated().filter { $0.element.own.family == family }
-                .map { ($0.element.own.numbers, $0.offset) }
-            let segments = Addresses(own + rules, words: words + 1).segments
-            for (place, segment) in segments.enumerated() where segment.vector[words] != 0 {
-                let end = place + 1 < segments.count ? segments[place + 1].start - 1 : .max
-                pieces.append((segment.start...end, first + index + 1, Array(segment.vector[..<words])))
+    /// - Parameter first: The record where its segments are.
+    static func point(_ segments: (words: [UInt64], four: Int, six: Int), _ first: Int) -> [UInt64] {
+        [
+            segments.four == 0 ? 0 : UInt64(low: first, high: segments.four),
+            segments.six == 0 ? 0 : UInt64(low: first + segments.four, high: segments.six),
+        ]
+    }
+
+    private static func owned(_ places: [Place], _ family: AddressFamily) -> [UInt64] {
+        var pieces: [(numbers: ClosedRange<UInt128>, record: Int)] = []
+        for place in places {
+            for prefix in TableCompiler.disjoint(place.own) where prefix.family == family {
+                pieces.append((prefix.numbers, place.record))
             }
         }
-        guard !pieces.isEmpty else { return 0 }
+        guard !pieces.isEmpty else { return [] }
         pieces.sort { $0.numbers.lowerBound < $1.numbers.lowerBound }
-        let start = addresses.count / 3
+        var words: [UInt64] = []
         var next: UInt128? = 0
         for piece in pieces {
             // The addresses between are no list's own.
-            if let gap = next, gap < piece.numbers.lowerBound { add(gap, 0, 0) }
-            add(piece.numbers.lowerBound, piece.list, share(piece.vector))
+            if let gap = next, gap < piece.numbers.lowerBound { words += AccessListWords.address(gap, 0) }
+            words += AccessListWords.address(piece.numbers.lowerBound, UInt64(piece.record + 1))
             next = piece.numbers.upperBound == .max ? nil : piece.numbers.upperBound + 1
         }
-        if let next { add(next, 0, 0) }
-        return UInt64(low: start, high: addresses.count / 3 - start)
+        if let next { words += AccessListWords.address(next, 0) }
+        return words
     }
+}
 
-    private mutating func add(_ start: UInt128, _ list: Int, _ vector: Int) {
-        addresses += [
-            UInt64(truncatingIfNeeded: start >> 64), UInt64(truncatingIfNeeded: start), UInt64(low: list, high: vector),
-        ]
-    }
+/// The words of one access list. What they refer to is counted from the list's own first record of a section.
+struct AccessListWords {
+    private var rules: [UInt64] = []
+    /// The segments of remote and of own addresses.
+    private var addresses: [UInt64] = []
+    private var ports: [UInt64] = []
+    private var vectors = SharedRecords(width: 1)
+    /// The first of each dimension's segments, and how many they are, in the order of the list's record.
+    private var dimensions: [(section: Section, first: Int, count: Int)] = []
+    private let otherwise: UInt64
+    private let size: Int
 
-    private mutating func share(_ vector: [UInt64]) -> Int { vector.isEmpty ? 0 : vectors.share(vector) }
-
-    private static func words(_ list: AccessList) -> Int { (list.rules.count + 63) / 64 }
-
-    // MARK: - One list
-
-    private mutating func add(_ list: AccessList) {
-        let words = Self.words(list)
-        let firstRule = rules.count
+    init(_ list: AccessList) {
+        size = (list.rules.count + 63) / 64
+        otherwise = Self.word(list.otherwise, list.counter)
         for rule in list.rules { rules.append(Self.word(rule.action, rule.counter)) }
-        lists += [
-            UInt64(low: firstRule, high: list.rules.count),
-            Self.word(list.otherwise, list.counter),
-            remote(list, .ipv4, words), remote(list, .ipv6, words),
-            upper(list.rules.enumerated().flatMap { ownRanges($0.element, $0.offset) }, words),
-            upper(list.rules.enumerated().flatMap { remoteRanges($0.element, $0.offset) }, words),
-            UInt64(words), 0,
+        for family in [AddressFamily.ipv4, .ipv6] {
+            addAddresses(list, family) { ($0.remote ?? .everything(family)).numbers }
+        }
+        addPorts(list.rules.enumerated().flatMap { ownRanges($0.element, $0.offset) })
+        addPorts(list.rules.enumerated().flatMap { remoteRanges($0.element, $0.offset) })
+        for family in [AddressFamily.ipv4, .ipv6] { addAddresses(list, family) { $0.own.numbers } }
+    }
+
+    /// The words of the list's parts, with places that are not its own yet.
+    var parts: [(section: Section, words: [UInt64])] {
+        [
+            (.accessRules, rules), (.accessAddresses, addresses), (.accessPorts, ports),
+            // A vector is read up to its last word, and checked as if it were the longest.
+            (.accessVectors, vectors.words + Array(repeating: 0, count: Layout.longestVector)),
         ]
+    }
+
+    /// The words of the list at its place, with its record.
+    ///
+    /// - Parameter first: The first record of each part.
+    func placed(at first: [Section: Int]) -> [(section: Section, words: [UInt64])] {
+        let base = UInt64(first[.accessVectors, default: 0]) << 32
+        var record = [UInt64(low: first[.accessRules, default: 0], high: rules.count), otherwise]
+        for dimension in dimensions {
+            record.append(UInt64(low: first[dimension.section, default: 0] + dimension.first, high: dimension.count))
+        }
+        return parts.map { section, words in
+            switch section {
+            case .accessAddresses: (section, words.enumerated().map { $0 % 3 == 2 ? $1 + base : $1 })
+            case .accessPorts: (section, words.map { $0 + base })
+            default: (section, words)
+            }
+        } + [(.accessLists, record)]
+    }
+
+    /// The record of no list. It has no rules, and a segment in each dimension.
+    static let unused: [UInt64] = [0, 0] + Array(repeating: UInt64(low: 0, high: 1), count: 6)
+
+    static func address(_ start: UInt128, _ tail: UInt64) -> [UInt64] {
+        [UInt64(truncatingIfNeeded: start >> 64), UInt64(truncatingIfNeeded: start), tail]
     }
 
     private static func word(_ action: AccessRule.Action, _ counter: Int) -> UInt64 {
@@ -91,20 +159,28 @@ struct AccessTable {
         return UInt64(low: UInt32(counter), high: kind)
     }
 
-    private mutating func remote(_ list: AccessList, _ family: AddressFamily, _ words: Int) -> UInt64 {
+    // MARK: - Dimensions
+
+    private mutating func share(_ vector: [UInt64]) -> Int { vector.isEmpty ? 0 : vectors.share(vector) }
+
+    private mutating func addAddresses(
+        _ list: AccessList, _ family: AddressFamily, _ numbers: (AccessRule) -> ClosedRange<UInt128>
+    ) {
         let ranges = list.rules.enumerated().filter { $0.element.own.family == family }
-            .map { (($0.element.remote ?? .everything(family)).numbers, $0.offset) }
+            .map { (numbers($0.element), $0.offset) }
         let start = addresses.count / 3
-        for segment in Addresses(ranges, words: words).segments { add(segment.start, 0, share(segment.vector)) }
-        return UInt64(low: start, high: addresses.count / 3 - start)
+        for segment in AccessSegments<UInt128>(ranges, words: size).segments {
+            addresses += Self.address(segment.start, UInt64(share(segment.vector)) << 32)
+        }
+        dimensions.append((.accessAddresses, start, addresses.count / 3 - start))
     }
 
-    private mutating func upper(_ ranges: [(ClosedRange<UInt32>, Int)], _ words: Int) -> UInt64 {
+    private mutating func addPorts(_ ranges: [(ClosedRange<UInt32>, Int)]) {
         let start = ports.count
-        for segment in AccessSegments<UInt32>(ranges, words: words).segments {
+        for segment in AccessSegments<UInt32>(ranges, words: size).segments {
             ports.append(UInt64(low: segment.start, high: UInt32(share(segment.vector))))
         }
-        return UInt64(low: start, high: ports.count - start)
+        dimensions.append((.accessPorts, start, ports.count - start))
     }
 
     /// The numbers of protocols with the own ports, or the ICMP type, that a rule matches.
@@ -147,75 +223,5 @@ struct AccessTable {
     ) -> [(ClosedRange<UInt32>, Int)] {
         values.map { (Layout.upper(number, $0.lowerBound)...Layout.upper(number, $0.upperBound), index) }
             + (isUnread ? [(Layout.upperUnread(number)...Layout.upperUnread(number), index)] : [])
-    }
-}
-
-/// Which targets lead to an application whose packets are judged.
-struct AccessMarks {
-    private struct Station: Hashable {
-        var interface: Int
-        var address: IPAddress
-    }
-    private struct Holding {
-        var interface: Int
-        var prefix: IPPrefix
-        var mark: UInt64
-    }
-    /// By interface and MAC address.
-    private var stations: [UInt64: UInt64] = [:]
-    private var neighbours: [Station: UInt64] = [:]
-    private var holdings: [Holding] = []
-    /// True if no target is marked.
-    var isEmpty: Bool { stations.isEmpty }
-
-    init(_ table: ForwardingTable) {
-        var marks: [String: UInt64] = [:]
-        for (index, point) in table.access.enumerated() where !point.lists.isEmpty {
-            for node in point.nodes { marks[node] = UInt64(index + 1) }
-        }
-        guard !marks.isEmpty else { return }
-        for source in table.sources {
-            guard let mark = marks[source.node] else { continue }
-            stations[Layout.macKey(interface: source.interface, bits: source.mac.bits)] = mark
-        }
-        for neighbour in table.neighbours {
-            guard let mark = mark(neighbour.interface, neighbour.mac) else { continue }
-            neighbours[Station(interface: neighbour.interface, address: neighbour.address)] = mark
-        }
-        for holder in table.holders {
-            guard let mark = mark(holder.interface, holder.mac) else { continue }
-            holdings.append(Holding(interface: holder.interface, prefix: holder.prefix, mark: mark))
-        }
-    }
-
-    /// True if the node that has an address is judged.
-    func judges(_ holder: AddressHolder) -> Bool { mark(holder.interface, holder.mac) != nil }
-
-    private func mark(_ interface: Int, _ mac: MACAddress) -> UInt64? {
-        stations[Layout.macKey(interface: interface, bits: mac.bits)]
-    }
-
-    private func mark(_ interface: Int, _ prefix: IPPrefix) -> UInt64 {
-        if prefix.isHost, let mark = neighbours[Station(interface: interface, address: prefix.address)] { return mark }
-        return holdings.first { $0.interface == interface && $0.prefix.contains(prefix) }?.mark ?? 0
-    }
-
-    /// One more than the index of the point of a target; 0 if there is none.
-    ///
-    /// - Parameter destination: The destination of the entry.
-    func mark(_ target: SendTarget, destination: IPPrefix?) -> UInt64 {
-        guard !isEmpty else { return 0 }
-        switch target.address {
-        case .mac(let mac): return mark(target.interface, mac) ?? 0
-        case .network(let address): return mark(target.interface, IPPrefix(host: address))
-        case .neighbour(let via?): return mark(target.interface, IPPrefix(host: via))
-        case .neighbour(nil): return destination.map { mark(target.interface, $0) } ?? 0
-        }
-    }
-
-    /// True if the destination of an entry, and not the target alone, decides about one of its targets.
-    func depend(on destination: IPPrefix?, _ hops: [Hop]) -> Bool {
-        guard !isEmpty, destination != nil else { return false }
-        return hops.contains { hop in hop.targets.contains { $0.address == .neighbour(via: nil) } }
     }
 }

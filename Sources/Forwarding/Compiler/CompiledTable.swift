@@ -8,7 +8,7 @@ public struct CompiledTable: Sendable {
     /// One more than the highest index of a counter.
     public var counterCount: Int { editor?.image.counterCount ?? image.counterCount }
     /// One more than the highest index of a counter of access lists.
-    public var ruleCounterCount: Int { image.ruleCounterCount }
+    public var ruleCounterCount: Int { editor?.image.ruleCounterCount ?? image.ruleCounterCount }
     /// True if nodes may join groups.
     public let asksGroups: Bool
     /// The groups as they are in the bytes.
@@ -89,6 +89,14 @@ public struct CompiledTable: Sendable {
             parts = nil
             throw UnfitChange(reason: error.what)
         }
+    }
+
+    /// Makes ready what `change` needs, which takes as long as the table is large. `change` does it where that was not done.
+    ///
+    /// - Parameter table: The table that this is compiled from, with any states of its groups.
+    public mutating func prepareForChanges(of table: ForwardingTable) {
+        guard editor == nil, parts != nil else { return }
+        editor = try? edit(table)
     }
 
     private mutating func edit(_ table: ForwardingTable) throws(Unfit) -> SnapshotEditor {

@@ -12,13 +12,21 @@ struct HopTable {
     private let interfaces: [MACAddress]
     /// The hops that are stored already.
     private var known: [[Hop]: UInt64] = [:]
-    private let marks: AccessMarks
+    private var marks: AccessMarks
     private var last: (hops: [Hop], range: UInt64)?
     /// The destination of the entry at hand, if one of its targets is judged by access lists for its sake.
     private var destination: IPPrefix?
 
     /// True if access lists judge what goes to a holder of addresses.
     func judges(_ holder: AddressHolder) -> Bool { marks.judges(holder) }
+
+    /// Takes over who holds which addresses. No hops that are there lead to one of those that differ.
+    mutating func judge(by table: ForwardingTable) {
+        marks = AccessMarks(table)
+        // What was made once may be marked otherwise now.
+        known = [:]
+        last = nil
+    }
 
     init(_ table: ForwardingTable) {
         interfaces = table.interfaces.map(\.mac)

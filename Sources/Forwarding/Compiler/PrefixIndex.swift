@@ -24,7 +24,8 @@ struct PrefixIndex {
         for identifier in identifiers { populated[set[UInt32(identifier)].length] = true }
         if populated[0] { fallback = UInt32(identifiers.lowerBound) }
         lengths = (1...128).filter { populated[$0] }.map { UInt8($0) }
-        guard !lengths.isEmpty else { return }
+        // A change may bring the first prefix of a family.
+        guard !lengths.isEmpty || room.isAny else { return }
         // Markers are counted first, so that the table gets the right size.
         let reader = self
         var keys = identifiers.count

@@ -3,11 +3,22 @@ struct SnapshotRoom: Sendable {
     /// How many records more for each record, and how many at least.
     private let share: Double
     private let least: Int
+    /// True if there are applications that access lists may be made for.
+    private var judges = false
 
     /// No room. The snapshot is as small as it can be.
-    static let none = SnapshotRoom(share: 0, least: 0)
+    static let none = SnapshotRoom(0, least: 0)
     /// A quarter more.
-    static let quarter = SnapshotRoom(share: 0.25, least: 64)
+    static let quarter = SnapshotRoom(0.25, least: 64)
+
+    private init(_ share: Double, least: Int) { (self.share, self.least) = (share, least) }
+
+    /// The same room for a table with such applications, or without.
+    func judging(_ judges: Bool) -> SnapshotRoom {
+        var room = self
+        room.judges = judges
+        return room
+    }
 
     /// True if there is any.
     var isAny: Bool { least > 0 }
@@ -18,7 +29,9 @@ struct SnapshotRoom: Sendable {
     /// The octets of a section that holds so many. Hash tables have their room inside, and sections that no change extends
     /// have none.
     func octets(of section: Section, holding octets: Int) -> Int {
-        section.grows && isAny ? with(octets / section.stride) * section.stride : octets
+        guard section.grows, isAny, judges || section.listRecords == 0 else { return octets }
+        // The first list of a tenant has no other one's records to count by.
+        return (with(octets / section.stride) + section.listRecords) * section.stride
     }
 }
 
@@ -28,9 +41,21 @@ extension Section {
         switch self {
         case .entries, .targets, .rewrites, .groups, .intervals, .fragments, .masks, .sourcePrefixes,
             .destinationPrefixes,
-            .claimedPrefixes, .origins:
+            .claimedPrefixes, .origins, .scopes, .accessLists, .accessRules, .accessAddresses, .accessPorts,
+            .accessVectors:
             true
         default: false
+        }
+    }
+
+    /// Records that a few new access lists need.
+    fileprivate var listRecords: Int {
+        switch self {
+        case .accessLists: 64
+        case .accessRules: 1_024
+        case .accessAddresses, .accessPorts: 4_096
+        case .accessVectors: 16_384
+        default: 0
         }
     }
 }
@@ -44,4 +69,5 @@ struct CompiledParts: Sendable {
     var scopes: [GroupTable.ScopeKey]
     var hops: HopTable
     var origins: OriginLists
+    var access: AccessTable
 }

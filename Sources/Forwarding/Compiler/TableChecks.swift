@@ -56,6 +56,7 @@ struct TableChecks {
                 problems.append(.mtu(interface: interface.name, interface.mtu))
             }
         }
+        problems += circuitProblems(table)
     }
 
     private mutating func checkNodes() {

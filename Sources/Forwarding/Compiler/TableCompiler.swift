@@ -46,27 +46,18 @@ public enum TableCompiler {
         image[.entries] = hops.words(of: table.withoutMirroredCopies.entries)
         image[.targets] = hops.targets.words
         image[.rewrites] = hops.rewrites.words
-        addAccess(table, to: &image)
+        let access = AccessTable(table)
+        for (section, words) in access.words { image[section] = words }
+        image.ruleCounterCount = table.ruleCounterCount
+        addCircuits(table, to: &image)
         image.setGroups(table.groups)
-        image.room = room
+        image.room = room.judging(!table.access.isEmpty)
         return (
             image,
             CompiledParts(
                 sources: sources, destinations: destinations, claimed: claimed, scopes: groups.scopes, hops: hops,
-                origins: origins)
+                origins: origins, access: access)
         )
-    }
-
-    private static func addAccess(_ table: ForwardingTable, to image: inout SnapshotImage) {
-        guard !table.access.isEmpty else { return }
-        let access = AccessTable(table)
-        image[.accessPoints] = access.points
-        image[.accessLists] = access.lists
-        image[.accessRules] = access.rules
-        image[.accessAddresses] = access.addresses
-        image[.accessPorts] = access.ports
-        image[.accessVectors] = access.vectors.words
-        image.ruleCounterCount = table.ruleCounterCount
     }
 
     /// The interfaces, their addresses, and the table of MAC addresses.

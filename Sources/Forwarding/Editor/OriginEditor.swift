@@ -81,6 +81,14 @@ extension SnapshotEditor {
         station(mac, on: interface).map { word(.macs, $0, 2) & (Layout.flagKnown | Layout.flagOwn) != 0 } ?? false
     }
 
+    /// Has a sender lead to a scope that is new.
+    func lead(_ mac: MACAddress, on interface: Int, to scope: UInt32, _ kind: EntryKind) throws(Unfit) {
+        guard isKnown(mac, on: interface), let record = station(mac, on: interface) else {
+            throw Unfit("only entries name the sender of a new one")
+        }
+        put(.macs, record, 1, word(.macs, record, 1) | UInt64(scope) << (kind == .sequencing ? 0 : 32))
+    }
+
     private func change(_ list: Int, from old: [IPPrefix], to new: [IPPrefix]) throws(Unfit) {
         let (removed, added) = differences(from: old, to: new)
         let isSimple =

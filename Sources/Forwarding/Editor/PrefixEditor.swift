@@ -12,8 +12,8 @@ struct PrefixEditor {
     /// The markers, and how many prefixes need each.
     fileprivate var markers: [IPPrefix: Int] = [:]
     /// The indexes of both families, and their populated lengths.
-    private let four: Side
-    private let six: Side
+    private var four: Side
+    private var six: Side
 
     fileprivate struct Side {
         var kind: PrefixIndexKind
@@ -58,6 +58,20 @@ struct PrefixEditor {
 
     fileprivate func side(_ family: AddressFamily) -> Side { family == .ipv4 ? four : six }
 
+    /// Takes over an index with other lengths, which needs other markers.
+    ///
+    /// - Parameter words: The records of all indexes.
+    fileprivate mutating func renew(_ family: AddressFamily, _ words: [UInt64]) {
+        let fresh = Side(side(family).kind, words)
+        if family == .ipv4 { four = fresh } else { six = fresh }
+        markers = markers.filter { $0.key.family != family }
+        for prefix in identifiers.keys where prefix.family == family {
+            for length in fresh.forks[prefix.length] {
+                markers[IPPrefix(prefix.address, length: length), default: 0] += 1
+            }
+        }
+    }
+
     /// The identifier of the longest prefix around this one, besides itself; 0 if there is none.
     fileprivate func parent(of prefix: IPPrefix) -> UInt32 {
         for length in side(prefix.family).lengths.reversed() where length < prefix.length {
@@ -94,8 +108,8 @@ extension SnapshotEditor {
             set.uses[Int(known)] += 1
             return known
         }
+        if !set.side(prefix.family).knows[prefix.length] { try learn(prefix, &set) }
         let side = set.side(prefix.family)
-        guard side.knows[prefix.length] else { throw Unfit("no prefix has \(prefix.length) bits") }
         let parent = set.parent(of: prefix)
         let head = UInt64(low: parent, high: UInt32(prefix.length))
         let identifier: UInt32
@@ -124,6 +138,33 @@ extension SnapshotEditor {
             try putSlot(side.kind, marker, best)
         }
         return identifier
+    }
+
+    /// The most slots of an index that is made anew in place: more take longer than they save.
+    private static let mostRenewed = 1 << 18
+
+    /// Makes an index know the length of a prefix. Searches turn elsewhere then, so all of its slots are made anew.
+    private func learn(_ prefix: IPPrefix, _ set: inout PrefixEditor) throws(Unfit) {
+        let side = set.side(prefix.family)
+        let table = PatchedTable(side.kind)
+        guard slots(table).count <= Self.mostRenewed else { throw Unfit("no prefix has \(prefix.length) bits") }
+        guard slots(table).count > 0 else { throw Unfit("no prefix is of the family") }
+        let record = side.kind.rawValue
+        let lengths = (side.lengths + [UInt8(prefix.length)]).sorted()
+        put(.prefixIndexes, record, 2, word(.prefixIndexes, record, 2) & ~0xFFFF_FFFF | UInt64(lengths.count))
+        var fields = [UInt64](repeating: 0, count: (Section.prefixIndexes.stride - Layout.lengthsOffset) / 8)
+        for (place, length) in lengths.enumerated() { fields[place / 8] |= UInt64(length) << UInt64(place % 8 * 8) }
+        for (field, word) in fields.enumerated() {
+            put(.prefixIndexes, record, Layout.lengthsOffset / 8 + field, word)
+        }
+        clear(table)
+        set.renew(prefix.family, image[.prefixIndexes])
+        for (known, identifier) in set.identifiers where known.family == prefix.family && known.length > 0 {
+            try putSlot(side.kind, known, identifier)
+        }
+        for marker in set.markers.keys where marker.family == prefix.family && set.identifiers[marker] == nil {
+            try putSlot(side.kind, marker, set.parent(of: marker))
+        }
     }
 
     /// Uses a prefix once less. One that nothing uses leaves the index, and its record waits for another.

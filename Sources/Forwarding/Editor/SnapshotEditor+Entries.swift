@@ -37,7 +37,7 @@ extension SnapshotEditor {
             places[entry.counter] = Layout.none
         }
         for (entry, words) in zip(added, try words(of: added, table)) {
-            guard let scope = scopes[GroupTable.ScopeKey(entry)] else { throw Unfit("a scope is new") }
+            let scope = try useScope(GroupTable.ScopeKey(entry))
             let key = GroupKey(
                 scope: scope, source: try useSource(entry.source),
                 destination: try useDestination(entry.destination))
@@ -91,6 +91,25 @@ extension SnapshotEditor {
             others[key]?.removeAll { $0 == counter }
         }
         if others[key]?.isEmpty == true { others[key] = nil }
+    }
+
+    /// The number of a scope. One that is new gets a record, and its sender leads to it.
+    private func useScope(_ key: GroupTable.ScopeKey) throws(Unfit) -> UInt32 {
+        if let known = scopes[key] { return known }
+        // The lengths come with the entry. Those of no entry are there, for scope 0.
+        let scope = UInt32(try append(.scopes, [word(.scopes, 0, 0) & 0xFFFF_FFFF, 0, 0, 0]))
+        if let mac = key.mac {
+            try lead(mac, on: key.interface, to: scope, key.kind)
+        } else {
+            let field = key.kind == .sequencing ? 2 : 3
+            let kept = word(.interfaces, key.interface, field)
+            put(
+                .interfaces, key.interface, field,
+                key.kind == .sequencing
+                    ? kept & 0xFFFF_FFFF | UInt64(scope) << 32 : kept & ~0xFFFF_FFFF | UInt64(scope))
+        }
+        scopes[key] = scope
+        return scope
     }
 
     // MARK: - Records of entries

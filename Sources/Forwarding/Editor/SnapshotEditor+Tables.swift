@@ -5,7 +5,6 @@ extension SnapshotEditor {
         guard old.interfaces == new.interfaces, old.neighbours == new.neighbours, old.mirrors == new.mirrors,
             old.heartbeatToken == new.heartbeatToken
         else { throw Unfit("the interfaces or nodes differ") }
-        guard old.access == new.access else { throw Unfit("the access lists differ") }
         let (removed, added) = try entries(from: old, to: new, by: patch)
         let holders = differences(from: old.holders, to: new.holders)
         let claims = differences(from: old.claimed, to: new.claimed)
@@ -14,14 +13,26 @@ extension SnapshotEditor {
             claims.added.count,
         ].reduce(0, +)
         guard count <= 1_024 || count * 8 <= old.entries.count else { throw Unfit("too much differs") }
-        // Where lists judge, the holder of an address tells which application an entry leads to.
-        guard !(holders.removed + holders.added).contains(where: hops.judges) else {
-            throw Unfit("the holders of addresses differ where access lists judge")
-        }
+        try judge(holders.removed + holders.added, new, fresh: Set(added.map(\.counter)))
         try replace(removed, by: added, of: new)
         try replace(claims.removed, by: claims.added, new)
         try replace(holders.removed, by: holders.added, new)
         try replace(old.sources, by: new.sources)
+        try replace(old.access, by: new.access, new)
+    }
+
+    /// Takes over which targets access lists judge: where they do, the holder of an address tells which application an entry
+    /// leads to.
+    ///
+    /// - Parameter fresh: The counters of entries whose words are still to be made.
+    private func judge(_ holders: [AddressHolder], _ table: ForwardingTable, fresh: Set<Int>) throws(Unfit) {
+        let judged = holders.filter(hops.judges)
+        guard !judged.isEmpty else { return }
+        let isKept = table.entries.contains { entry in
+            !fresh.contains(entry.counter) && judged.contains { entry.leads(to: $0) }
+        }
+        guard !isKept else { throw Unfit("the holders of addresses differ where access lists judge") }
+        hops.judge(by: table)
     }
 
     private func entries(

@@ -14,8 +14,8 @@ struct Unfit: Error {
 /// - Records of entries and prefixes that go are used again by others that come. Records of other sections stay unused until
 ///   the table is compiled again.
 /// - Hash tables lose a slot by moving later ones up, so that no search gets longer.
-/// - What is rare is not done here: an interface, a neighbour, a scope, a length of prefixes that the image does not have,
-///   other access lists, more than there is room for. `Unfit` says so, and the editor must not be used any more.
+/// - What is rare is not done here: an interface, a neighbour, another application with access lists, more than there is room
+///   for. `Unfit` says so, and the editor must not be used any more.
 ///
 /// On one thread at a time.
 final class SnapshotEditor: @unchecked Sendable {
@@ -25,7 +25,7 @@ final class SnapshotEditor: @unchecked Sendable {
     var sources: PrefixEditor
     var destinations: PrefixEditor
     var claimed: PrefixEditor
-    let scopes: [GroupTable.ScopeKey: UInt32]
+    var scopes: [GroupTable.ScopeKey: UInt32]
     /// The record of the entry that has a counter; none if there is no such entry.
     var places: [UInt32]
     /// Records of entries that are gone.
@@ -37,6 +37,7 @@ final class SnapshotEditor: @unchecked Sendable {
     var claims: [UInt64: Int] = [:]
     var holders: [HolderKey: HolderUses] = [:]
     var origins: OriginEditor
+    var access: AccessEditor
     /// How many slots of a hash table are used.
     private var used: [PatchedTable: Int] = [:]
     /// The most records that there is room for, by section.
@@ -59,6 +60,7 @@ final class SnapshotEditor: @unchecked Sendable {
         self.scopes = scopes
         places = Array(repeating: Layout.none, count: image.counterCount)
         origins = OriginEditor(table.sources, parts.origins)
+        access = AccessEditor(parts.access)
         limits = Section.allCases.map { image.room.octets(of: $0, holding: image[$0].count * 8) / $0.stride }
         groups.reserveCapacity(table.entries.count)
         for (index, entry) in table.entries.enumerated() {
@@ -161,6 +163,17 @@ final class SnapshotEditor: @unchecked Sendable {
             let hash = Layout.spread(high: first, low: word(.prefixSlots6, record, 1), tag: tail & 0xFFFF_FFFF)
             return Layout.place(hash, of: UInt64(slots.count))
         }
+    }
+
+    /// Empties all slots of a hash table.
+    func clear(_ table: PatchedTable) {
+        let slots = slots(table)
+        for record in slots.first..<slots.first + slots.count where !isUnused(slots, record) {
+            for field in 0..<slots.section.stride / 8 {
+                put(slots.section, record, field, Self.unusedWord(slots.section, field))
+            }
+        }
+        used[table] = 0
     }
 
     private func countUsed(_ table: PatchedTable) -> Int {

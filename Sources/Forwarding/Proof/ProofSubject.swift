@@ -46,6 +46,8 @@ public struct ProofNode: Hashable, Sendable {
     public var served: [IPAddress]
     /// Addresses that a customer may have besides those of its legs.
     public var mayHave: [IPPrefix]
+    /// True for a customer that stands for all hosts of its prefixes, which are its leg's neighbours.
+    public var isCrowd = false
     /// The routes that decide by which leg it passes a packet on; nil: by its other leg, or by its only one.
     public var routes: [ProofRoute]?
 

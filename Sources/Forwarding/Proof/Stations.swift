@@ -19,6 +19,8 @@ struct Stations {
     private var byAddress: [Key<IPAddress>: Leg] = [:]
     private var ownersOfMAC: [MACAddress: Leg] = [:]
     private var ownersOfAddress: [IPAddress: Leg] = [:]
+    /// On each interface: hosts that the file does not name.
+    private var crowds: [[(prefix: IPPrefix, leg: Leg)]]
     /// MAC addresses that entries by hand send to, and vouch for.
     private(set) var vouchedMACs: [[MACAddress]]
     /// For each node, its own addresses and the addresses that it serves.
@@ -29,11 +31,13 @@ struct Stations {
         table = subject.table
         on = Array(repeating: [], count: subject.table.interfaces.count)
         vouchedMACs = Array(repeating: [], count: subject.table.interfaces.count)
+        crowds = Array(repeating: [], count: subject.table.interfaces.count)
         own = subject.nodes.map { Set($0.served).union($0.legs.flatMap { $0.addresses + $0.announced }) }
         for (index, node) in nodes.enumerated() {
             for (place, leg) in node.legs.enumerated() {
                 let found = Leg(node: index, leg: place)
                 on[leg.interface].append(found)
+                if node.isCrowd { crowds[leg.interface] += node.prefixes.map { ($0, found) } }
                 byMAC[Key(interface: leg.interface, address: leg.mac)] = found
                 ownersOfMAC[leg.mac] = ownersOfMAC[leg.mac] ?? found
                 for address in leg.addresses + leg.announced {
@@ -50,7 +54,10 @@ struct Stations {
 
     func leg(_ mac: MACAddress, on interface: Int) -> Leg? { byMAC[Key(interface: interface, address: mac)] }
 
-    func leg(_ address: IPAddress, on interface: Int) -> Leg? { byAddress[Key(interface: interface, address: address)] }
+    func leg(_ address: IPAddress, on interface: Int) -> Leg? {
+        byAddress[Key(interface: interface, address: address)]
+            ?? crowds[interface].first { $0.prefix.contains(IPPrefix(host: address)) }?.leg
+    }
 
     /// The emitter with a MAC address, on any interface.
     func owner(of mac: MACAddress) -> Emitter? { ownersOfMAC[mac].map { emitter($0) } }

@@ -57,6 +57,10 @@ public struct Snapshot: @unchecked Sendable {
     @usableFromInline let accessAddresses: Int
     @usableFromInline let accessPorts: Int
     @usableFromInline let accessVectors: Int
+    let circuits: Int
+    let circuitPlaces: Int
+    /// The number of interfaces that are circuits of others.
+    public let circuitCount: Int
     /// The last eight octets (big-endian) of the health checks' own packets; 0 if there are none.
     public let heartbeatToken: UInt64
     /// True if nodes on some interface may join groups, so that the engine asks for their groups.
@@ -122,6 +126,9 @@ public struct Snapshot: @unchecked Sendable {
         accessAddresses = layout.offset(.accessAddresses)
         accessPorts = layout.offset(.accessPorts)
         accessVectors = layout.offset(.accessVectors)
+        circuits = layout.offset(.circuits)
+        circuitPlaces = layout.offset(.circuitPlaces)
+        circuitCount = layout.count(.circuits)
         heartbeatToken = layout.heartbeatToken
         var flags: UInt64 = 0
         for index in 0..<layout.count(.interfaces) {

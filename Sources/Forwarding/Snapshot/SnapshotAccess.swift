@@ -22,7 +22,16 @@ extension Snapshot {
     /// packets that go there.
     @inlinable @inline(__always)
     public func access(_ index: Int) -> Int {
-        Int(truncatingIfNeeded: word(targets &+ index &* 32 &+ 8) >> Layout.targetAccessShift)
+        let access = Int(truncatingIfNeeded: word(targets &+ index &* 32 &+ 8) >> Layout.targetAccessShift)
+        return access == 0 || !hasLists(access) ? 0 : access
+    }
+
+    /// True if an access point has lists.
+    @inlinable
+    func hasLists(_ access: Int) -> Bool {
+        guard access <= accessPointCount else { return false }
+        let point = accessPoints &+ (access &- 1) &* 16
+        return (word(point) | word(point &+ 8)) >> 32 != 0
     }
 
     /// The access point of the targets that a choice is between, which all lead to one application.
@@ -45,9 +54,9 @@ extension Snapshot {
         let second = Self.lowHalf(source)
         if first != 0 {
             let list = accessLists &+ Int(first &- 1) &* 64
-            var rule = firstRule(list, Self.highHalf(destination), packet, ownIsSource: false)
+            var rule = firstRule(list, packet, ownIsSource: false)
             if second == first {
-                rule = min(rule, firstRule(list, Self.highHalf(source), packet, ownIsSource: true))
+                rule = min(rule, firstRule(list, packet, ownIsSource: true))
             }
             let action = action(list, rule, packet)
             verdict.firstCounter = Int32(truncatingIfNeeded: action)
@@ -56,7 +65,7 @@ extension Snapshot {
         }
         if second != 0, second != first {
             let list = accessLists &+ Int(second &- 1) &* 64
-            let rule = firstRule(list, Self.highHalf(source), packet, ownIsSource: true)
+            let rule = firstRule(list, packet, ownIsSource: true)
             let action = action(list, rule, packet)
             verdict.secondCounter = Int32(truncatingIfNeeded: action)
             verdict.denial = Self.denial(action)
@@ -66,17 +75,18 @@ extension Snapshot {
 
     /// The index of the first rule of a list that matches a packet in one direction; at least the number of its rules if none does.
     ///
-    /// - Parameters:
-    ///   - list: The offset of the list.
-    ///   - own: The vector of the own address.
+    /// - Parameter list: The offset of the list.
     @inlinable
-    func firstRule(_ list: Int, _ own: UInt32, _ packet: AccessPacket, ownIsSource: Bool) -> Int {
-        let words = Int(Self.lowHalf(word(list &+ 48)))
+    func firstRule(_ list: Int, _ packet: AccessPacket, ownIsSource: Bool) -> Int {
+        let words = (Int(Self.highHalf(word(list))) &+ 63) / 64
         if words == 0 { return .max }
-        let remoteAddress = ownIsSource ? packet.destination : packet.source
-        let remotes = word(list &+ (remoteAddress.family == .ipv4 ? 16 : 24))
+        let (ownAddress, remoteAddress) =
+            ownIsSource ? (packet.source, packet.destination) : (packet.destination, packet.source)
+        let isFour = remoteAddress.family == .ipv4
+        let remotes = word(list &+ (isFour ? 16 : 24))
+        let owns = word(list &+ (isFour ? 48 : 56))
         let (ownNumber, remoteNumber) = Self.numbers(packet, ownIsSource: ownIsSource)
-        let first = accessVectors &+ Int(own) &* 8
+        let first = accessVectors &+ Int(Self.highHalf(addressSegment(owns, ownAddress))) &* 8
         let second = accessVectors &+ Int(Self.highHalf(addressSegment(remotes, remoteAddress))) &* 8
         let third = accessVectors &+ Int(portSegment(word(list &+ 32), ownNumber)) &* 8
         let fourth = accessVectors &+ Int(portSegment(word(list &+ 40), remoteNumber)) &* 8
@@ -124,7 +134,7 @@ extension Snapshot {
         AccessDenial(rawValue: UInt8(truncatingIfNeeded: action >> 32))
     }
 
-    /// The last word of the segment of an address: the list | its vector<<32.
+    /// The last word of the segment of an address: its list, or its vector<<32.
     ///
     /// - Parameter range: The first segment | how many there are<<32, at least one. The first begins at 0.
     @inlinable

@@ -75,6 +75,9 @@ extension Snapshot {
         accessAddresses = table.accessAddresses
         accessPorts = table.accessPorts
         accessVectors = table.accessVectors
+        circuits = table.circuits
+        circuitPlaces = table.circuitPlaces
+        circuitCount = table.circuitCount
         holders = table.holders
         holderMask = table.holderMask
         groupSlots = table.groupSlots

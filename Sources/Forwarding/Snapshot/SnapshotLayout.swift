@@ -86,32 +86,39 @@ enum Section: Int, CaseIterable, Sendable {
     /// First | count<<32 of the segments of own addresses, IPv4; the same of IPv6. By access point.
     case accessPoints
     /// First rule | rules<<32; counter | action<<32 for packets that match none; first | count<<32 of the segments of remote IPv4
-    /// addresses; of IPv6 ones; of protocols with the own port; of protocols with the remote port; words of a vector; 0.
+    /// addresses; of IPv6 ones; of protocols with the own port; of protocols with the remote port; of own IPv4 addresses; of
+    /// IPv6 ones.
     case accessLists
     /// counter | action<<32.
     case accessRules
-    /// high; low of the first address; list + 1 (0: none; in remote segments always 0) | first word of the vector<<32. The segments of one
-    /// dimension are next to each other, ascending from address 0.
+    /// high; low of the first address; of a point: list + 1 (0: none), of a list: first word of the vector<<32. The segments of
+    /// one dimension are next to each other, ascending from address 0.
     case accessAddresses
     /// protocol<<17 | port or type (65,536 for neither) | first word of the vector<<32: the first number of a segment.
     /// As for addresses.
     case accessPorts
-    /// The rules that match the numbers of a segment, one bit each, in words of 64.
+    /// The rules that match the numbers of a segment, one bit each, in words of 64. Behind each vector are words enough for the
+    /// longest.
     case accessVectors
+    /// The words of a `Circuit`; carrier | interface<<32; 0. Those of one carrier are next to each other, ascending by their keys.
+    case circuits
+    /// For each interface: its circuit + 1 | the first circuit that it carries<<16 | how many it carries<<32. None if there are no
+    /// circuits.
+    case circuitPlaces
 
     /// The octets of one record.
     @inlinable
     var stride: Int {
         switch self {
         case .prefixSlots4, .claimedPrefixes, .claims, .mirrors, .fragments, .instanceSlots, .accessRules, .accessPorts,
-            .accessVectors:
+            .accessVectors, .circuitPlaces:
             8
         case .holders, .intervals, .entries, .rewrites, .accessPoints: 16
         case .addresses, .macs, .prefixSlots6, .origins, .accessAddresses: 24
         case .interfaces, .addressSlots, .scopes, .sourcePrefixes, .destinationPrefixes, .groupSlots, .groups, .targets,
             .instanceGroups:
             32
-        case .accessLists: 64
+        case .accessLists, .circuits: 64
         case .masks: 96
         case .prefixIndexes: 160
         }
@@ -124,7 +131,7 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Rises with every change of the layout. A snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 8
+    @usableFromInline static let version: UInt32 = 9
     /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
     static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
     /// Octets of the header before the section table.
@@ -226,6 +233,8 @@ enum Layout {
     @usableFromInline static let entryTargetsMask: UInt32 = 0xFFFF
     /// Where one more than a target's access point begins in its second word. The MAC address is below.
     @usableFromInline static let targetAccessShift: UInt64 = 48
+    /// The most words of a vector of an access list.
+    static let longestVector = (AccessPoint.mostRules + 63) / 64
     /// The action of a rule of an access list that allows; other actions are an `AccessDenial`.
     @usableFromInline static let accessAllows: UInt32 = 0xFF
 

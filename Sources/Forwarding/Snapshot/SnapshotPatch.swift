@@ -2,7 +2,8 @@
 /// as there are such records.
 ///
 /// ```
-/// header        magic, version, generation, generation of the snapshot that it changes, size, counters, sections, 0
+/// header        magic, version, generation, generation of the snapshot that it changes, size, counters, sections,
+///               counters of access lists
 /// section       section | records<<32; records that it has afterwards; of each record the index, and its words
 /// ```
 enum SnapshotPatch {
@@ -16,7 +17,8 @@ enum SnapshotPatch {
         of image: SnapshotImage, changed: [(section: Section, records: [Int])], generation: UInt64, basis: UInt64
     ) -> [UInt8] {
         var words: [UInt64] = [
-            magic, UInt64(Layout.version), generation, basis, 0, UInt64(image.counterCount), UInt64(changed.count), 0,
+            magic, UInt64(Layout.version), generation, basis, 0, UInt64(image.counterCount), UInt64(changed.count),
+            UInt64(image.ruleCounterCount),
         ]
         for (section, records) in changed {
             let width = section.stride / 8
@@ -51,6 +53,7 @@ struct CheckedPatch {
     let generation: UInt64
     let basis: UInt64
     let counterCount: Int
+    let ruleCounterCount: Int
     private(set) var sections: [PatchedSection] = []
 
     func word(_ index: Int) -> UInt64 { bytes.load(fromByteOffset: index &* 8, as: UInt64.self) }
@@ -64,12 +67,15 @@ struct CheckedPatch {
         guard word(1) == UInt64(Layout.version) else {
             throw .version(found: UInt32(truncatingIfNeeded: word(1)), supported: Layout.version)
         }
-        guard word(4) <= UInt64(bytes.count), word(5) <= 1 << 24, word(6) <= UInt64(Section.allCases.count) else {
+        guard word(4) <= UInt64(bytes.count), word(5) <= 1 << 24, word(7) <= 1 << 24,
+            word(6) <= UInt64(Section.allCases.count)
+        else {
             throw .tooShort
         }
         generation = word(2)
         basis = word(3)
         counterCount = Int(word(5))
+        ruleCounterCount = Int(word(7))
         let end = Int(word(4) / 8)
         var next = SnapshotPatch.headerWords
         for _ in 0..<Int(word(6)) {

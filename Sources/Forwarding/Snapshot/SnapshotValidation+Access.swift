@@ -2,21 +2,29 @@
 extension SnapshotValidation {
     func checkAccess() throws(SnapshotError) {
         guard layout.count(.accessPoints) <= AccessPoint.most else { throw .section(Section.accessPoints.rawValue) }
-        try all(.accessRules) { isAction(.accessRules, $0, 0) }
-        try all(.accessLists) { index in
-            let rules = halves(.accessLists, index, 0)
-            let words = word(.accessLists, index, 6)
-            guard range(rules, fits: .accessRules), words == UInt64((rules.high + 63) / 64),
-                isAction(.accessLists, index, 1)
-            else { return false }
-            return (2...3).allSatisfy { isAddresses(halves(.accessLists, index, $0), words: Int(words)) }
-                && (4...5).allSatisfy { isPorts(halves(.accessLists, index, $0), words: Int(words)) }
-        }
-        try all(.accessPoints) { index in
+        for section in Section.access { try all(section) { isSound(section, $0) } }
+    }
+
+    /// True if a record of an access list, or of its parts, keeps its rules.
+    func isAccess(_ section: Section, _ index: Int) -> Bool {
+        switch section {
+        case .accessPoints:
             (0...1).allSatisfy { field in
                 let own = halves(.accessPoints, index, field)
-                return own.high == 0 || isAddresses(own, words: nil)
+                return own.high == 0 || isAddresses(own)
             }
+        case .accessLists:
+            range(halves(section, index, 0), fits: .accessRules)
+                && halves(section, index, 0).high <= AccessPoint.mostRules
+                && isAction(section, index, 1)
+                && [2, 3, 6, 7].allSatisfy { isAddresses(halves(section, index, $0)) }
+                && (4...5).allSatisfy { isPorts(halves(section, index, $0)) }
+        case .accessRules: isAction(section, index, 0)
+        case .accessAddresses:
+            halves(section, index, 2).low <= layout.count(.accessLists) && isVector(halves(section, index, 2).high)
+        case .accessPorts: isVector(halves(section, index, 0).high)
+        // A vector may have any bits: a rule is looked for among those of its list.
+        default: true
         }
     }
 
@@ -26,37 +34,34 @@ extension SnapshotValidation {
             && (action == Int(Layout.accessAllows) || action < 256 && AccessDenial(rawValue: UInt8(action)) != nil)
     }
 
-    private func isVector(_ first: Int, words: Int) -> Bool { first + words <= layout.count(.accessVectors) }
+    /// True if the longest vector that may begin there is in its section.
+    private func isVector(_ first: Int) -> Bool { first + Layout.longestVector <= layout.count(.accessVectors) }
 
-    /// Checks segments of addresses: there is one for each address, and its vector has the words that its list's rules need.
-    ///
-    /// - Parameter words: Words of a vector; nil if each segment names its list.
-    private func isAddresses(_ range: (low: Int, high: Int), words: Int?) -> Bool {
+    /// Checks that there is a segment for each address.
+    private func isAddresses(_ range: (low: Int, high: Int)) -> Bool {
         guard range.high > 0, self.range(range, fits: .accessAddresses), word(.accessAddresses, range.low, 0) == 0,
             word(.accessAddresses, range.low, 1) == 0
         else { return false }
-        return (range.low..<range.low + range.high).allSatisfy { index in
-            let (list, vector) = halves(.accessAddresses, index, 2)
-            if index > range.low {
-                let before = (word(.accessAddresses, index - 1, 0), word(.accessAddresses, index - 1, 1))
-                guard before < (word(.accessAddresses, index, 0), word(.accessAddresses, index, 1)) else {
-                    return false
-                }
-            }
-            if let words { return list == 0 && isVector(vector, words: words) }
-            guard list <= layout.count(.accessLists) else { return false }
-            return list == 0 || isVector(vector, words: Int(word(.accessLists, list - 1, 6)))
+        return (range.low + 1..<range.low + range.high).allSatisfy { index in
+            let before = (word(.accessAddresses, index - 1, 0), word(.accessAddresses, index - 1, 1))
+            return before < (word(.accessAddresses, index, 0), word(.accessAddresses, index, 1))
         }
     }
 
-    private func isPorts(_ range: (low: Int, high: Int), words: Int) -> Bool {
+    /// Checks that there is a segment for each number.
+    private func isPorts(_ range: (low: Int, high: Int)) -> Bool {
         guard range.high > 0, self.range(range, fits: .accessPorts), halves(.accessPorts, range.low, 0).low == 0 else {
             return false
         }
-        return (range.low..<range.low + range.high).allSatisfy { index in
-            let (start, vector) = halves(.accessPorts, index, 0)
-            return (index == range.low || halves(.accessPorts, index - 1, 0).low < start)
-                && isVector(vector, words: words)
+        return (range.low + 1..<range.low + range.high).allSatisfy { index in
+            halves(.accessPorts, index - 1, 0).low < halves(.accessPorts, index, 0).low
         }
     }
+}
+
+extension Section {
+    /// The sections of access lists.
+    static let access: [Section] = [
+        .accessPoints, .accessLists, .accessRules, .accessAddresses, .accessPorts, .accessVectors,
+    ]
 }

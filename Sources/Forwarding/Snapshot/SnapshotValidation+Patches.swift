@@ -56,6 +56,9 @@ extension SnapshotValidation {
         case .sourcePrefixes, .destinationPrefixes, .claimedPrefixes: isPrefix(section, index)
         case .prefixIndexes: isPrefixIndex(index)
         case .groupSlots: isGroup(.groupSlots, index)
+        case .interfaces: isInterface(index)
+        case .accessPoints, .accessLists, .accessRules, .accessAddresses, .accessPorts, .accessVectors:
+            isAccess(section, index)
         case .prefixSlots4, .prefixSlots6:
             tables(in: section).allSatisfy { table in
                 guard let kind = table.index else { return true }

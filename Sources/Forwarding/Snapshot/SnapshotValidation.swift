@@ -57,7 +57,7 @@ struct SnapshotValidation {
     var layout = CheckedLayout()
 
     /// The number of unused slots of the hash tables that patches write to.
-    private var unused = UnusedSlots()
+    var unused = UnusedSlots()
 
     init(bytes: UnsafeRawBufferPointer, resting: @escaping () -> Void, layout: CheckedLayout = CheckedLayout()) {
         self.bytes = bytes
@@ -79,6 +79,7 @@ struct SnapshotValidation {
         try validation.checkPrefixes()
         try validation.checkGroups()
         try validation.checkAccess()
+        try validation.checkCircuits()
         return (validation.layout, validation.unused)
     }
 
@@ -170,17 +171,9 @@ struct SnapshotValidation {
     }
 
     private func checkInterfaces() throws(SnapshotError) {
-        let scopes = layout.count(.scopes)
         guard layout.count(.interfaces) <= Layout.maximumInterfaces else { throw .section(Section.interfaces.rawValue) }
-        guard scopes > 0 else { throw .section(Section.scopes.rawValue) }
-        try all(.interfaces) { index in
-            let addresses = (halves(.interfaces, index, 1).high, halves(.interfaces, index, 2).low)
-            return range(addresses, fits: .addresses) && halves(.interfaces, index, 2).high < scopes
-                && halves(.interfaces, index, 3).low < scopes
-                && range(
-                    (halves(.interfaces, index, 3).high >> 12, halves(.interfaces, index, 3).high & 0xFFF),
-                    fits: .mirrors)
-        }
+        guard layout.count(.scopes) > 0 else { throw .section(Section.scopes.rawValue) }
+        try all(.interfaces) { isInterface($0) }
         let interfaces = layout.count(.interfaces)
         try all(.mirrors) { word(.mirrors, $0, 0) < UInt64(interfaces) }
         try all(.addresses) { index in
@@ -191,6 +184,13 @@ struct SnapshotValidation {
         for fallback in [four, six] where fallback != Int(Layout.none) {
             guard fallback < layout.count(.addresses) else { throw .section(Section.addresses.rawValue) }
         }
+    }
+
+    func isInterface(_ index: Int) -> Bool {
+        let addresses = (halves(.interfaces, index, 1).high, halves(.interfaces, index, 2).low)
+        let (scopes, mirrors) = (layout.count(.scopes), halves(.interfaces, index, 3).high)
+        return range(addresses, fits: .addresses) && halves(.interfaces, index, 2).high < scopes
+            && halves(.interfaces, index, 3).low < scopes && range((mirrors >> 12, mirrors & 0xFFF), fits: .mirrors)
     }
 
     private func isFamily(_ family: UInt64, length: UInt64) -> Bool {
@@ -278,7 +278,7 @@ struct SnapshotValidation {
             && (parent == 0 || halves(section, parent, 0).high & 0xFF < length)
     }
 
-    private mutating func checkPrefixIndex(_ kind: PrefixIndexKind) throws(SnapshotError) {
+    mutating func checkPrefixIndex(_ kind: PrefixIndexKind) throws(SnapshotError) {
         let section = kind.section
         let start = word(.prefixIndexes, kind.rawValue, 0)
         let places = word(.prefixIndexes, kind.rawValue, 1)

@@ -47,7 +47,9 @@ public struct WritableSnapshot: @unchecked Sendable {
         guard patch.basis == layout.generation else {
             throw .otherTable(found: patch.basis, expected: layout.generation)
         }
-        guard patch.counterCount >= layout.counterCount else { throw .notASnapshot }
+        guard patch.counterCount >= layout.counterCount, patch.ruleCounterCount >= layout.ruleCounterCount else {
+            throw .notASnapshot
+        }
         let rooms = layout.rooms
         // What is written to one section must be no other's.
         for section in Section.allCases where layout.count(section) > rooms[section.rawValue] {
@@ -58,9 +60,11 @@ public struct WritableSnapshot: @unchecked Sendable {
         let (former, formerUnused) = (layout, unused)
         layout.generation = patch.generation
         layout.counterCount = patch.counterCount
+        layout.ruleCounterCount = patch.ruleCounterCount
         do throws(SnapshotError) {
-            for part in patch.sections { try write(part, of: patch, &undo) }
-            try validate(patch, former)
+            var renewed: [PrefixIndexKind] = []
+            for part in patch.sections { try write(part, of: patch, &undo, &renewed) }
+            try validate(patch, former, renewed)
         } catch {
             for change in undo.reversed() {
                 memory.storeBytes(of: change.word, toByteOffset: change.offset, as: UInt64.self)
@@ -88,7 +92,8 @@ public struct WritableSnapshot: @unchecked Sendable {
     }
 
     private mutating func write(
-        _ part: PatchedSection, of patch: CheckedPatch, _ undo: inout [(offset: Int, word: UInt64)]
+        _ part: PatchedSection, of patch: CheckedPatch, _ undo: inout [(offset: Int, word: UInt64)],
+        _ renewed: inout [PrefixIndexKind]
     ) throws(SnapshotError) {
         let (section, present) = (part.section, layout.count(part.section))
         let rules = SnapshotValidation(bytes: UnsafeRawBufferPointer(memory), resting: {}, layout: layout)
@@ -101,6 +106,7 @@ public struct WritableSnapshot: @unchecked Sendable {
                 guard section.keeps(rules, index, patch, part.word(place) + 1) else {
                     throw .record(section: section.rawValue, index: index)
                 }
+                if let kind = section.renewed(rules, index, patch, part.word(place) + 1) { renewed.append(kind) }
             }
             for field in 0..<section.stride / 8 {
                 let word = offset + field * 8
@@ -113,8 +119,16 @@ public struct WritableSnapshot: @unchecked Sendable {
     }
 
     /// Checks what was written, and what the sections have got behind their former ends.
-    private func validate(_ patch: CheckedPatch, _ former: CheckedLayout) throws(SnapshotError) {
-        let rules = SnapshotValidation(bytes: UnsafeRawBufferPointer(memory), resting: {}, layout: layout)
+    ///
+    /// - Parameter renewed: The prefix indexes with other lengths: they read other slots.
+    private mutating func validate(
+        _ patch: CheckedPatch, _ former: CheckedLayout, _ renewed: [PrefixIndexKind]
+    ) throws(SnapshotError) {
+        var rules = SnapshotValidation(bytes: UnsafeRawBufferPointer(memory), resting: {}, layout: layout)
+        for kind in renewed {
+            try rules.checkPrefixIndex(kind)
+            unused.counts[kind.rawValue] = rules.unused.counts[kind.rawValue]
+        }
         for part in patch.sections {
             let section = part.section
             for place in 0..<part.records {
@@ -154,7 +168,9 @@ extension Section {
     /// True if a patch may write to it.
     var changes: Bool {
         switch self {
-        case .macs, .scopes, .prefixIndexes, .prefixSlots4, .prefixSlots6, .claims, .holders, .groupSlots: true
+        case .interfaces, .macs, .prefixIndexes, .prefixSlots4, .prefixSlots6, .claims, .holders, .groupSlots,
+            .accessPoints:
+            true
         default: grows
         }
     }
@@ -178,12 +194,28 @@ extension Section {
         case .macs:
             return rules.word(self, index, 0) == patch.word(word)
         case .prefixIndexes:
-            // All but the prefix of length zero.
-            return (0..<stride / 8).allSatisfy { field in
-                let differing = rules.word(self, index, field) ^ patch.word(word + field)
-                return (field == 2 ? differing & 0xFFFF_FFFF : differing) == 0
+            // Where the slots are.
+            return (0...1).allSatisfy { rules.word(self, index, $0) == patch.word(word + $0) }
+        case .interfaces:
+            // All but the scopes.
+            let kept: [UInt64] = [.max, .max, 0xFFFF_FFFF, ~0xFFFF_FFFF]
+            return kept.enumerated().allSatisfy { field, mask in
+                (rules.word(self, index, field) ^ patch.word(word + field)) & mask == 0
             }
         default: return true
         }
+    }
+
+    /// The index that gets other lengths of prefixes; nil if none does. The parameters are as for `keeps`.
+    fileprivate func renewed(
+        _ rules: SnapshotValidation, _ index: Int, _ patch: CheckedPatch, _ word: Int
+    ) -> PrefixIndexKind? {
+        guard self == .prefixIndexes else { return nil }
+        let isSame = (2..<stride / 8).allSatisfy { field in
+            let differing = rules.word(self, index, field) ^ patch.word(word + field)
+            // The prefix of length zero is in the upper half of the first.
+            return (field == 2 ? differing & 0xFFFF_FFFF : differing) == 0
+        }
+        return isSame ? nil : PrefixIndexKind(rawValue: index)
     }
 }

@@ -16,11 +16,13 @@ public struct TableInterface: Hashable, Sendable {
     public var addresses: [InterfaceAddress]
     /// True if the table's sources include all nodes there. Frames from any other MAC address are dropped.
     public var namesAll: Bool
+    /// The other interface whose device has its frames, and how; nil: it has a device of its own.
+    public var circuit: TableCircuit?
 
     /// Memberwise.
     public init(
         name: String, mac: MACAddress, aliases: [MACAddress] = [], mtu: Int = 1500, addresses: [InterfaceAddress] = [],
-        namesAll: Bool = false
+        namesAll: Bool = false, circuit: TableCircuit? = nil
     ) {
         self.name = name
         self.mac = mac
@@ -28,6 +30,7 @@ public struct TableInterface: Hashable, Sendable {
         self.mtu = mtu
         self.addresses = addresses
         self.namesAll = namesAll
+        self.circuit = circuit
     }
 
     /// True if an address is the broadcast address of one of the engine's networks on the interface.

@@ -11,7 +11,8 @@ extension AppliancePlan {
         plan.fabricNamespace = old.fabricNamespace
         let before = Dictionary(old.nodes.map { ($0.name, $0) }) { first, _ in first }
         for index in plan.nodes.indices {
-            if let known = before[plan.nodes[index].name] { plan.nodes[index].namespace = known.namespace }
+            guard let known = before[plan.nodes[index].name], known.attachment == nil else { continue }
+            if plan.nodes[index].attachment == nil { plan.nodes[index].namespace = known.namespace }
         }
         guard plan.interfaces.count == old.interfaces.count else { return plan }
         for index in plan.interfaces.indices { plan.keepAttachment(of: index, old, before) }
@@ -20,6 +21,13 @@ extension AppliancePlan {
     }
 
     private mutating func keepAttachment(of index: Int, _ old: AppliancePlan, _ before: [String: NodePlan]) {
+        if let carrier = interfaces[index].carrier {
+            // It is before this one.
+            interfaces[index].attachment = interfaces[carrier].attachment
+            return
+        }
+        // A TUN is always a node's own device, and a TAP of circuits never is.
+        guard interfaces[index].link == nil else { return }
         switch old.interfaces[index].attachment {
         case .bridge: interfaces[index].attachment = old.interfaces[index].attachment
         case .direct(let owner):

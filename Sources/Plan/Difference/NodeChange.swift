@@ -27,6 +27,7 @@ public struct NodeChange: Sendable, Hashable {
         if old.legs.count != new.legs.count || zip(old.legs, new.legs).contains(where: { !$0.isSameDevice(as: $1) }) {
             rebuild.append("its interfaces")
         }
+        if old.attachment != new.attachment { rebuild.append("its network namespace") }
         let written = Set(new.sysctls.map(\.name))
         for sysctl in old.sysctls where !written.contains(sysctl.name) {
             // The kernel's former value is unknown.

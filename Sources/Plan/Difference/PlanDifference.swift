@@ -142,7 +142,7 @@ public struct PlanDifference: Sendable, Hashable {
         let changed = new.compactMap { plan -> Action? in
             let known = before[plan.application]
             var what: [String] = []
-            if known?.isByEngine != plan.isByEngine || known?.byApplication != plan.byApplication {
+            if known?.isByEngine ?? false != plan.isByEngine || known?.byApplication != plan.byApplication {
                 what.append("judges: \(plan.words.joined(separator: ", "))")
             }
             for list in plan.lists where known?.lists.contains(list) != true {
@@ -153,6 +153,7 @@ public struct PlanDifference: Sendable, Hashable {
             for list in known?.lists ?? [] where !plan.lists.contains(where: { $0.tenant == list.tenant }) {
                 what.append("none of \(list.tenant) any more")
             }
+            if known?.filters ?? [] != plan.filters { what.append("which senders may use its mappings") }
             return what.isEmpty ? nil : .access(application: plan.application, what: what)
         }
         return changed
@@ -187,7 +188,12 @@ public struct PlanDifference: Sendable, Hashable {
 
     private mutating func compareInterfaces(_ old: AppliancePlan, _ new: AppliancePlan) {
         let (before, after) = (old.interfaces.map(\.name), new.interfaces.map(\.name))
-        guard before != after else { return }
+        for (was, now) in zip(old.interfaces, new.interfaces) where was.name == now.name && was.device != now.device {
+            refuse(
+                "the device of interface \(now.name), or what is behind it, is another", "write the one from before",
+                old.name)
+        }
+        guard before != after else { return compareDevices(old, new) }
         // Engines hold a queue of every TAP from their start, and know the interfaces by their order.
         for name in after where !before.contains(name) {
             refuse("the interface \(name) is new", "attach nodes to the existing interfaces", old.name)
@@ -200,6 +206,18 @@ public struct PlanDifference: Sendable, Hashable {
         }
     }
 
+    /// What is behind a device's queues stays the same kind of device, in the same node.
+    private mutating func compareDevices(_ old: AppliancePlan, _ new: AppliancePlan) {
+        for (before, after) in zip(old.interfaces, new.interfaces) {
+            let isMoved = after.link != nil && after.link != .ethernet && before.attachment != after.attachment
+            guard before.link != after.link || before.carrier != after.carrier || isMoved else { continue }
+            refuse(
+                "the device of interface \(after.name) becomes another",
+                "keep its encapsulation on the same kind of device, with the same node",
+                old.name)
+        }
+    }
+
     private static func changes(of index: Int, _ old: AppliancePlan, _ new: AppliancePlan) -> [Action] {
         let (before, after) = (old.interfaces[index], new.interfaces[index])
         var actions: [Action] = []
@@ -207,6 +225,9 @@ public struct PlanDifference: Sendable, Hashable {
             actions.append(.bridge(interface: index))
         }
         var what: [String] = []
+        if before.encapsulation != after.encapsulation {
+            what.append("its encapsulation is \(after.encapsulation ?? "none")")
+        }
         if before.mtu != after.mtu { what.append("its MTU is \(after.mtu)") }
         if before.queue != after.queue { what.append("its queues have room for \(after.queue) frames") }
         if old.table.interfaces[index].addresses != new.table.interfaces[index].addresses {

@@ -101,22 +101,46 @@ extension ServiceStage {
 extension EntryMaker {
     /// For each leg of each node that may ask: what it asks, and what it is answered. The sender's own addresses are the
     /// sources, so no service takes these packets.
-    func answererEntries() -> [MadeEntry] {
-        answerers.flatMap { answerer in
-            file.nodes.indices.flatMap { node in
-                legs[node].indices.filter { asks(answerer, node, leg: $0) }.flatMap { leg -> [MadeEntry] in
-                    let senders =
-                        legs[node][leg].addresses.map { IPPrefix(host: $0.address) }
-                        + (answerer.node == resolver ? file.nodes[node].prefixes.map(\.value) : [])
-                    return servers(of: node, leg: leg).flatMap { server in
-                        answerer.protocols.flatMap { number in
-                            senders.uniqued().filter { $0.family == server.family }.flatMap { sender in
-                                entries(node, leg, sender, asking: server, number, answerer)
-                            }
+    func answererEntries() -> [MadeEntry] { answerers.flatMap { announcements($0) + conversations($0) } }
+
+    private func conversations(_ answerer: Answerer) -> [MadeEntry] {
+        file.nodes.indices.flatMap { node in
+            legs[node].indices.filter { asks(answerer, node, leg: $0) }.flatMap { leg -> [MadeEntry] in
+                let senders =
+                    legs[node][leg].addresses.map { IPPrefix(host: $0.address) }
+                    + (answerer.node == resolver ? file.nodes[node].prefixes.map(\.value) : [])
+                return servers(of: node, leg: leg).flatMap { server in
+                    answerer.protocols.flatMap { number in
+                        senders.uniqued().filter { $0.family == server.family }.flatMap { sender in
+                            entries(node, leg, sender, asking: server, number, answerer)
                         }
                     }
                 }
             }
+        }
+    }
+
+    /// What the node that mappings are asked of tells all that may ask, from each of the engine's addresses: to the group of all
+    /// hosts of a link (RFC 6887, 14.1).
+    private func announcements(_ answerer: Answerer) -> [MadeEntry] {
+        guard answerer.name == NegotiationPlan.node else { return [] }
+        let asking = file.nodes.indices.flatMap { node -> [(node: Int, leg: Int)] in
+            legs[node].indices.filter { asks(answerer, node, leg: $0) }.map { (node, $0) }
+        }
+        let emission = emission(answerer.node, leg: 0)
+        return answeredAddresses(answerer).map { server in
+            let hearers = asking.filter { servers(of: $0.node, leg: $0.leg).contains(server) }
+            var entry = Entry(
+                name: "\(answerer.name).announcement.\(server)", kind: .sequencing, direction: .response,
+                receivedInterface: emission.interface, sourceMAC: emission.mac, source: IPPrefix(host: server),
+                destination: IPPrefix(host: NegotiationPlan.hosts(server.family)),
+                servicePort: ServicePort(protocolNumber: IPProtocol.udp, ports: answerer.port...answerer.port),
+                hops: hearers.map { .target(target($0.node, leg: $0.leg)) }, counter: 0)
+            entry.isBetween = true
+            return MadeEntry(
+                entry: entry,
+                basis: EntryBasis(
+                    origin: answerer.origin, label: answerer.key, service: nil, node: lead(answerer.node)))
         }
     }
 

@@ -26,6 +26,7 @@ final class NamedTopology: Sendable {
     let kept: KeptParts?
     let interfaces: NamedInterfaces
     let nodes: NamedNodes
+    let circuits: NamedCircuits
     let groups: NamedApplications
     let fabric: NamedFabric
 
@@ -34,14 +35,15 @@ final class NamedTopology: Sendable {
     ///   - kept: The parts that should not change without need.
     init(_ raw: TopologyFile, name: String?, keeping kept: KeptParts?, _ diagnostics: Diagnostics) {
         followsMistakes = !diagnostics.isEmpty
-        file = (kept.map { raw.ordered(as: $0.plan) } ?? raw).separatingCopies()
+        file = (kept.map { raw.ordered(as: $0.plan) } ?? raw).separatingCopies().placingCircuitsLast()
         self.name = name ?? raw.name.value
         self.kept = kept
         var names = kept?.names ?? GeneratedNames()
         interfaces = NamedInterfaces(file, topology: self.name, &names, diagnostics)
         nodes = NamedNodes(file, interfaces, topology: self.name, &names, diagnostics)
+        circuits = NamedCircuits(file, interfaces, nodes, diagnostics)
         groups = NamedApplications(file, nodes, diagnostics)
-        fabric = NamedFabric(file, nodes, groups, bridges: kept?.bridges ?? [], &names)
+        fabric = NamedFabric(file, nodes, circuits, groups, bridges: kept?.bridges ?? [], &names)
     }
 }
 
@@ -114,6 +116,7 @@ struct NamedNodes: Sendable {
         var shared: Set<String> = []
         var legs: [[PlacedLeg]] = []
         var legsOn = [[(node: Int, leg: Int)]](repeating: [], count: file.interfaces.count)
+        Self.refuseShared(file, diagnostics)
         for (index, node) in file.nodes.enumerated() {
             legs.append([])
             if let other = found[node.name.value] {
@@ -139,6 +142,23 @@ struct NamedNodes: Sendable {
         self.shared = shared
         self.legs = legs
         self.legsOn = legsOn
+    }
+
+    /// Reports two nodes in one network namespace: their routes would be the same.
+    private static func refuseShared(_ file: TopologyFile, _ diagnostics: Diagnostics) {
+        var seen: [AttachmentPlan.Place: Int] = [:]
+        for (index, node) in file.nodes.enumerated() {
+            guard let attachment = node.attachment else { continue }
+            if let other = seen[attachment.place] {
+                diagnostics.error(
+                    attachment.origin,
+                    "\(quoted(node.name.value)) is in \(attachment.place), and so is "
+                        + "\(quoted(file.nodes[other].name.value))",
+                    hint: "a node is alone in its network namespace: name another one")
+            } else {
+                seen[attachment.place] = index
+            }
+        }
     }
 
     /// The legs of a node with their roles. Reports two legs on one interface, and keeps the first.
@@ -173,12 +193,23 @@ struct NamedFabric: Sendable {
     let devices: [[String?]]
 
     fileprivate init(
-        _ file: TopologyFile, _ nodes: NamedNodes, _ groups: NamedApplications, bridges: Set<String>,
-        _ names: inout GeneratedNames
+        _ file: TopologyFile, _ nodes: NamedNodes, _ circuits: NamedCircuits, _ groups: NamedApplications,
+        bridges: Set<String>, _ names: inout GeneratedNames
     ) {
-        let attachments = file.interfaces.enumerated().map { index, interface -> InterfacePlan.Attachment in
+        var attachments: [InterfacePlan.Attachment] = []
+        for (index, interface) in file.interfaces.enumerated() {
+            attachments.append(attachment(index, interface))
+        }
+        func attachment(_ index: Int, _ interface: RawInterface) -> InterfacePlan.Attachment {
+            // A circuit's nodes are where its carrier is, which has a lower index.
+            if let carrier = circuits.carriers[index] { return attachments[carrier] }
+            if circuits.links[index] != nil, let only = circuits.node(on: index, nodes) {
+                if circuits.links[index] != .ethernet { return .direct(node: file.nodes[only].name.value) }
+            }
             // With health checks, probes need the bridge's side of the leg, and instances may come and go.
-            if nodes.legsOn[index].count == 1, let only = nodes.legsOn[index].first?.node, file.hasOffload(only),
+            if circuits.links[index] == nil, interface.device == nil, nodes.legsOn[index].count == 1,
+                let only = nodes.legsOn[index].first?.node,
+                file.hasOffload(only),
                 groups.applicationIndex[only] == nil, !bridges.contains(interface.name.value),
                 !file.needsPort(only)
             {
@@ -211,6 +242,8 @@ extension TopologyFile {
 
     /// True if frames to groups may be for a node: the bridge's port gives them the group's MAC address.
     func needsPort(_ node: Int) -> Bool {
+        // A device would go with a namespace of somebody else's, and the engine's queue of it.
+        if nodes[node].attachment != nil { return true }
         // So does a virtual MAC address, in both directions.
         if !nodes[node].virtual.isEmpty { return true }
         let names = [nodes[node].name.value, shownName(node)]

@@ -29,6 +29,12 @@ struct NodePlanner: EntryStage, Diagnosing {
             plan.filesystem = raw.filesystem ?? file.filesystem
             plan.nameServers = nameServers(of: index)
             plan.isResolver = index == resolver
+            plan.attachment = raw.attachment
+            if let place = raw.attachment?.place {
+                plan.namespace = "\(place)"
+                // All of these are the owner's.
+                plan.sysctls = []
+            }
             return plan
         }
     }
@@ -42,6 +48,10 @@ struct NodePlanner: EntryStage, Diagnosing {
             deliverToo: other.map { [$0] } ?? [], addresses: leg.addresses, offload: file.hasOffload(node),
             takesEverything: resolved.mirrors.contains { $0.send == leg.interface },
             isLocked: isJudged(node, on: leg.interface))
+        if named.circuits.carriers[leg.interface] != nil {
+            plan.isCircuit = true
+            plan.offload = false
+        }
         let links = file.interfaces[leg.interface].addresses.map(\.value.value.prefix)
         plan.virtual = file.nodes[node].virtual.compactMap { held in
             guard links.contains(where: { $0.contains(held.prefix.value) }) else { return nil }
@@ -86,6 +96,10 @@ struct NodePlanner: EntryStage, Diagnosing {
                 && (systems[node] == .inlineApplication || resolved.handTraffic[node]?.passesOn ?? false)
         if forwards {
             sysctls += [SysctlPlan("net.ipv4.ip_forward", "1"), SysctlPlan("net.ipv6.conf.all.forwarding", "1")]
+        }
+        // Only the node's program has anything to say on a circuit's device.
+        for leg in legs[node] where named.circuits.carriers[leg.interface] != nil {
+            sysctls.append(SysctlPlan("net/ipv6/conf/\(leg.device)/disable_ipv6", "1"))
         }
         return sysctls + raw.sysctls
     }

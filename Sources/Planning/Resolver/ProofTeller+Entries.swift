@@ -44,7 +44,7 @@ extension ProofTeller {
                     "\(mac) is the MAC address of \(nodeName(node)) on interface \(interfaceName(owner.interface)), and "
                     + "no node on \(interface) has it"
                 hint = "name the interface of \(nodeName(node)) as the received interface, or another source"
-                related = [(file.nodes[node].name.origin, "\(nodeName(node)) is here")]
+                related = [(provedOrigin(node), "\(nodeName(node)) is here")]
             } else {
                 why = "no node on interface \(interface) has the MAC address \(mac)"
                 hint = "write the name of a node as the source"
@@ -54,7 +54,7 @@ extension ProofTeller {
             fate = "dropped before any entry is read"
             why = "\(nodeName(node)) is passive, so its packets are dropped before any entry is read"
             hint = "allow its active responses (`active-responses: true`), or name another source"
-            related = [(file.nodes[node].name.origin, "\(nodeName(node)) is here")]
+            related = [(provedOrigin(node), "\(nodeName(node)) is here")]
         case .silencedInterface:
             position = basis.raw?.received.origin ?? basis.origin
             fate = "dropped before any entry is read"
@@ -67,7 +67,7 @@ extension ProofTeller {
                 "no node on interface \(interface) sends from \(source)"
                 + (node.map { ", which is \(nodeName($0))'s elsewhere" } ?? "")
             hint = "correct the source or the received interface, or give a customer there the network in `prefixes`"
-            related = node.map { [(file.nodes[$0].name.origin, "\(nodeName($0)) is here")] } ?? []
+            related = node.map { [(provedOrigin($0), "\(nodeName($0)) is here")] } ?? []
         case .family(let family):
             position = basis.raw?.destination?.origin ?? basis.origin
             why = "no node on interface \(interface) has an \(family == .ipv4 ? "IPv4" : "IPv6") address to send from"
@@ -113,7 +113,7 @@ extension ProofTeller {
         var related: [(SourceOrigin, String)] = []
         func point(_ node: Int?) {
             guard let node else { return }
-            related.append((file.nodes[node].name.origin, "\(nodeName(node)) is here"))
+            related.append((provedOrigin(node), "\(nodeName(node)) is here"))
         }
         let why: String
         let hint: String
@@ -124,7 +124,7 @@ extension ProofTeller {
             related.append((file.interfaces[target.interface].name.origin, "the interface is here"))
         case .unknownMAC(let mac, let owner):
             if let owner, let node = owner.node {
-                let name = file.nodes[node].name.value
+                let name = provedName(node)
                 why =
                     "\(mac) on interface \(interface), and it is \(nodeName(node))'s on \(interfaceName(owner.interface))"
                 hint =
@@ -168,13 +168,13 @@ extension ProofTeller {
             let places = legs[node].map { file.interfaces[$0.interface] }
             let mtus = places.map(\.mtu.value)
             diagnostics.finding(
-                file.nodes[node].name.origin,
+                provedOrigin(node),
                 "\(nodeName(node)) is transparent, and its interfaces \(quoted(places[0].name.value)) and "
                     + "\(quoted(places[places.count - 1].name.value)) have MTUs of \(mtus[0]) and \(mtus[mtus.count - 1]): "
                     + "larger packets are lost in it without an error",
                 hint: "give both interfaces the same `mtu`",
                 related: places.map { ($0.mtu.origin, "interface \(quoted($0.name.value)): MTU \($0.mtu.value)") },
-                example: "a packet of \(mtus.max() ?? 0) octets is sent to \(file.nodes[node].name.value) on the wider "
+                example: "a packet of \(mtus.max() ?? 0) octets is sent to \(provedName(node)) on the wider "
                     + "interface, and does not come out of the narrower one")
         case .copy(let place, let node, let packets):
             let target = entries[place.entry].targets[place.target]
@@ -194,7 +194,7 @@ extension ProofTeller {
                     (bases[place.entry].origin, "\(entryName(place.entry)) sends the copies"),
                 ],
                 example: "a packet of \(packets) octets on interface \(received.name.value): forwarded, and no copy "
-                    + "reaches \(node.map { file.nodes[$0].name.value } ?? "the application")")
+                    + "reaches \(node.map { provedName($0) } ?? "the application")")
         case .mute(let place, let family):
             let target = entries[place.entry].targets[place.target]
             let interface = file.interfaces[target.interface]

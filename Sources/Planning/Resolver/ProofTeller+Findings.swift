@@ -20,7 +20,7 @@ extension ProofTeller {
 
     private func nodePlace(_ node: Int?) -> [(SourceOrigin, String)] {
         guard let node else { return [] }
-        return [(file.nodes[node].name.origin, "\(quoted(file.nodes[node].name.value)) is here")]
+        return [(provedOrigin(node), "\(quoted(provedName(node))) is here")]
     }
 
     private func entryPlace(_ index: Int, _ label: String? = nil) -> (SourceOrigin, String) {
@@ -59,7 +59,7 @@ extension ProofTeller {
             "\(nodeName(holder)) passes on what \(entryName(sender)) sends it, but no entry takes it from interface "
                 + "\(interfaceName(interface))",
             hint: "add a sequencing entry with received-interface \(file.interfaces[interface].name.value), source "
-                + "\(holder.map { file.nodes[$0].name.value } ?? "any") and destination \(trace.flow.destination); or say "
+                + "\(holder.map { provedName($0) } ?? "any") and destination \(trace.flow.destination); or say "
                 + "`system: terminal-application` if the packets end there",
             related: alternatives + nodePlace(holder), example: example(trace) + " → no entry")
     }
@@ -105,7 +105,7 @@ extension ProofTeller {
                     + "\(quoted(name))"
             hint =
                 "add a sequencing entry with received-interface \(name), source "
-                + "\(holder.map { file.nodes[$0].name.value } ?? "any") and direction response, that takes "
+                + "\(holder.map { provedName($0) } ?? "any") and direction response, that takes "
                 + "\(port(answer.flow, .response)) to \(answer.flow.destination)"
             related += alternatives(interface, answer.last?.mac) + nodePlace(holder)
             tail = " → no entry"
@@ -155,7 +155,7 @@ extension ProofTeller {
         let flow = trace.firstFlow
         let emitter = trace.hops.first?.emitter ?? trace.last
         let direction = trace.hops.first.map { entries[$0.entry].direction } ?? .request
-        return "from \(emitter?.node.map { file.nodes[$0].name.value } ?? "unknown") (\(flow.source)) on interface "
+        return "from \(emitter?.node.map { provedName($0) } ?? "unknown") (\(flow.source)) on interface "
             + "\(emitter.map { file.interfaces[$0.interface].name.value } ?? "?") to \(flow.destination) "
             + "\(port(flow, direction)): \(way(trace))"
     }
@@ -164,12 +164,12 @@ extension ProofTeller {
     private func way(_ trace: ExampleTrace) -> String {
         var places: [String] = []
         for (index, hop) in trace.hops.enumerated() {
-            if index > 0, let node = hop.emitter.node { places.append(file.nodes[node].name.value) }
+            if index > 0, let node = hop.emitter.node { places.append(provedName(node)) }
             places.append(file.interfaces[hop.emitter.interface].name.value)
         }
         if let last = trace.last {
             if let node = last.node {
-                places.append(file.nodes[node].name.value)
+                places.append(provedName(node))
                 if trace.hops.isEmpty { places.append(file.interfaces[last.interface].name.value) }
             }
         } else if let copy = trace.hops.last?.copies.first(where: { !$0.isPassive }) {

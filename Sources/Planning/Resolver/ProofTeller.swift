@@ -48,7 +48,47 @@ struct ProofTeller: EntryStage, Diagnosing {
                 prefixes: node.prefixes.map(\.value), served: served[index] ?? [],
                 routes: isPassedByRoutes(index) ? proofRoutes(nodes[index]) : nil,
                 mayHave: node.mayHave.map(\.value))
+        } + beyond.map(hosts)
+    }
+
+    /// The interfaces with unnamed hosts behind a device. In a proof, each has one customer more, which stands for them.
+    private var beyond: [Int] { file.interfaces.indices.filter { !file.interfaces[$0].behind.isEmpty } }
+
+    private func hosts(beyond interface: Int) -> ProofNode {
+        let raw = file.interfaces[interface]
+        let taken = Set(
+            raw.addresses.map(\.value.value.address)
+                + legsOn[interface].flatMap { legs[$0.node][$0.leg].addresses.map(\.address) })
+        let own = raw.behind.compactMap { prefix in
+            (1...UInt64(taken.count + 2)).lazy.map { prefix.value.address.advanced(by: $0) }
+                .first { prefix.value.contains(IPPrefix(host: $0)) && !taken.contains($0) }
         }
+        // No device has it: the first octet says that it is locally administered, the others are the interface's.
+        let mac = MACAddress(bits: named.interfaces.engineMACs[interface].bits ^ 1)
+        var hosts = ProofNode(
+            name: "hosts behind \(raw.device?.value ?? raw.name.value)", system: .customer,
+            legs: [ProofLeg(interface: interface, mac: mac, addresses: own + [GeneratedNames.linkLocal(mac)])],
+            prefixes: raw.behind.map(\.value))
+        hosts.isCrowd = true
+        return hosts
+    }
+
+    /// The name of a node of the proof, and its place in the file.
+    func provedName(_ node: Int) -> String {
+        if file.nodes.indices.contains(node) { return file.nodes[node].name.value }
+        let interface = file.interfaces[beyond[node - file.nodes.count]]
+        return "hosts behind \(interface.device?.value ?? interface.name.value)"
+    }
+
+    /// As messages name a node of the proof.
+    func nodeName(_ node: Int?) -> String {
+        node.map { quoted(provedName($0)) } ?? "a station without a name"
+    }
+
+    /// See `provedName`.
+    func provedOrigin(_ node: Int) -> SourceOrigin {
+        if file.nodes.indices.contains(node) { return file.nodes[node].name.origin }
+        return file.interfaces[beyond[node - file.nodes.count]].name.origin
     }
 
     /// The addresses that a node may announce on a leg. In a proof, the first instance has done so.
@@ -135,7 +175,7 @@ struct ProofTeller: EntryStage, Diagnosing {
             .portShift(let entry), .portsOfInstances(let entry),
             .counter(let entry, _), .entryGroup(let entry, _), .tooManyChoices(let entry):
             references = [entry]
-        case .macAddress, .address, .tooManyInterfaces, .mtu, .interface, .neighbourTwice, .sourceTwice,
+        case .macAddress, .address, .tooManyInterfaces, .mtu, .circuit, .interface, .neighbourTwice, .sourceTwice,
             .tooManyGroups, .tooManyJoiners, .group, .tooManyAccessPoints, .accessNode, .accessList:
             references = []
         }

@@ -119,14 +119,23 @@ struct Remarker: EntryStage, Diagnosing {
     }
 
     private func remarkOnEmptyInterfaces() {
-        for (index, interface) in file.interfaces.enumerated() where legsOn[index].isEmpty {
+        for (index, interface) in file.interfaces.enumerated()
+        where legsOn[index].isEmpty && named.circuits.links[index] == nil {
             let isNamed = file.entries.contains { entry in
                 entry.targets.contains { $0.interface?.value == interface.name.value }
             }
-            guard !isNamed else { continue }
+            guard !isNamed, interface.behind.isEmpty else { continue }
+            if let device = interface.device {
+                diagnostics.remark(
+                    device.origin,
+                    "nobody is known behind the device \(quoted(device.value)) of interface \(quoted(interface.name.value))",
+                    hint: "add `behind: …` with the networks of the hosts there")
+                continue
+            }
             diagnostics.remark(
-                interface.name.origin, "no node is on interface \(quoted(interface.name.value))",
-                hint: "attach one, or remove the interface")
+                interface.name.origin,
+                "no node is on \(interface.circuit == nil ? "interface" : "circuit") \(quoted(interface.name.value))",
+                hint: "attach one, or remove the \(interface.circuit == nil ? "interface" : "circuit")")
         }
     }
 

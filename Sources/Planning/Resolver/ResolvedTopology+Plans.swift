@@ -8,10 +8,32 @@ import Wire
 extension ResolvedTopology {
     /// The interfaces, each with its connection to its nodes.
     func interfacePlans() -> [InterfacePlan] {
-        zip(file.interfaces, named.fabric.attachments).map { interface, attachment in
-            InterfacePlan(
+        zip(file.interfaces, named.fabric.attachments).enumerated().map { index, part in
+            let (interface, attachment) = part
+            var plan = InterfacePlan(
                 name: interface.name.value, mtu: interface.mtu.value, queue: interface.queue, attachment: attachment)
+            plan.device = interface.device.map {
+                DevicePlan(
+                    name: $0.value, behind: interface.behind.map(\.value), stations: stations(beyond: index))
+            }
+            plan.carrier = named.circuits.carriers[index]
+            plan.link = named.circuits.links[index]
+            plan.encapsulation = interface.circuit.map { "\($0.encapsulation)" }
+            return plan
         }
+    }
+
+    /// The MAC addresses on an interface that entries by hand name, and no node has.
+    private func stations(beyond interface: Int) -> [MACAddress] {
+        let own = Set(legsOn[interface].map { legs[$0.node][$0.leg].mac })
+        return entries.flatMap { entry -> [MACAddress] in
+            let sources = entry.receivedInterface == interface ? [entry.sourceMAC].compactMap { $0 } : []
+            return sources
+                + entry.targets.compactMap { target in
+                    guard target.interface == interface, case .mac(let mac) = target.address else { return nil }
+                    return mac
+                }
+        }.filter { !own.contains($0) && !$0.isMulticast }.uniqued()
     }
 
     /// The applications whose health Tapline looks after.
@@ -74,9 +96,14 @@ extension ResolvedTopology {
         var plan = file.engines
         guard plan.sharing == .direction else { return plan }
         // An interface on which requests and answers come in has requests.
-        let answering = Set(entries.filter { $0.direction == .response }.map(\.receivedInterface))
-        let asking = Set(entries.filter { $0.direction == .request }.map(\.receivedInterface))
-        plan.engineOfInterface = file.interfaces.indices.map { answering.contains($0) && !asking.contains($0) ? 1 : 0 }
+        func device(_ entry: Entry) -> Int {
+            named.circuits.carriers[entry.receivedInterface] ?? entry.receivedInterface
+        }
+        let answering = Set(entries.filter { $0.direction == .response }.map(device))
+        let asking = Set(entries.filter { $0.direction == .request }.map(device))
+        plan.engineOfInterface = file.interfaces.indices.filter { named.circuits.carriers[$0] == nil }.map {
+            answering.contains($0) && !asking.contains($0) ? 1 : 0
+        }
         return plan
     }
 }

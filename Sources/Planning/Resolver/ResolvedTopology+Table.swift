@@ -31,7 +31,8 @@ extension ResolvedTopology {
             TableInterface(
                 name: interface.name.value, mac: named.interfaces.engineMACs[index], aliases: aliases[index],
                 mtu: interface.mtu.value,
-                addresses: interface.addresses.map(\.value.value), namesAll: namesAll(index, sources))
+                addresses: interface.addresses.map(\.value.value), namesAll: namesAll(index, sources),
+                circuit: named.circuits.tableCircuit(index, file, named.nodes))
         }
         let claimed = services.flatMap { service in
             service.raw.addresses.flatMap { address in

@@ -14,7 +14,8 @@ extension ServiceResolver {
             let used = file.nodes.indices.filter { file.nodes[$0].kind == .customer }.compactMap {
                 legs[$0].first?.interface
             }
-            let interfaces = Set(used).sorted()
+            let beyond = file.interfaces.indices.filter { !file.interfaces[$0].behind.isEmpty }
+            let interfaces = Set(used + beyond).sorted()
             // Another place reports customers whose interface is not known.
             if interfaces.isEmpty, !file.nodes.contains(where: { $0.kind == .customer }) {
                 diagnostics.error(
@@ -199,6 +200,7 @@ extension ServiceResolver {
 /// The customers of an interface, and the networks behind them.
 extension AddressStage where Self: Diagnosing {
     func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
+        if file.interfaces[interface].device != nil { return add(beyond: interface, &scopes, &sides) }
         scopes.append(Scope(interface: interface, source: nil))
         var links = file.interfaces[interface].addresses.map(\.value.value.prefix)
         var behind: [CustomerSide] = []
@@ -207,6 +209,20 @@ extension AddressStage where Self: Diagnosing {
             behind += networks(behind: node)
         }
         sides += links.uniqued().map { CustomerSide(interface: interface, prefix: $0) } + behind
+    }
+
+    /// The customers of an interface that a device of the machine is bound to: those of the file, and the networks that it
+    /// says are behind the device. Nobody else there is one.
+    private func add(beyond interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
+        var found = file.interfaces[interface].behind.map { CustomerSide(interface: interface, prefix: $0.value) }
+        for (node, leg) in legsOn[interface] where file.nodes[node].kind == .customer {
+            found += legs[node][leg].addresses.map {
+                CustomerSide(interface: interface, prefix: IPPrefix(host: $0.address))
+            }
+            found += networks(behind: node)
+        }
+        scopes += found.map { Scope(interface: interface, source: $0.prefix) }
+        sides += found
     }
 
     /// The networks behind a customer, each by way of the customer's address of its family.

@@ -18,6 +18,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case filter
     /// Impaired links in the memory that engines map, and their packets: `Engine`.
     case impairment
+    /// Requests for mappings, one after another: `PortMapping`.
+    case negotiation
+    /// The headers of encapsulations: `Wire`.
+    case circuit
 
     /// Gives the target one input.
     ///
@@ -32,6 +36,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .engine: try EngineProperties.check(input)
         case .filter: try FilterProperties.check(input)
         case .impairment: try ImpairmentProperties.check(input)
+        case .negotiation: try NegotiationProperties.check(input)
+        case .circuit: try CircuitProperties.check(input)
         }
     }
 }

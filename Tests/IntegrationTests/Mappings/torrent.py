@@ -15,6 +15,6 @@ while len(given) < 2 and time.monotonic() < end:
         if alert.what() == "portmap": given.add(alert.message().split(": ")[-1])
         if alert.what() == "portmap_error": print(alert.message())
     time.sleep(0.05)
-print(*sorted(given), sep="\n", flush=True)
+print(libtorrent.__version__, *sorted(given), sep="\n", flush=True)
 # As long as its input is open, it keeps what it has. At its end it gives all back.
 sys.stdin.read()

@@ -1,0 +1,26 @@
+import Reporting
+import Wire
+
+/// What the file says of an interface whose packets are behind the headers of an encapsulation.
+package struct RawCircuit: Sendable {
+    /// The interface whose device has its frames.
+    package var carrier: String
+    package var encapsulation: Encapsulation
+    /// The place of `encapsulation`.
+    package var origin: SourceOrigin
+}
+
+extension TopologyFile {
+    /// The file with its circuits behind all interfaces that have devices.
+    package func placingCircuitsLast() -> TopologyFile {
+        guard interfaces.contains(where: { $0.circuit != nil }) else { return self }
+        var file = self
+        file.interfaces = interfaces.filter { $0.circuit == nil } + interfaces.filter { $0.circuit != nil }
+        return file
+    }
+
+    /// The circuits, each with the interface that stands for it.
+    package var circuits: [(interface: RawInterface, circuit: RawCircuit)] {
+        interfaces.compactMap { interface in interface.circuit.map { (interface, $0) } }
+    }
+}
