@@ -160,10 +160,11 @@ struct CaptureMishapTests {
             ]
             let started = try commands.map { try CommandLineRun.Started([CommandLineRun.tapline] + $0) }
             try CommandLineRun.eventually("all four observe") {
-                let sockets = try CommandLineRun.shell(
-                    "ss -xH state connected | grep -c '/run/tapline/\(topology.name)/control.sock'"
-                ).output
-                return Int(sockets.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0 >= 4
+                // Each has the rings of the engine's workers in its memory.
+                started.allSatisfy { command in
+                    let path = "/proc/\(command.process.processIdentifier)/maps"
+                    return (try? String(contentsOfFile: path, encoding: .utf8))?.contains("tapline-capture") == true
+                }
             }
             try flood(topology, 500)
             #expect(try CommandLineRun.run("down", topology.name).status == 0)
