@@ -67,9 +67,24 @@ struct Stop: ParsableCommand {
               sudo tapline continue failover fw-a
             """.paragraphs)
 
-    @OptionGroup var words: NodeWords
+    @Argument(help: "The topology's name.", completion: topologyNames)
+    var name: String?
 
-    func run() throws { try words.perform(.stop, "all that runs in it stands still") }
+    @Argument(help: "The node's name.", completion: nodeNames)
+    var node: String?
+
+    func validate() throws {
+        // Other programs end everything by this word.
+        guard name == nil || node == nil else { return }
+        throw ValidationError(
+            "'stop' needs a topology and one of its nodes, which is to stand still; 'tapline down NAME' takes a topology "
+                + "away.")
+    }
+
+    func run() throws {
+        guard let name, let node else { return }
+        try NodeWords.parse([name, node]).perform(.stop, "all that runs in it stands still")
+    }
 }
 
 /// `tapline continue`.

@@ -79,7 +79,7 @@ struct Tapline: ParsableCommand {
         ["ps", "ls", "list", "show", "stat", "stats", "inspect", "info"]:
             "'tapline status' lists all topologies, and 'tapline status NAME' shows one",
         ["deploy", "start", "create", "launch", "boot"]: "'tapline up FILE -d' brings a topology up",
-        ["destroy", "stop", "rm", "remove-all", "delete", "halt", "teardown", "wipe"]:
+        ["destroy", "rm", "remove-all", "delete", "halt", "teardown", "wipe"]:
             "'tapline down NAME' takes a topology away",
         ["sh", "bash", "attach", "enter", "connect", "console", "ssh", "login"]:
             "'tapline exec NAME NODE' opens a shell in a node, and 'tapline exec NAME NODE CMD' runs a command",

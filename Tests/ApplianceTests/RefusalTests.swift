@@ -27,13 +27,19 @@ struct RefusalTests {
         arguments: [
             ("ps", "tapline status"), ("ls", "tapline status"), ("list", "tapline status"),
             ("inspect", "tapline status"),
-            ("deploy", "tapline up"), ("start", "tapline up"), ("destroy", "tapline down"), ("stop", "tapline down"),
+            ("deploy", "tapline up"), ("start", "tapline up"), ("destroy", "tapline down"),
             ("rm", "tapline down"), ("sh", "tapline exec"), ("redeploy", "tapline apply"),
         ])
     func foreignWords(_ word: String, _ meant: String) throws {
         let result = try CommandLineRun.run(word)
         #expect(result.status == 64)
         #expect(result.errors.hasPrefix("tapline: there is no command '\(word)'; '\(meant)"), "\(result.errors)")
+    }
+
+    @Test("who means all of a topology by stop is told of down", arguments: [["stop"], ["stop", "lab"]])
+    func stopOfAll(_ words: [String]) throws {
+        let result = try CommandLineRun.Started([CommandLineRun.tapline] + words).finish()
+        #expect(result.status == 64 && result.errors.contains("'tapline down NAME'"), "\(result.errors)")
     }
 
     @Test("help is wrapped once: no line of a paragraph could take a word more", arguments: RefusalTests.commands)

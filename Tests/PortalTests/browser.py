@@ -130,7 +130,13 @@ class Browser:
         """Waits until an expression is true, and returns it."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            value = self.run(expression)
+            try:
+                value = self.run(expression)
+            except RuntimeError as error:
+                # A page that is being left answers nothing; the next one does.
+                if "navigated" not in str(error):
+                    raise
+                value = None
             if value:
                 return value
             if time.monotonic() > deadline:
