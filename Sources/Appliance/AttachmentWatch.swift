@@ -174,6 +174,10 @@ final class AttachmentWatch: @unchecked Sendable {
         guard let attachment = node.plan.attachment, let limbo, !absence.isFinal, monotonicTime() >= absence.next else {
             return
         }
+        // While a file is applied, it may be on an interface that comes or goes.
+        let builder = self.builder
+        let places = Set(builder.plan.interfaces.indices.filter { !builder.plan.interfaces[$0].isVacant })
+        guard node.plan.legs.allSatisfy({ places.contains($0.interface) }) else { return }
         defer { absences[name] = absence }
         do throws(ApplianceError) {
             let found = try builder.attach(node.plan, in: built)

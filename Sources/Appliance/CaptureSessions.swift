@@ -2,6 +2,7 @@ import ControlAPI
 import Engine
 import EngineControl
 import EventLoop
+import Forwarding
 import Reporting
 
 /// The captures of a topology: what the engines copy is what all of them want together. On the loop's thread.
@@ -81,10 +82,11 @@ final class CaptureSessions {
         }
         var observer = CaptureObserver(number: number)
         for name in request.interfaces ?? [] {
-            guard let index = source.interfaces.firstIndex(of: name) else {
+            guard let index = source.interfaces.firstIndex(of: name), !TableInterface.isVacant(name) else {
                 throw ApplianceError(
                     .name, "there is no interface '\(ControlText.shown(name, most: 64))'",
-                    hint: "the interfaces are: \(source.interfaces.joined(separator: ", "))")
+                    hint: "the interfaces are: "
+                        + source.interfaces.filter { !TableInterface.isVacant($0) }.joined(separator: ", "))
             }
             observer.interfaces.append(index)
         }

@@ -134,7 +134,8 @@ extension ControlProcess {
             case .stopping: .stopping
             }
         let ringDrops = built?.ringDrops(plan) ?? []
-        let interfaces = table.interfaces.enumerated().map { index, interface in
+        let interfaces = table.interfaces.enumerated().compactMap { index, interface -> StatusReport.Interface? in
+            guard !interface.isVacant else { return nil }
             let count = counts.indices.contains(index) ? counts[index] : nil
             return StatusReport.Interface(
                 name: interface.name, mac: "\(interface.mac)", mtu: interface.mtu,
@@ -143,7 +144,7 @@ extension ControlProcess {
                 receivedPackets: count?.received.packets ?? 0, receivedBytes: count?.received.bytes ?? 0,
                 sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0,
                 ringDrops: ringDrops.indices.contains(index) ? ringDrops[index] : 0,
-                device: plan.interfaces[index].device?.name,
+                device: plan.interfaces.first { $0.name == interface.name }?.device?.name,
                 deviceFault: attachments?.fault(ofDeviceOf: interface.name))
         }
         let drops = DropReason.allCases.filter { $0 != .housekeeping }.compactMap { reason -> StatusReport.Drop? in
@@ -210,7 +211,7 @@ extension ControlProcess {
         if plan.engines.writing == .ring, let why = fleet?.status.lazy.compactMap({ $0.writing?.why }).first {
             remarks.append("the file asks for `io: io_uring`, but frames are written one by one: \(why)")
         }
-        if let refusal = built?.taps.lazy.compactMap(\.steeringRefusal).first {
+        if let refusal = built?.taps.lazy.compactMap({ $0?.steeringRefusal }).first {
             remarks.append(
                 "packets of one tunnel may overtake one another: the kernel divides frames among the workers by what is "
                     + "inside of tunnels, because Tapline \(refusal)")
@@ -236,6 +237,15 @@ extension ControlProcess {
             latency: plan.engines.latency.rawValue)
     }
 
+    /// The name of the interface at a place. While a file is applied, nodes may be on interfaces of the next plan or of the former
+    /// one.
+    private func interfaceName(_ place: Int) -> String {
+        let names = [plan.interfaces.map(\.name), table.interfaces.map(\.name)]
+        return names.lazy.compactMap { names in
+            names.indices.contains(place) && !TableInterface.isVacant(names[place]) ? names[place] : nil
+        }.first ?? "#\(place)"
+    }
+
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {
         StatusReport.Node(
             name: node.plan.name, kind: node.plan.kind.rawValue, type: node.plan.type,
@@ -249,7 +259,7 @@ extension ControlProcess {
             },
             legs: node.plan.legs.map { leg in
                 StatusReport.Leg(
-                    interface: plan.interfaces[leg.interface].name, role: leg.role, device: leg.device,
+                    interface: interfaceName(leg.interface), role: leg.role, device: leg.device,
                     mac: "\(leg.mac)", addresses: leg.addresses.map { "\($0)" })
             })
     }
@@ -329,6 +339,7 @@ extension ControlProcess {
             fleet.publish(compiled, groupsOnly: true, done)
         case .entries(let patch, let before): fleet.publish(table, from: before, patch, done)
         case .everything: fleet.publish(table, done)
+        case .engines(let set): fleet.regrow(to: set, table, done)
         }
     }
 }

@@ -89,7 +89,8 @@ extension ControlProcess {
                 .usage, "'\(shown)' may be several links",
                 hint: "name one of them: \(found.map(\.text).joined(separator: ", "))")
         }
-        let names = plan.interfaces.map(\.name) + plan.nodes.map(\.name) + plan.services.map(\.name)
+        let interfaces = plan.interfaces.filter { !$0.isVacant }.map(\.name)
+        let names = interfaces + plan.nodes.map(\.name) + plan.services.map(\.name)
         throw ApplianceError(
             .name, "there is no link '\(shown)' in '\(plan.name)'",
             hint: Spelling.nearest(to: name, among: names).map { "did you mean '\($0)'?" }

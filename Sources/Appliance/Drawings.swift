@@ -42,7 +42,8 @@ final class Drawings {
         let work: @Sendable () -> Void = {
             let result: Result<TopologyDrawing, ApplianceError>
             do throws(TopologyError) {
-                let proved = try Planner.prove(source, name: plan.name, keeping: plan, changes: plan.changes)
+                let proved = try Planner.prove(
+                    source, name: plan.name, keeping: plan, changes: plan.changes, leavesPlaces: false)
                 result = .success(TopologyDrawing(Diagram(proved).picture))
             } catch {
                 result = .failure(

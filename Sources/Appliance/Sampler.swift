@@ -76,7 +76,8 @@ final class Sampler {
             counts: withEntries ? fleet?.entryCounts ?? [] : [],
             ruleCounts: withEntries ? fleet?.ruleCounts ?? [] : [], joined: fleet?.joined(table.joiners) ?? [],
             services: plan.services.map(\.name),
-            interfaces: interfaces, drops: drops, work: fleet?.work ?? [], times: control.applicationTimes.counts,
+            interfaces: zip(table.interfaces, interfaces).filter { !$0.0.isVacant }.map { $0.1 }, drops: drops,
+            work: fleet?.work ?? [], times: control.applicationTimes.counts,
             timesSince: control.applicationTimes.began,
             processes: ProcessMeter.Subjects(
                 control: getpid(),

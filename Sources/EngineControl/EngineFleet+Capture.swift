@@ -12,9 +12,12 @@ final class CaptureRings {
     let descriptor: Int32
     /// For readers, who cannot write with it.
     let readOnly: Int32
+    /// How many there are.
+    let count: Int
 
     /// - Throws: `EngineError` if the system has no memory for so many rings.
     init(_ count: Int) throws(EngineError) {
+        self.count = count
         descriptor = try SharedMapping.makeCaptureRings(count)
         readOnly = clinux_open("/proc/self/fd/\(descriptor)", O_RDONLY, 0)
         // Nobody but this user can open it again for writing.
@@ -83,7 +86,7 @@ extension EngineFleet {
     package var captureMemory: CaptureMemory? {
         guard let rings = captures.observation?.rings, let table = try? wholeTable() else { return nil }
         return CaptureMemory(
-            descriptor: rings.readOnly, rings: captureRingCount, table: table.memory,
+            descriptor: rings.readOnly, rings: rings.count, table: table.memory,
             groups: published.groups?.memory, generation: published.generation,
             owners: [rings, table] + (published.groups.map { [$0] } ?? []))
     }
@@ -124,7 +127,7 @@ extension EngineFleet {
     /// Gives the present observers to an engine that has not got them.
     func handObservers(_ process: EngineProcess) {
         guard process.handedObservers != captures.number else { return }
-        process.observe(captures.observation, number: captures.number, workers: plan.workers)
+        process.observe(captures.observation, number: captures.number)
     }
 
     /// Reports the changes that every ready engine has answered.

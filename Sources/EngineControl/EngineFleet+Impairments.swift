@@ -33,6 +33,26 @@ final class ImpairmentMemory {
     func clear(slot: Int) { ImpairmentCounters.clear(mapping.base, blocks: blocks, slot: slot) }
 }
 
+/// Impaired links as engines map them: an image for each number of interfaces that an engine has.
+final class LinkImages {
+    private let links: [ImpairedLinkOrder]
+    private let generation: UInt64
+    private var images: [Int: SealedMemory] = [:]
+
+    /// - Throws: `EngineError` if there are too many, or if the system has no memory for them.
+    init(_ links: [ImpairedLinkOrder], generation: UInt64, interfaces: Int) throws(EngineError) {
+        (self.links, self.generation) = (links, generation)
+        _ = try image(interfaces: interfaces)
+    }
+
+    func image(interfaces: Int) throws(EngineError) -> SealedMemory {
+        if let known = images[interfaces] { return known }
+        let made = try SealedMemory(ImpairmentSet.bytes(links, interfaces: interfaces), generation: generation)
+        images[interfaces] = made
+        return made
+    }
+}
+
 /// The impaired links that all engines have.
 extension EngineFleet {
     /// A change of links on its way to the engines.
@@ -44,9 +64,11 @@ extension EngineFleet {
     /// The state of impaired links.
     struct Impairments {
         /// The links of the moment; nil: there are none.
-        var links: SealedMemory?
+        var links: LinkImages?
         /// Their counters; nil before there are any.
         var memory: ImpairmentMemory?
+        /// Those of earlier engines, which had fewer workers.
+        var former: [ImpairmentMemory] = []
         /// The number of the newest links that engines were handed.
         var number: UInt64 = 0
         /// The changes that not every engine has answered yet.
@@ -61,7 +83,8 @@ extension EngineFleet {
 
     /// What was done to the packets of the link with this slot.
     package func impairmentCount(slot: Int) -> ImpairmentCount {
-        impairments.memory?.count(slot: slot) ?? ImpairmentCount()
+        (impairments.former + [impairments.memory].compactMap { $0 })
+            .reduce(ImpairmentCount()) { $0 + $1.count(slot: slot) }
     }
 
     /// Has the frames of all engines cross these links, and no others. An engine that starts later has them, too.
@@ -86,10 +109,11 @@ extension EngineFleet {
                     memory = try ImpairmentMemory(blocks: resources.counterLayout.workers)
                 }
                 impairments.memory = memory
-                impairments.links = try SealedMemory(
-                    ImpairmentSet.bytes(links, interfaces: resources.counterLayout.interfaces),
-                    generation: impairments.number + 1)
-                for slot in fresh { memory.clear(slot: slot) }
+                impairments.links = try LinkImages(
+                    links, generation: impairments.number + 1, interfaces: resources.queues.count + circuits)
+                for slot in fresh {
+                    for memory in impairments.former + [memory] { memory.clear(slot: slot) }
+                }
             }
         } catch {
             return done(.failure(ApplianceError(.failed, "\(error)")))
@@ -103,8 +127,15 @@ extension EngineFleet {
     /// Gives the present links to an engine that has not got them.
     func handImpairments(_ process: EngineProcess) {
         guard process.handedImpairments != impairments.number, let memory = impairments.memory else { return }
-        process.impair(
-            impairments.links, counters: memory.memory, number: impairments.number, workers: plan.workers)
+        do throws(EngineError) {
+            process.impair(
+                try impairments.links?.image(interfaces: process.interfaces), counters: memory.memory,
+                number: impairments.number)
+        } catch {
+            // Its successor gets them.
+            process.complaint = "\(error)"
+            process.end()
+        }
     }
 
     /// Reports every kind of change that all ready engines have answered: one that has not answered may have ended.

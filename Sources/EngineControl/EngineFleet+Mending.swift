@@ -21,14 +21,18 @@ extension EngineFleet {
     ///
     /// - Returns: The corrections, as the end of a sentence; empty if there were none.
     func correctQueues() -> String {
-        (try? EngineLink.correctFlags(resources.queues.flatMap { $0 })).map(summary(ofCorrected:)) ?? ""
+        let queues = resources.queues
+        guard let places = try? EngineLink.correctFlags(queues.flatMap { $0 }) else { return "" }
+        return summary(ofCorrected: places, in: queues)
     }
 
-    /// - Parameter places: The queues that were corrected, counted through all interfaces.
+    /// - Parameters:
+    ///   - places: The queues that were corrected, counted through all interfaces.
+    ///   - queues: The queues of each interface, as many for each.
     /// - Returns: The end of a sentence about them; empty if there are none.
-    func summary(ofCorrected places: [Int]) -> String {
+    func summary(ofCorrected places: [Int], in queues: [[Int32]]) -> String {
         guard !places.isEmpty else { return "" }
-        let queueCount = max(1, plan.queues)
+        let queueCount = max(1, queues.first?.count ?? 1)
         let interfaces = Set(places.map { $0 / queueCount + 1 }).sorted().map(String.init).joined(separator: ", ")
         return
             "; the flags of \(places.count) queue\(places.count == 1 ? "" : "s") had been changed so that readers hang, "

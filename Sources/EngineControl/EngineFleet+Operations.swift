@@ -39,6 +39,10 @@ extension EngineFleet {
         do throws(ApplianceError) {
             var wanted = Array(members.indices)
             if let number { wanted = [try member(of: number)] }
+            if regrowth != nil {
+                throw ApplianceError(
+                    .failed, "other engines are about to take the place of all", hint: "try again when that has ended")
+            }
             if let replacement {
                 throw ApplianceError(
                     .failed, "engine \(replacement.member + 1) is being replaced", hint: "try again when that has ended"

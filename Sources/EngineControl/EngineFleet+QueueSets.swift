@@ -33,13 +33,14 @@ extension EngineFleet {
             where !process.assigned.contains(queueSet) && isHeld(queueSet, besides: process) {
                 wanted.remove(queueSet)
             }
-            if isPaused { wanted = QueueSets() }
+            if isPaused || isSwitching { wanted = QueueSets() }
             if wanted != process.assigned { process.assign(wanted) }
         }
         if let paused, living.allSatisfy({ $0.phase != .ready || $0.isIdle }) {
             self.paused = nil
             paused()
         }
+        if isSwitching, living.allSatisfy({ isFresh($0) || $0.phase != .ready || $0.isIdle }) { switchOver() }
         tellMoves()
         for process in living where process.phase == .ready && isRetired(process) && process.isIdle { retire(process) }
         let done = drains.filter { drain in members[drain.member].process.map(\.isIdle) ?? true }
@@ -85,7 +86,8 @@ extension EngineFleet {
     }
 
     private func isRetired(_ process: EngineProcess) -> Bool {
-        process !== spare && !members.contains { $0.process === process || $0.successor === process }
+        process !== spare && !isFresh(process)
+            && !members.contains { $0.process === process || $0.successor === process }
     }
 
     private func tellMoves() {

@@ -2,6 +2,7 @@ import Engine
 import EventLoop
 import Forwarding
 import Plan
+import Wire
 
 /// How the engines are.
 extension EngineFleet {
@@ -66,7 +67,10 @@ extension EngineFleet {
     }
 
     /// The traffic of an interface.
-    package func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
+    package func interface(_ index: Int) -> InterfaceCount {
+        let count = reader.interface(index)
+        return earlier[index].map { count.since($0.count) } ?? count
+    }
 
     /// The number of turns of all workers.
     package var turns: UInt64 { reader.turns() }
@@ -81,7 +85,12 @@ extension EngineFleet {
     package func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }
 
     /// The last frame that was dropped for a reason, if it could be read.
-    package func lastDrop(_ reason: DropReason) -> DroppedFrame? { reader.lastDrop(reason) }
+    package func lastDrop(_ reason: DropReason) -> DroppedFrame? {
+        guard let frame = reader.lastDrop(reason) else { return nil }
+        // It was on an interface that is gone.
+        if let since = earlier[frame.interface]?.since, frame.time < since { return nil }
+        return frame
+    }
 
     /// Packets and bytes of every entry, by the entries' counters.
     package var entryCounts: [CounterReading.EntryCount] {
@@ -97,10 +106,5 @@ extension EngineFleet {
             let count = reader.rule(counter)
             return CounterReading.EntryCount(packets: count.packets, bytes: count.bytes)
         }
-    }
-
-    /// The blocks of the counters that a process writes to.
-    func blocks(of process: EngineProcess) -> Range<Int> {
-        process.lane * plan.workers..<(process.lane + 1) * plan.workers
     }
 }

@@ -284,12 +284,17 @@ extension EngineFleet {
         return .whole(try wholeTable())
     }
 
-    private func growCounters(for fresh: CompiledTable) throws(EngineError) {
+    /// Makes larger counters if these have no room for a table, for so many interfaces or for so many blocks.
+    func growCounters(for fresh: CompiledTable, interfaces: Int = 0, blocks: Int = 0) throws(EngineError) {
         let before = resources.counterLayout
         let (entries, rules) = (fresh.counterCount, fresh.ruleCounterCount)
-        guard entries > before.entries || rules > before.rules else { return }
+        guard
+            entries > before.entries || rules > before.rules || interfaces > before.interfaces
+                || blocks > before.workers
+        else { return }
         let layout = CounterLayout(
-            workers: before.workers, interfaces: before.interfaces,
+            workers: blocks > before.workers ? min(blocks * 2, CounterLayout.mostWorkers) : before.workers,
+            interfaces: interfaces > before.interfaces ? min(interfaces * 2, 4_096) : before.interfaces,
             entries: entries > before.entries ? entries * 2 : before.entries,
             rules: rules > before.rules ? rules * 2 : before.rules)
         let descriptor = try SharedMapping.makeCounters(layout)

@@ -26,13 +26,13 @@ package final class EngineFleet: @unchecked Sendable {
 
     let loop: EventLoop
     let logger: Logger
-    let plan: EnginesPlan
+    var plan: EnginesPlan
     let events: EventSink
-    private let path: String
-    private let logPath: String
-    private let record: (RecordedProcess) -> Void
+    let path: String
+    let logPath: String
+    let record: (RecordedProcess) -> Void
     /// The confinements that an engine lacks.
-    private let inspect: (EngineProcess) -> [String]
+    let inspect: (EngineProcess) -> [String]
     let neighbours: NeighbourTable
     /// The engines' notes of instances that drain.
     package let drainTable: DrainTable
@@ -60,15 +60,27 @@ package final class EngineFleet: @unchecked Sendable {
     /// Why a single engine has no spare; nil if it has one, or is about to.
     package private(set) var spareTrouble: String?
     /// Every process that has not ended.
-    private(set) var living: [EngineProcess] = []
+    var living: [EngineProcess] = []
     var division: QueueSetAssignment
     var movesUnderWay: [QueueSetAssignment.Move] = []
     var drains: [(member: Int, done: (Result<Void, ApplianceError>) -> Void)] = []
     var replacement: Replacement?
+    /// Other engines that are about to take the place of all.
+    var regrowth: Regrowth?
+    /// Called when every queue has a reader after that.
+    var regrown: ((Result<Void, ApplianceError>) -> Void)?
+    /// Called when no engine is left that has given up its place.
+    var retirements: [() -> Void] = []
+    /// What earlier interfaces had counted at places that others have by now, and since when.
+    var earlier: [Int: EarlierInterface] = [:]
+    /// A queue that never has a frame: it stands for those of places without an interface.
+    let idleQueue: Int32
+    /// How many circuits the table has, behind the interfaces that have queues. A change of interfaces changes none.
+    let circuits: Int
     private var firstReady: ((Result<Void, ApplianceError>) -> Void)?
     private(set) var hasStopped = false
     /// The corrections of queues before a process was started. The next process that ends reports them.
-    private var correctedBefore = ""
+    var correctedBefore = ""
     /// True while no engine may read a queue, and the callers that wait for that.
     var isPaused = false
     /// See `isPaused`.
@@ -105,6 +117,8 @@ package final class EngineFleet: @unchecked Sendable {
         division = QueueSetAssignment(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
         self.leavesRoom = leavesRoom
         compiled = try Self.compile(table, leavesRoom: leavesRoom)
+        circuits = table.interfaces.count - table.deviceCount
+        idleQueue = EngineLink.makeIdleQueue()
         do throws(EngineError) {
             let whole = try SealedMemory(compiled.bytes(generation: 1), generation: 1)
             published = SharedTable(table: TableVersion(whole))
@@ -114,7 +128,7 @@ package final class EngineFleet: @unchecked Sendable {
                 workers: (plan.count * 2 + 2) * plan.workers, interfaces: table.interfaces.count,
                 entries: compiled.counterCount, rules: compiled.ruleCounterCount)
             resources = EngineResources(
-                queues: queues, queueSets: plan.queueSets(interfaces: queues.count), workers: plan.workers,
+                queues: queues, queueSets: plan.queueSets(of: queues), workers: plan.workers,
                 counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
                 neighbours: try SharedMapping.makeNeighbours(), table: whole.memory.descriptor,
                 tableSize: whole.memory.size,
@@ -141,41 +155,6 @@ package final class EngineFleet: @unchecked Sendable {
         // While they start there is time to find out what they must show.
         _ = EngineInspection.Grant.here
         watch()
-    }
-
-    /// Starts a process that has everything and reads nothing yet.
-    func spawn() throws -> EngineProcess {
-        loop.preconditionCurrent()
-        // The engine that changed them shows when it ends: then the change is reported.
-        correctedBefore += correctQueues()
-        let taken = Set(living.map(\.lane))
-        guard let lane = (0..<resources.counterLayout.workers / plan.workers).first(where: { !taken.contains($0) })
-        else { throw EngineError("start an engine", because: "earlier ones have not ended yet") }
-        var handed = resources
-        // Other groups than the table's own follow before it reads.
-        let whole = try wholeTable()
-        (handed.table, handed.tableSize) = (whole.memory.descriptor, whole.memory.size)
-        handed.generation = published.table.generation
-        handed.firstBlock = lane * plan.workers
-        // An earlier engine may have written there. Restore the memories for the next one.
-        try SharedMapping.renewCounters(resources.counters, resources.counterLayout)
-        neighbours.initialize()
-        let process = try EngineProcess(
-            loop: loop, path: path, logPath: logPath, lane: lane, counters: countersNumber, resources: handed,
-            handlers: EngineProcess.Handlers(
-                said: { [unowned self] in heard($0, $1) }, broke: { [unowned self] in broke($0, $1) },
-                ended: { [unowned self] in bury($0, $1) }, inspect: inspect))
-        // What was changed since then was corrected as it was handed over.
-        correctedBefore += summary(ofCorrected: process.corrected)
-        process.before = written(by: process)
-        living.append(process)
-        loop.after(Self.readyTimeout) { [weak process] in
-            guard let process, process.phase == .starting else { return }
-            process.complaint = "it was not ready within \(seconds(Self.readyTimeout))"
-            process.end()
-        }
-        if let started = RecordedProcess(pid: process.pid, what: "tapline-engine \(lane)") { record(started) }
-        return process
     }
 
     private func launch(_ member: Int) {
@@ -240,6 +219,7 @@ package final class EngineFleet: @unchecked Sendable {
         publications = []
         replacement?.done(.failure(.cancelled))
         replacement = nil
+        cancelRegrowth()
         for drain in drains { drain.done(.failure(.cancelled)) }
         drains = []
         captures.cancel()
@@ -248,10 +228,11 @@ package final class EngineFleet: @unchecked Sendable {
 
     // MARK: - Messages of engines
 
-    private func heard(_ process: EngineProcess, _ event: EngineEvent?) {
+    func heard(_ process: EngineProcess, _ event: EngineEvent?) {
         switch event {
         case .ready(let confinement):
             logger.info("engine process \(process.pid) is ready after \(confinement.startTime.wholeMicroseconds) us")
+            if isFresh(process) { return freshIsReady(process) }
             if process === spare { spareTrouble = nil }
             bringUpToDate(process)
             if let member = members.firstIndex(where: { $0.process === process }) {
@@ -268,6 +249,7 @@ package final class EngineFleet: @unchecked Sendable {
         case .assigned:
             hand()
             tellFirst()
+            tellRegrown()
         case .observed: settleObservations()
         case .impaired: settleImpairments()
         case .alive: break
@@ -288,7 +270,7 @@ package final class EngineFleet: @unchecked Sendable {
     // MARK: - Ends
 
     /// A process has ended.
-    private func bury(_ process: EngineProcess, _ end: ProcessExit) {
+    func bury(_ process: EngineProcess, _ end: ProcessExit) {
         guard !hasStopped else { return }
         living.removeAll { $0 === process }
         let corrected = correctedBefore + correctQueues()
@@ -322,6 +304,8 @@ package final class EngineFleet: @unchecked Sendable {
             launchLater(0, members[0].backoff.ended(now: now, started: process.started))
         }
         continueReplacement(after: process, process.complaint ?? end.summary)
+        failRegrowth(after: process, process.complaint ?? end.summary)
+        tellRetirements()
     }
 
     /// The process of a member reads no more: its queue sets go to others before anything else happens.
@@ -367,7 +351,7 @@ package final class EngineFleet: @unchecked Sendable {
     }
 
     /// The engine has sent a message that it was not asked for. It is ended, and another takes its place.
-    private func broke(_ process: EngineProcess, _ why: String) {
+    func broke(_ process: EngineProcess, _ why: String) {
         guard !hasStopped else { return }
         let summary = "broke the protocol: it \(why)"
         if process.phase == .starting || process.phase == .ready {

@@ -151,10 +151,3 @@ package struct EngineInspection {
         return count > 0 ? String(decoding: target.prefix(count), as: UTF8.self) : nil
     }
 }
-
-extension EngineFleet {
-    /// Looks at an engine from outside.
-    static func inspect(_ process: EngineProcess) -> [String] {
-        EngineInspection(pid: process.pid, user: process.user, grant: .here).missing()
-    }
-}

@@ -33,8 +33,10 @@ package final class EngineProcess {
     let process: Pidfd
     /// The user that it was told to become; 0: none of its own.
     let user: UInt32
-    /// Which blocks of the counters it writes to.
-    let lane: Int
+    /// Which blocks of the counters it writes to: one for each of its workers.
+    let blocks: Range<Int>
+    /// How many interfaces it has, circuits among them.
+    let interfaces: Int
     /// What earlier owners of its blocks had counted.
     var before = EngineWork()
     /// The number of the newest observers that it was handed; 0 if it never was.
@@ -98,12 +100,15 @@ package final class EngineProcess {
     var isIdle: Bool { assigned.isEmpty && confirmed.isEmpty && assignments.isEmpty }
 
     /// Starts the program at `path`, and hands it the resources. It says `ready`, or ends.
+    ///
+    /// - Parameter circuits: How many interfaces of the table have no queues of their own.
     init(
-        loop: EventLoop, path: String, logPath: String, lane: Int, counters: Int, resources: EngineResources,
+        loop: EventLoop, path: String, logPath: String, counters: Int, circuits: Int, resources: EngineResources,
         handlers: Handlers
     ) throws {
         self.loop = loop
-        self.lane = lane
+        blocks = resources.firstBlock..<resources.firstBlock + resources.workers
+        interfaces = resources.queues.count + circuits
         self.counters = counters
         handed = resources.generation
         table = resources.generation
@@ -302,29 +307,30 @@ package final class EngineProcess {
     }
 
     /// Has it capture for these observers, and for no others; nil: for none.
-    func observe(_ observation: EngineFleet.Observation?, number: UInt64, workers: Int) {
+    func observe(_ observation: EngineFleet.Observation?, number: UInt64) {
+        let workers = blocks.count
         handedObservers = number
         capturesSize = observation == nil ? 0 : workers * CaptureRing.size + (observation?.memory.memory.size ?? 0) * 2
         makeRoom(for: tablesSize)
         conversation.observe(number)
         tell { link throws(EngineError) in
             try link.observe(
-                observation?.memory.memory, rings: observation?.rings.descriptor ?? -1, firstBlock: lane * workers,
+                observation?.memory.memory, rings: observation?.rings.descriptor ?? -1, firstBlock: blocks.lowerBound,
                 workers: workers, number: number)
         }
     }
 
     /// Has its frames cross these links, and no others.
-    func impair(_ links: SealedMemory?, counters: EngineLink.Memory, number: UInt64, workers: Int) {
+    func impair(_ links: SealedMemory?, counters: EngineLink.Memory, number: UInt64) {
         handedImpairments = number
         if let links {
-            let size = 2 * links.memory.size + counters.size + workers * ImpairmentSet.storeSize
+            let size = 2 * links.memory.size + counters.size + blocks.count * ImpairmentSet.storeSize
             impairmentsSize = max(impairmentsSize, size)
         }
         makeRoom(for: tablesSize)
         conversation.impair(number)
         tell { link throws(EngineError) in
-            try link.impair(links?.memory, counters: counters, firstBlock: lane * workers, number: number)
+            try link.impair(links?.memory, counters: counters, firstBlock: blocks.lowerBound, number: number)
         }
     }
 

@@ -41,7 +41,7 @@ extension EngineFleet {
 
     /// What the blocks of a process say.
     func written(by process: EngineProcess) -> EngineWork {
-        let blocks = blocks(of: process)
+        let blocks = process.blocks
         return EngineWork(
             received: reader.received(blocks: blocks), coalesced: reader.coalesced(blocks: blocks),
             turns: reader.turns(blocks: blocks))

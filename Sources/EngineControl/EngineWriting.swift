@@ -46,7 +46,7 @@ extension EngineTuning {
 extension EngineFleet {
     /// How a process writes: the worker that does worse decides.
     func writing(of process: EngineProcess) -> EngineWriting? {
-        let workers = blocks(of: process).compactMap { reader.writing(block: $0) }
+        let workers = process.blocks.compactMap { reader.writing(block: $0) }
         guard let worst = workers.first(where: { $0.failure != 0 }) ?? workers.first else { return nil }
         return EngineWriting(
             way: worst.way, failure: worst.failure,

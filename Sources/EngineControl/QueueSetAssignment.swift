@@ -10,13 +10,16 @@ extension EnginesPlan {
     /// Where engines share by queues, a queue set is one queue index: the queues of that index, of every interface.
     /// Where they share by direction, each interface belongs to one engine, with a queue for each of that engine's
     /// workers.
-    func queueSets(interfaces: Int) -> [[Int]] {
-        switch sharing {
-        case .queues: Array(repeating: Array(0..<queueSetCount), count: interfaces)
-        case .direction:
-            (0..<interfaces).map { interface in
+    ///
+    /// A TAP may have more queues than the engines need, because there were more engines before: then several queues of it
+    /// are in one queue set.
+    func queueSets(of queues: [[Int32]]) -> [[Int]] {
+        queues.enumerated().map { interface, queues in
+            switch sharing {
+            case .queues: return queues.indices.map { $0 % queueSetCount }
+            case .direction:
                 let engine = interface < engineOfInterface.count ? engineOfInterface[interface] : 0
-                return (0..<workers).map { engine * workers + $0 }
+                return queues.indices.map { engine * workers + $0 % workers }
             }
         }
     }

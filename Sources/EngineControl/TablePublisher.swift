@@ -21,6 +21,8 @@ package final class TablePublisher {
         case entries(TablePatch, before: ForwardingTable)
         /// Anything.
         case everything
+        /// Its interfaces: other engines, with other queues, take the place of those that run.
+        case engines(EngineSet)
     }
 
     private struct Change {
@@ -28,6 +30,8 @@ package final class TablePublisher {
         var groupsOnly: Bool
         /// Why, for a person.
         var cause: String
+        /// The engines that decide by it; nil: those that run.
+        var engines: EngineSet?
         var apply: (inout ForwardingTable) -> TablePatch?
         var done: (Result<Void, ApplianceError>) -> Void
     }
@@ -90,6 +94,19 @@ package final class TablePublisher {
         publishNext()
     }
 
+    /// Changes the table as soon as that can be, as above, together with the engines.
+    package func change(
+        cause: String, engines: EngineSet, _ apply: @escaping (inout ForwardingTable) -> Void,
+        done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        let change = { (table: inout ForwardingTable) -> TablePatch? in
+            apply(&table)
+            return nil
+        }
+        waiting.append(Change(groupsOnly: false, cause: cause, engines: engines, apply: change, done: done))
+        publishNext()
+    }
+
     /// Calls `body` once nothing is on its way and nothing waits.
     package func whenQuiet(_ body: @escaping () -> Void) {
         if isPublishing || !waiting.isEmpty { quiet.append(body) } else { body() }
@@ -120,7 +137,9 @@ package final class TablePublisher {
             isPublishing = true
             let reason = Self.summary(batch.map(\.cause))
             self.reason = reason
-            let extent = patch.map { Extent.entries($0, before: before) } ?? (first.groupsOnly ? .groups : .everything)
+            let extent =
+                first.engines.map { Extent.engines($0) } ?? patch.map { Extent.entries($0, before: before) }
+                ?? (first.groupsOnly ? .groups : .everything)
             send(fresh, extent) { [self] result in
                 isPublishing = false
                 self.reason = nil

@@ -45,8 +45,10 @@ package struct Inspection {
 
     private func taps() -> [String] {
         built.taps.indices.compactMap { index in
-            guard let (namespace, place) = built.place(ofTap: index, plan) else { return nil }
-            let (interface, tap) = (plan.interfaces[index], built.taps[index])
+            guard let tap = built.taps[index], plan.interfaces.indices.contains(index),
+                let (namespace, place) = built.place(ofTap: index, plan)
+            else { return nil }
+            let interface = plan.interfaces[index]
             let what = "the device \(tap.name) of interface \(interface.name) in \(place)"
             do throws(SystemError) {
                 guard let link = try namespace.netlink.link(index: tap.index) else { return lost("\(what) is gone") }

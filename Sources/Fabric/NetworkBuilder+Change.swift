@@ -32,12 +32,11 @@ extension NetworkBuilder {
     {
         guard case .bridge(let bridgeDevice, let tapDevice) = plan.interfaces[interface].attachment,
             let leg = owner.legs.first(where: { $0.interface == interface }),
-            let namespace = built.namespaces[owner.name]
+            let namespace = built.namespaces[owner.name], let tap = built.taps[interface]
         else { return built }
         var changed = built
         if changed.fabric == nil { changed.fabric = try makeFabric() }
         guard let fabric = changed.fabric else { return built }
-        let tap = built.taps[interface]
         changed.bridges[interface] = try attempting("interface \(plan.interfaces[interface].name)") {
             () throws(SystemError) in
             let (netlink, inside) = (try fabric.netlink, try namespace.netlink)
@@ -98,8 +97,8 @@ extension NetworkBuilder {
     ) throws(ApplianceError) {
         guard plan.interfaces[interface].carrier == nil else { return }
         let (mtu, queue) = (plan.interfaces[interface].mtu, plan.interfaces[interface].queue)
+        guard let tap = built.taps[interface] else { return }
         try attempting("interface \(plan.interfaces[interface].name)") { () throws(SystemError) in
-            let tap = built.taps[interface]
             // A queue that becomes shorter loses only the frames that no longer fit.
             let changesQueue = old.interfaces[interface].queue != queue
             guard let bridge = built.bridges[interface], let fabric = built.fabric else {
@@ -137,14 +136,16 @@ extension NetworkBuilder {
     package func forgetAddresses(
         of interface: Int, from old: AppliancePlan, in built: BuiltTopology
     ) throws(ApplianceError) {
-        guard built.taps.indices.contains(interface), built.bridges[interface] != nil, let fabric = built.fabric else {
+        guard built.taps.indices.contains(interface), built.bridges[interface] != nil, let fabric = built.fabric,
+            let tap = built.taps[interface]
+        else {
             return
         }
         try attempting("interface \(plan.interfaces[interface].name)") { () throws(SystemError) in
             let (before, after) = (old.engineMACs(on: interface), plan.engineMACs(on: interface))
             for mac in before where !after.contains(mac) {
                 try ignoringAbsence { () throws(SystemError) in
-                    try fabric.netlink.deleteForwardingEntry(mac, port: built.taps[interface].index)
+                    try fabric.netlink.deleteForwardingEntry(mac, port: tap.index)
                 }
             }
         }

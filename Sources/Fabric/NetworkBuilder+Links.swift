@@ -27,7 +27,9 @@ extension NetworkBuilder {
             }
         }
         if let fabric = built.fabric {
-            for (tap, bridge) in zip(built.taps, built.bridges) where bridge != nil { fabricDevices.insert(tap.name) }
+            for (tap, bridge) in zip(built.taps, built.bridges) where bridge != nil {
+                if let tap { fabricDevices.insert(tap.name) }
+            }
             places.append(("the fabric", fabric, fabricDevices))
         }
         let deadline = monotonicTime() + Self.linkPatience

@@ -18,18 +18,21 @@ package struct BuiltTopology: Sendable {
     package var fabric: NetworkNamespace?
     /// The bridges' numbers in the fabric, in the order of the interfaces; nil if the TAP is a node's own device.
     var bridges: [Int32?]
-    /// The TAPs, in the order of the interfaces.
-    package var taps: [TapDevice]
+    /// The TAPs, in the order of the interfaces; nil at a place that is free. Circuits are behind all of them, and have none.
+    package var taps: [TapDevice?]
     /// The numbers in the fabric of the machine's devices that are bound to interfaces, in the order of the interfaces.
     package var devices: [Int32?] = []
 
-    /// The queues as the engine takes them: for each interface one for each worker.
-    package var queues: [[Int32]] { taps.map(\.queues) }
+    /// The queues as the engine takes them, for each interface; none at a place that is free.
+    package var queues: [[Int32]] { taps.map { $0?.queues ?? [] } }
 
     /// True if the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be coalesced.
     /// Those that carry circuits take nothing; the engine cuts what it sends there.
     package var segmentsUDP: Bool {
-        taps.allSatisfy { $0.offloads.isSuperset(of: [.udp4, .udp6]) || $0.offloads.isEmpty }
+        taps.allSatisfy { tap in
+            guard let tap else { return true }
+            return tap.offloads.isSuperset(of: [.udp4, .udp6]) || tap.offloads.isEmpty
+        }
     }
 }
 
@@ -199,11 +202,13 @@ package struct NetworkBuilder: Sendable {
 
     // MARK: - Interfaces
 
-    private func makeInterface(
-        _ index: Int, _ namespaces: [String: NetworkNamespace], _ fabric: NetworkNamespace?
-    ) throws(SystemError) -> (bridge: Int32?, tap: TapDevice) {
+    func makeInterface(
+        _ index: Int, _ namespaces: [String: NetworkNamespace], _ fabric: NetworkNamespace?, queues: Int = 1
+    ) throws(SystemError) -> (bridge: Int32?, tap: TapDevice?) {
+        let queues = max(queues, plan.engines.queues)
         let interface = plan.interfaces[index]
         switch interface.attachment {
+        case .vacant: return (nil, nil)
         case .direct(let node):
             guard let plan = plan.nodes.first(where: { $0.name == node }), let namespace = namespaces[node],
                 let leg = plan.legs.first(where: { self.plan.device(of: $0.interface) == index })
@@ -212,7 +217,7 @@ package struct NetworkBuilder: Sendable {
             let settings = LinkSettings(
                 name: leg.device, mac: kind == .tap ? leg.mac : nil, mtu: interface.mtu,
                 transmitQueueLength: interface.queue, mark: mark)
-            return (nil, try TapDevice(settings, in: namespace, queues: self.plan.engines.queues, kind: kind))
+            return (nil, try TapDevice(settings, in: namespace, queues: queues, kind: kind))
         case .bridge(let bridgeDevice, let tapDevice):
             guard let fabric else { throw SystemError("find the fabric of", interface.name, errno: ENOENT) }
             let netlink = try fabric.netlink
@@ -220,7 +225,7 @@ package struct NetworkBuilder: Sendable {
             let settings = LinkSettings(
                 name: tapDevice, mtu: interface.mtu, transmitQueueLength: interface.queue, mark: mark, master: bridge)
             let tap = try TapDevice(
-                settings, in: fabric, queues: plan.engines.queues, offloads: interface.link == nil ? .all : [])
+                settings, in: fabric, queues: queues, offloads: interface.link == nil ? .all : [])
             try openPort(of: tap, index, netlink)
             return (bridge, tap)
         }

@@ -12,6 +12,7 @@ extension BuiltTopology {
         switch plan.interfaces[interface].attachment {
         case .direct(let node): namespaces[node].map { ($0, "node \(node)") }
         case .bridge: fabric.map { ($0, "the fabric") }
+        case .vacant: nil
         }
     }
 
@@ -21,8 +22,10 @@ extension BuiltTopology {
     /// A TAP's ring has room for as many frames in each of its queues as its transmit queue length says.
     package func ringDrops(_ plan: AppliancePlan) -> [UInt64] {
         taps.indices.map { interface in
-            guard let namespace = place(ofTap: interface, plan)?.namespace else { return 0 }
-            return ((try? namespace.netlink.counters(index: taps[interface].index)) ?? nil)?.sentDrops ?? 0
+            guard let tap = taps[interface], plan.interfaces.indices.contains(interface),
+                let namespace = place(ofTap: interface, plan)?.namespace
+            else { return 0 }
+            return ((try? namespace.netlink.counters(index: tap.index)) ?? nil)?.sentDrops ?? 0
         }
     }
 }

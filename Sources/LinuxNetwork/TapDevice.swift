@@ -42,11 +42,16 @@ public final class TapDevice: Sendable {
     public let offloads: TapOffloads
     /// Why the kernel divides frames among the queues by its own rule, which looks into tunnels. Nil if there is one
     /// queue, or if they are divided by their outermost addresses, both directions alike.
-    public let steeringRefusal: SystemError?
+    public var steeringRefusal: SystemError? { state.withLock { $0.steeringRefusal } }
     /// The queues' descriptors, nonblocking, valid as long as this object lives.
-    public var queues: [Int32] { owned.numbers }
-    private let owned: OwnedDescriptors
+    public var queues: [Int32] { state.withLock { $0.queues.numbers } }
     private let place: Mutex<(name: String, index: Int32)>
+    private let state: Mutex<State>
+
+    private struct State: ~Copyable {
+        var queues: OwnedDescriptors
+        var steeringRefusal: SystemError?
+    }
 
     /// What its frames are.
     public enum Kind: Sendable, Hashable {
@@ -101,9 +106,9 @@ public final class TapDevice: Sendable {
         if isUp { try netlink.setLink(index: link.index, up: true) }
         place = Mutex((settings.name, link.index))
         self.offloads = taken
-        steeringRefusal = count < 2 || kind != .tap ? nil : Self.steer(descriptors.numbers[0])
         self.kind = kind
-        owned = descriptors
+        let refusal = count < 2 || kind != .tap ? nil : Self.steer(descriptors.numbers[0])
+        state = Mutex(State(queues: descriptors, steeringRefusal: refusal))
     }
 
     /// Opens one more queue of the device, in the namespace where the device is now.
@@ -113,6 +118,24 @@ public final class TapDevice: Sendable {
         let queue = try namespace.perform { () throws(SystemError) in try Self.openQueue(name, kind) }
         _ = try Self.setOffloads(queue.number, offloads, name)
         return queue
+    }
+
+    /// Gives the device more queues until it has `count`. The kernel divides frames among all of them from then on: an
+    /// engine must read them soon. A queue that is closed again loses what waits in it, so none ever is.
+    ///
+    /// - Parameter namespace: Where the device is now.
+    /// - Throws: As `openQueue(in:)` does. The queues that were opened stay. EBUSY for a TUN that is up: its link type is set with
+    ///   each queue, and the kernel sets none then.
+    public func grow(to count: Int, in namespace: NetworkNamespace) throws(SystemError) {
+        while queues.count < count {
+            let number = try openQueue(in: namespace).release()
+            state.withLock { state in
+                state.queues.append(OwnedDescriptor(owning: number))
+                if state.queues.count == 2, kind == .tap {
+                    state.steeringRefusal = Self.steer(state.queues.numbers[0])
+                }
+            }
+        }
     }
 
     /// Hands a frame to what is behind the device, as an engine does. A queue that no engine reads takes none, so each is

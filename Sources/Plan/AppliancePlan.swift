@@ -84,6 +84,8 @@ public struct InterfacePlan: Sendable, Hashable {
         /// The TAP `tapDevice` is a port of the bridge `bridgeDevice` in the fabric namespace. Each node has a veth to
         /// the bridge.
         case bridge(bridgeDevice: String, tapDevice: String)
+        /// There is none: an interface was removed, and those behind it keep their places.
+        case vacant
     }
     /// The name in the file.
     public var name: String
@@ -101,6 +103,9 @@ public struct InterfacePlan: Sendable, Hashable {
     public var link: Encapsulation.Link?
     /// The headers before its packets, for people; nil if it is no circuit.
     public var encapsulation: String?
+
+    /// True if the place is free (`TableInterface.isVacant`).
+    public var isVacant: Bool { attachment == .vacant }
 
     /// Memberwise.
     public init(name: String, mtu: Int, queue: Int, attachment: Attachment) {

@@ -18,14 +18,16 @@ public enum Planner {
         try make(file, name: name, keeping: kept, changes: changes).plan
     }
 
-    /// The plan of `file`, with the paths that its table was proved by. The parameters are those of `plan`.
+    /// The plan of `file`, with the paths that its table was proved by. The other parameters are those of `plan`.
     ///
+    /// - Parameter leavesPlaces: False if the places of removed interfaces are left out, for a picture.
     /// - Throws: `TopologyError` with every mistake of the file, and the lines that collide.
     public static func prove(
         _ file: TopologyFile, name: String? = nil, keeping kept: AppliancePlan? = nil,
-        changes: InstanceChanges = InstanceChanges()
+        changes: InstanceChanges = InstanceChanges(), leavesPlaces: Bool = true
     ) throws(TopologyError) -> ProvedPlan {
-        let (plan, proved) = try make(file, name: name, keeping: kept, changes: changes)
+        let (plan, proved) = try make(
+            file, name: name, keeping: kept, changes: changes, leavesPlaces: leavesPlaces)
         let resolved = proved.routed.resolved
         return ProvedPlan(
             plan: plan, services: resolved.provedServices(proved.paths),
@@ -33,7 +35,8 @@ public enum Planner {
     }
 
     static func make(
-        _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?, changes: InstanceChanges
+        _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?, changes: InstanceChanges,
+        leavesPlaces: Bool = true
     ) throws(TopologyError) -> (plan: AppliancePlan, proved: ProvedTopology) {
         let diagnostics = Diagnostics(path: file.path, text: file.text, included: file.included)
         if let name, let (fault, hint) = NameForm.fault(of: name) {
@@ -42,7 +45,9 @@ public enum Planner {
         }
         let changed = file.changed(by: changes, diagnostics)
         try diagnostics.throwIfAny()
-        let keeping = kept.map { KeptParts($0, named: name ?? file.name.value) }
+        let keeping = kept.map {
+            KeptParts($0, named: name ?? file.name.value, leavesPlaces: leavesPlaces)
+        }
         let proved = try TopologyResolver.prove(changed, name: name, keeping: keeping, diagnostics)
         proved.remark(diagnostics)
         let resolved = proved.routed.resolved

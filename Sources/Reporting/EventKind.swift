@@ -14,6 +14,9 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case instanceWeightSet = "instance-weighed"
     case instanceAdded = "instance-added"
     case instanceRemoved = "instance-removed"
+    /// Engines read an interface that was not there before.
+    case interfaceAdded = "interface-added"
+    case interfaceRemoved = "interface-removed"
     case applicationDown = "application-down"
     case applicationUp = "application-up"
     /// Its `run` command was started again, in one of its nodes.

@@ -40,6 +40,13 @@ package struct RawInterface: Sendable {
     package var circuit: RawCircuit?
 }
 
+extension RawInterface {
+    /// A free place, where an interface was.
+    package init(vacant place: Int, at origin: SourceOrigin) {
+        self.init(name: Located(TableInterface.vacantName(place), origin), mtu: Located(1500, origin))
+    }
+}
+
 /// The packets that passive applications get copies of.
 package enum CopyMode: String, CaseIterable, Sendable {
     /// The packets that services and entries forward.

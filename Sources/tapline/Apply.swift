@@ -18,6 +18,10 @@ struct Apply: ParsableCommand {
             Files that commands read are not compared. If only a ruleset or a configuration file has changed, the node counts as
             unchanged.
 
+            Interfaces, legs of nodes, engines and workers come and go as nodes do. Other engines are started beside those that
+            forward, and take their place when all are ready: no packet of what stays is lost. Programs that run on keep the
+            variables that they were started with.
+
             Removed nodes get no new packets. Packets that they still hold, and packets in the chains of removed services, are
             forwarded for one second, or for the time of --drain. Then the nodes are removed. Later packets are counted as
             'removed-node' or 'no-sequencing-entry'.

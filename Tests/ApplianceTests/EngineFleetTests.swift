@@ -70,6 +70,7 @@ import Wire
                 lane, generation, left = fields[6], fields[3], fields[0] * fields[1]
             elif kind == 2:
                 left -= size
+                if left == 0 and told('broken'): sys.exit(3)
                 if left == 0: say(7, os.getpid(), 0, 1, 2, generation, 1)
             elif kind == 3:
                 log.write(f'{lane} {"patch" if fields[4] else "table" if fields[1] else "groups"} {fields[0]}\\n')

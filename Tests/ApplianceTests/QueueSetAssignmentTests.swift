@@ -58,10 +58,16 @@ import Wire
     func queues() {
         let byQueues = EnginesPlan(count: 3, workers: 2, sharing: .queues)
         #expect(byQueues.queues == 6)
-        #expect(byQueues.queueSets(interfaces: 2) == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]])
+        func queues(_ interfaces: Int, _ count: Int) -> [[Int32]] {
+            Array(repeating: Array(repeating: 0, count: count), count: interfaces)
+        }
+        #expect(byQueues.queueSets(of: queues(2, 6)) == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]])
+        // There were more of them before.
+        #expect(byQueues.queueSets(of: queues(1, 8)) == [[0, 1, 2, 3, 4, 5, 0, 1]])
         let direction = EnginesPlan(count: 2, workers: 2, sharing: .direction, engineOfInterface: [0, 1, 0])
         #expect(direction.queues == 2)
-        #expect(direction.queueSets(interfaces: 3) == [[0, 1], [2, 3], [0, 1]])
+        #expect(direction.queueSets(of: queues(3, 2)) == [[0, 1], [2, 3], [0, 1]])
+        #expect(direction.queueSets(of: queues(2, 4)) == [[0, 1, 0, 1], [2, 3, 2, 3]])
         #expect(direction.queueSetCount == 4)
     }
 

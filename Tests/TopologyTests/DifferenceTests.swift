@@ -1,7 +1,9 @@
 import Forwarding
 import Plan
+import Planning
 import Reporting
 import Testing
+import TopologyFiles
 import Wire
 
 /// What must be done to make one file out of another, told without doing it.
@@ -33,6 +35,10 @@ import Wire
         \(services)
         \(checks.isEmpty ? "" : "checks:\n" + checks)
         """
+    }
+
+    private func replanned(_ text: String, _ running: AppliancePlan) throws -> AppliancePlan {
+        try Planner.plan(TopologyFile.parse(text, path: "t.yaml"), keeping: running)
     }
 
     private func difference(_ before: String, _ after: String) throws -> (PlanDifference, AppliancePlan) {
@@ -159,20 +165,83 @@ import Wire
         #expect(!lines.contains { $0.contains("alice") })
     }
 
-    @Test("what engines cannot change while they run is refused, all of it at once, with the hint")
-    func refusals() throws {
-        let (added, _) = try difference(text(), text(interfaces: "  more: { address: 198.18.5.1/24 }"))
-        #expect(added.refusals.map(\.what) == ["the interface more is new"])
-        #expect(added.refusals[0].hint.contains("take 't' away and bring it up again"))
-        #expect(added.actions.isEmpty)
-        let (gone, _) = try difference(text(interfaces: "  more: { address: 198.18.5.1/24 }"), text())
-        #expect(gone.refusals.map(\.what) == ["the interface more is gone"])
-        let (engines, _) = try difference(text(), text() + "\nengine: { workers: 2 }")
-        #expect(engines.refusals.map(\.what) == ["the engines differ"])
-        for tuning in ["io: write", "coalescing: off", "latency: low"] {
-            let (tuned, _) = try difference(text(), text() + "\nengine: { \(tuning) }")
-            #expect(tuned.refusals.map(\.what) == ["the engines differ"])
+    @Test("interfaces come and go, and so do engines and workers; each is told")
+    func interfacesAndEngines() throws {
+        let more = text(interfaces: "  more: { address: 198.18.5.1/24 }")
+        #expect(try lines(text(), more).first == "interface more is added")
+        #expect(try lines(more, text()).contains("interface more is removed"))
+        #expect(try lines(text(), text() + "\nengine: { workers: 2 }") == ["engines: 2 workers each in place of 1"])
+        #expect(try lines(text(), text() + "\nengines: { count: 2 }") == ["engines: 2 engines in place of 1"])
+        #expect(try lines(text(), text() + "\nengine: { io: write }") == ["engines: io: write"])
+        #expect(try lines(text(), text() + "\nengine: { coalescing: off }") == ["engines: frames are not coalesced"])
+        #expect(try lines(text(), text() + "\nengine: { latency: low }") == ["engines: latency: low"])
+    }
+
+    @Test("interfaces that stay keep their places, whichever of the others come and go")
+    func places() throws {
+        let (first, second) = ("  a: {}\n  b: {}", "  b: {}\n  c: {}")
+        let old = try plan(text(interfaces: first))
+        #expect(old.interfaces.map(\.name) == ["customers", "inspection", "inspected", "servers", "a", "b"])
+        let new = try replanned(text(interfaces: second), old).adopting(old)
+        #expect(new.interfaces.map(\.isVacant) == [false, false, false, false, true, false, false])
+        #expect(new.interfaces[5].name == "b" && new.interfaces[6].name == "c")
+        let difference = PlanDifference(from: old, to: new)
+        #expect(
+            difference.lines(new) == ["interface c is added", "table: entries: 8 as before", "interface a is removed"])
+        // While it is carried out, both are there.
+        let during = new.retaining(old)
+        #expect(during.interfaces.map(\.name) == old.interfaces.map(\.name) + ["c"])
+        #expect(during.table.interfaces.map(\.name) == during.interfaces.map(\.name))
+        // The next one takes the place that is free, and places at the end are given up.
+        let again = try replanned(text(interfaces: "  b: {}\n  c: {}\n  d: {}"), new).adopting(new)
+        #expect(again.interfaces.map(\.name)[4...] == ["d", "b", "c"])
+        #expect(PlanDifference(from: new, to: again).lines(again).first == "interface d is added")
+        let fewer = try replanned(text(), again).adopting(again)
+        #expect(fewer.interfaces.count == 4)
+    }
+
+    @Test("a node gets a further leg, and loses one, while it runs")
+    func legs() throws {
+        let nodes = { (attach: String) in "  carol: { interface: customers }\nrouters:\n  r: { attach: { \(attach) } }"
         }
+        let two = text(nodes: nodes("in: customers, out: inspection"))
+        let three = text(nodes: nodes("in: customers, out: inspection, log: servers"))
+        #expect(
+            try lines(two, three).filter { $0.hasPrefix("node r") } == [
+                "node r changes while it runs: its legs (servers is added)"
+            ])
+        #expect(
+            try lines(three, two).filter { $0.hasPrefix("node r") } == [
+                "node r changes while it runs: its legs (servers is removed)"
+            ])
+    }
+
+    @Test("a node in a namespace of somebody else's is built anew for another leg: what is there is looked at first")
+    func attachedLegs() throws {
+        let nodes = { (attach: String) in
+            "  carol: { interface: customers }\nrouters:\n  r: { namespace: /run/netns/r, attach: { \(attach) } }"
+        }
+        let two = text(nodes: nodes("in: customers, out: inspection"))
+        let three = text(nodes: nodes("in: customers, out: inspection, log: servers"))
+        for told in [try lines(two, three), try lines(three, two)] {
+            #expect(told.contains { $0.hasPrefix("node r is rebuilt: its interfaces") }, "\(told)")
+        }
+    }
+
+    @Test("a device of the machine is neither lent nor given back while the topology is up; others come beside it")
+    func devices() throws {
+        let wan = "  wan: { device: eth1, address: 198.18.5.1/24, behind: 198.18.5.0/24 }"
+        let (added, _) = try difference(text(), text(interfaces: wan))
+        #expect(added.refusals.map(\.what) == ["the interface wan is new, and has the machine's device eth1"])
+        #expect(added.refusals[0].hint == "leave it out, or take 't' away and bring it up again")
+        #expect(added.actions.isEmpty)
+        let (gone, _) = try difference(text(interfaces: wan), text())
+        #expect(gone.refusals.map(\.what) == ["the interface wan is gone, and has the machine's device eth1"])
+        let (other, _) = try difference(
+            text(interfaces: wan), text(interfaces: wan.replacing("eth1", with: "eth2")))
+        #expect(other.refusals.map(\.what) == ["the device of interface wan, or what is behind it, is another"])
+        let beside = try lines(text(interfaces: wan), text(interfaces: wan + "\n  more: {}"))
+        #expect(beside.first == "interface more is added")
     }
 
     @Test("other checks are told, and touch nothing; checks that have moved are the same")

@@ -128,6 +128,8 @@ extension ControlProcess {
             switch action {
             case .add(let node): tell(.instanceAdded, node, after, action.line(after))
             case .remove(let node): tell(.instanceRemoved, node, before, action.line(after))
+            case .addInterface: happened(ApplianceEvent(.interfaceAdded, reason: action.line(after)))
+            case .removeInterface: happened(ApplianceEvent(.interfaceRemoved, reason: action.line(after)))
             default: break
             }
         }
@@ -292,6 +294,9 @@ extension PlanDifference {
                 switch action {
                 case .publish, .checks, .tenants, .access: nil
                 case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
+                case .addInterface: "an interface is new"
+                case .removeInterface(_, let name): "interface \(name) is gone"
+                case .engines(let what): what.joined(separator: ", ")
                 case .add(let node): "node \(node) is new"
                 case .remove(let node): "node \(node) is gone"
                 case .rebuild(let node, _), .restart(let node, _), .reload(let node, _), .alter(let node, _):

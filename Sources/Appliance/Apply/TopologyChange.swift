@@ -20,13 +20,15 @@ final class TopologyChange {
     let old: AppliancePlan
     /// The plan to reach.
     let new: AppliancePlan
+    /// The plan to reach, with the interfaces that go.
+    let during: AppliancePlan
     /// The file of the plan to reach.
     private let source: TopologyFile
     let difference: PlanDifference
     /// How the entries of the table differ, if that is known.
     private let patch: TablePatch?
     /// Why it is done, for events.
-    private let cause: String
+    let cause: String
     /// How long removed nodes keep their flows.
     let time: RemovalTime
     let tell: (Progress) -> Void
@@ -52,6 +54,7 @@ final class TopologyChange {
         self.control = control
         self.old = old
         new = fresh.plan
+        during = fresh.plan.retaining(old)
         source = fresh.source
         (patch, cause) = (fresh.patch, fresh.cause)
         difference = PlanDifference(from: old, to: new, patch: patch)
@@ -71,6 +74,7 @@ final class TopologyChange {
         do throws(ApplianceError) {
             try NodeImages(control.directory).unpack(for: new.nodes, cancellation)
             try announce()
+            try addInterfaces()
             try alterInterfaces()
             removed = goingNodes()
             try widen()
@@ -101,7 +105,10 @@ final class TopologyChange {
         do throws(ApplianceError) { cancellation = try control.gate.rollBack() } catch {
             return error
         }
-        for step in undo.reversed() {
+        // The steps hold this change, and with it all that was built.
+        let steps = undo.reversed()
+        defer { (undo, networks) = ([], []) }
+        for step in steps {
             do { try step.body() } catch {
                 control.logger.error("\(step.what): \(error)")
                 notes.append("\(step.what): \(error)")
@@ -154,6 +161,8 @@ final class TopologyChange {
             default: break
             }
         }
+        // So that the TAP outlives a node that is built anew.
+        for place in goingInterfaces { try bridge(place) }
         try alterBridgeRules()
     }
 
@@ -175,24 +184,25 @@ final class TopologyChange {
     /// An interface that has got a bridge keeps it, even if the change fails later. That makes no difference.
     private func bridge(_ interface: Int) throws(ApplianceError) {
         guard case .direct(let owner) = old.interfaces[interface].attachment,
+            case .bridge = during.interfaces[interface].attachment,
             var node = old.nodes.first(where: { $0.name == owner }),
             let place = node.legs.firstIndex(where: { $0.interface == interface })
         else { return }
-        tell(.step("giving interface \(new.interfaces[interface].name) a bridge"))
+        tell(.step("giving interface \(during.interfaces[interface].name) a bridge"))
         let device =
             new.nodes.first { $0.name == owner }?.legs.first { $0.interface == interface }?.fabricDevice
             ?? "v\(interface)-leaving"
         node.legs[place].fabricDevice = device
         let there = try built()
         let changed = try control.withoutForwarding { () throws(ApplianceError) in
-            try builder(for: new).bridge(interface, of: node, in: there)
+            try builder(for: during).bridge(interface, of: node, in: there)
         }
         if let index = removed.firstIndex(where: { $0.name == owner }) {
             removed[index].legs[place].fabricDevice = device
         }
-        control.loop.sync { [control, new] in
+        control.loop.sync { [control, during] in
             control.topology.bridge(
-                interface, new.interfaces[interface].attachment, of: owner, leg: place, device: device, changed)
+                interface, during.interfaces[interface].attachment, of: owner, leg: place, device: device, changed)
         }
     }
 
@@ -202,7 +212,8 @@ final class TopologyChange {
             guard let before = current(name), let after = new.nodes.first(where: { $0.name == name }),
                 let namespace = built.namespaces[name]
             else { continue }
-            let network = NodeNetwork(old: before, new: after, namespace: namespace, built: built)
+            let network = NodeNetwork(
+                old: before, new: after, namespace: namespace, built: built, builder: builder(for: during))
             networks.append((name, network))
             undoing(place(of: name)) {
                 let back = network.reversed
@@ -211,6 +222,9 @@ final class TopologyChange {
             }
             do throws(SystemError) { try network.widen() } catch {
                 throw NetworkBuilder.explained(error, place(of: name))
+            }
+            if !LegMatch(before.legs, after.legs).added.isEmpty {
+                try builder(for: during).awaitLinks(of: [after], in: built)
             }
         }
     }
@@ -250,13 +264,13 @@ final class TopologyChange {
     /// The engines decide by the new table from here on, and for a while also by the lingering entries of the old one.
     private func publish() throws(ApplianceError) -> Int {
         if time.linger > .zero {
-            let found = LingeringEntries(from: old.table, to: new.table)
+            let found = LingeringEntries(from: old.table, to: during.table)
             if !found.entries.isEmpty { lingering = found }
         }
         try cancellation.check()
         tell(.step("publishing the table"))
         return try control.publishAndWait(
-            new, leaving: lingering, patch: patch.map { PlanPatch(table: $0, before: old.table.entries) },
+            during, leaving: lingering, patch: patch.map { PlanPatch(table: $0, before: old.table.entries) },
             cause: cause, cancellation)
     }
 
@@ -269,7 +283,7 @@ final class TopologyChange {
         tell(.step("draining \(what)"))
         cancellation.sleep(time.linger)
         guard lingering != nil else { return }
-        note("the table") { _ = try control.publishAndWait(new, leaving: nil, cause: cause, control.cancellation) }
+        note("the table") { _ = try control.publishAndWait(during, leaving: nil, cause: cause, control.cancellation) }
     }
 
     /// Makes the new plan the running one. On the loop's thread.
@@ -295,7 +309,9 @@ final class TopologyChange {
         for interface in leftAlone {
             note("interface \(new.interfaces[interface].name)") { try bridge(interface) }
         }
+        leaveInterfaces()
         removeNodes()
+        removeInterfaces()
         // An instruction of a tenant neither adds a node nor removes one.
         guard patch == nil else { return }
         let (namespaces, nodes) = (NetworkBuilder.namespaces(of: new), new.nodes.map(\.name))
@@ -359,5 +375,7 @@ final class TopologyChange {
 
 extension NodeNetwork {
     /// The way back.
-    var reversed: NodeNetwork { NodeNetwork(old: new, new: old, namespace: namespace, built: built) }
+    var reversed: NodeNetwork {
+        NodeNetwork(old: new, new: old, namespace: namespace, built: built, builder: builder)
+    }
 }

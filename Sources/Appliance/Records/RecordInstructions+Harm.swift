@@ -40,7 +40,8 @@ extension RecordInstructions {
         case .alter(let node, let what):
             what.allSatisfy(harmless.contains)
                 ? nil : Harm(sentence: "node \(quoted(node)) would change: \(what.joined(separator: ", "))", name: node)
-        case .bridge, .reshape: Harm(sentence: "an interface would change")
+        case .bridge, .reshape, .addInterface, .removeInterface: Harm(sentence: "an interface would change")
+        case .engines: Harm(sentence: "the engines differ")
         case .add(let node): Harm(sentence: "node \(quoted(node)) would be added", name: node)
         case .rebuild(let node, let because), .restart(let node, let because), .reload(let node, let because):
             Harm(

@@ -245,7 +245,7 @@ final class RecordInstructions {
 
     private func description() -> TenantsDescription {
         let plan = control.loop.sync { self.control.plan }
-        let interfaces = plan.interfaces.map(\.name)
+        let interfaces = plan.interfaces.filter { !$0.isVacant }.map(\.name)
         var description = TenantsDescription(
             topology: control.name,
             tenants: (plan.records?.tenants ?? []).map { tenant in

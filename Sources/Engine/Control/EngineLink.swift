@@ -73,6 +73,9 @@ public struct EngineLink: ~Copyable, Sendable {
         return (pair.0, pair.1)
     }
 
+    /// A descriptor in place of a queue: nothing ever comes from it. The caller closes it.
+    public static func makeIdleQueue() -> Int32 { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
+
     /// Gives an engine all that it needs. It answers `ready` or `refused`.
     ///
     /// An earlier engine may have had the same queues and changed their flags. So the flags are set here again.

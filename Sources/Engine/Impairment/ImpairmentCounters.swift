@@ -22,6 +22,20 @@ public struct ImpairmentCount: Sendable, Hashable {
 
     /// Nothing.
     public init() {}
+
+    /// The sum of both. Engines write these values, so it wraps and never traps.
+    public static func + (left: ImpairmentCount, right: ImpairmentCount) -> ImpairmentCount {
+        var sum = left
+        sum.packets &+= right.packets
+        sum.bytes &+= right.bytes
+        sum.lost &+= right.lost
+        sum.overflowed &+= right.overflowed
+        sum.duplicated &+= right.duplicated
+        sum.corrupted &+= right.corrupted
+        sum.reordered &+= right.reordered
+        sum.waiting &+= right.waiting
+        return sum
+    }
 }
 
 // The memory that engines count in, and share the time of a rate in. All values are UInt64, loaded and stored whole:

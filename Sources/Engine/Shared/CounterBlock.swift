@@ -148,6 +148,18 @@ public struct InterfaceCount: Sendable, Hashable {
     public var sentDrops: UInt64
 }
 
+extension InterfaceCount {
+    /// What was counted since `before` was read. Engines write these values, so a difference wraps and never traps.
+    public func since(_ before: InterfaceCount) -> InterfaceCount {
+        func difference(_ now: TrafficCount, _ then: TrafficCount) -> TrafficCount {
+            TrafficCount(packets: now.packets &- then.packets, bytes: now.bytes &- then.bytes)
+        }
+        return InterfaceCount(
+            received: difference(received, before.received), receivedDrops: receivedDrops &- before.receivedDrops,
+            sent: difference(sent, before.sent), sentDrops: sentDrops &- before.sentDrops)
+    }
+}
+
 /// Reads counters of engines, living or dead. It sums over workers, and over the memories that replaced one another as
 /// tables grew.
 public struct CounterReader: ~Copyable {

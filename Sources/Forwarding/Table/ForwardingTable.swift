@@ -33,6 +33,17 @@ public struct TableInterface: Hashable, Sendable {
         self.circuit = circuit
     }
 
+    /// The name of a place among the interfaces that is free: an interface was there and was removed. A name of a
+    /// file does not begin with a blank.
+    public static func vacantName(_ place: Int) -> String { " vacant \(place)" }
+
+    /// True for the name of a free place.
+    public static func isVacant(_ name: String) -> Bool { name.utf8.first == UInt8(ascii: " ") }
+
+    /// True if the place is free: nothing is sent there, and nothing comes from there. Interfaces that stay keep their
+    /// places when another one is removed, so what is counted, noted or captured by a place stays right.
+    public var isVacant: Bool { Self.isVacant(name) }
+
     /// True if an address is the broadcast address of one of the engine's networks on the interface.
     public func hasBroadcast(_ address: IPAddress) -> Bool {
         addresses.contains { link in

@@ -27,8 +27,10 @@ public struct LingeringEntries: Sendable {
     ///   - before: The table in force.
     ///   - after: The next table.
     public init(from before: ForwardingTable, to after: ForwardingTable) {
-        // Interfaces are counted by their order.
-        guard before.interfaces.map(\.name) == after.interfaces.map(\.name) else { return }
+        // Interfaces are known by their places.
+        guard before.interfaces.count <= after.interfaces.count,
+            zip(before.interfaces, after.interfaces).allSatisfy({ $0.name == $1.name || $0.isVacant })
+        else { return }
         let staying = Set(after.sources.map { Leg($0.interface, $0.mac) })
         let leaving = Set(before.sources.filter { $0.system != .customer }.map { Leg($0.interface, $0.mac) })
             .subtracting(staying)
@@ -121,6 +123,7 @@ extension ForwardingTable {
         let known = Set(sources.map { LingeringEntries.Leg($0.interface, $0.mac) })
         for var source in before.sources where !known.contains(LingeringEntries.Leg(source.interface, source.mac)) {
             guard !source.isRemoved, table.interfaces.indices.contains(source.interface),
+                table.interfaces[source.interface].name == before.interfaces[source.interface].name,
                 table.interfaces[source.interface].mac != source.mac
             else { continue }
             source.isRemoved = true
@@ -143,7 +146,8 @@ extension ForwardingTable {
 
     /// Frames that pass a transparent application carry the engine's address on its other side.
     private mutating func addAliases(of before: ForwardingTable) {
-        for index in interfaces.indices where before.interfaces.indices.contains(index) {
+        for index in interfaces.indices
+        where before.interfaces.indices.contains(index) && before.interfaces[index].name == interfaces[index].name {
             let own = interfaces[index].aliases
             interfaces[index].aliases += before.interfaces[index].aliases.filter { !own.contains($0) }
         }

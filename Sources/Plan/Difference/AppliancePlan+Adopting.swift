@@ -1,3 +1,4 @@
+import Forwarding
 import Wire
 
 extension AppliancePlan {
@@ -14,9 +15,39 @@ extension AppliancePlan {
             guard let known = before[plan.nodes[index].name], known.attachment == nil else { continue }
             if plan.nodes[index].attachment == nil { plan.nodes[index].namespace = known.namespace }
         }
-        guard plan.interfaces.count == old.interfaces.count else { return plan }
-        for index in plan.interfaces.indices { plan.keepAttachment(of: index, old, before) }
+        for index in plan.interfaces.indices where !plan.interfaces[index].isVacant {
+            let isKnown =
+                old.interfaces.indices.contains(index) && old.interfaces[index].name == plan.interfaces[index].name
+            if isKnown { plan.keepAttachment(of: index, old, before) } else { plan.giveBridge(to: index, old) }
+        }
         plan.nameFabricDevices(before, old)
+        return plan
+    }
+
+    /// This plan while it is carried out where `old` runs: interfaces that go are still there, at their places.
+    ///
+    /// If the TAP of one of them is the own device of a node that is built anew, it gets a bridge, so that it outlives the
+    /// node.
+    public func retaining(_ old: AppliancePlan) -> AppliancePlan {
+        var plan = self
+        let before = Dictionary(old.nodes.map { ($0.name, $0) }) { first, _ in first }
+        for place in old.interfaces.indices where !old.interfaces[place].isVacant {
+            if plan.interfaces.indices.contains(place), !plan.interfaces[place].isVacant { continue }
+            plan.interfaces += old.interfaces[...place].dropFirst(plan.interfaces.count)
+            plan.table.interfaces += old.table.interfaces[...place].dropFirst(plan.table.interfaces.count)
+            plan.interfaces[place] = old.interfaces[place]
+            plan.table.interfaces[place] = old.table.interfaces[place]
+            if plan.engines.engineOfInterface.indices.contains(place),
+                old.engines.engineOfInterface.indices.contains(place)
+            {
+                plan.engines.engineOfInterface[place] = old.engines.engineOfInterface[place]
+            }
+            guard case .direct(let owner) = old.interfaces[place].attachment, let known = before[owner],
+                let node = plan.nodes.first(where: { $0.name == owner }),
+                !NodeChange(from: known, to: node, isElsewhere: directory != old.directory).rebuild.isEmpty
+            else { continue }
+            plan.giveBridge(to: place, old)
+        }
         return plan
     }
 
@@ -29,6 +60,7 @@ extension AppliancePlan {
         // A TUN is always a node's own device, and a TAP of circuits never is.
         guard interfaces[index].link == nil else { return }
         switch old.interfaces[index].attachment {
+        case .vacant: break
         case .bridge: interfaces[index].attachment = old.interfaces[index].attachment
         case .direct(let owner):
             let there = nodes.filter { node in node.legs.contains { $0.interface == index } }
@@ -41,12 +73,19 @@ extension AppliancePlan {
                 }
                 return
             }
-            guard case .direct = interfaces[index].attachment else { return }
-            var names = Self.names(besides: fabricDevices.union(old.fabricDevices))
-            interfaces[index].attachment = .bridge(
-                bridgeDevice: names.fabricDevice("b", [interfaces[index].name]),
-                tapDevice: names.fabricDevice("t", [interfaces[index].name]))
+            giveBridge(to: index, old)
         }
+    }
+
+    /// Where nodes come and go, the TAP is on a bridge. A circuit has no TAP, and a TUN is always a node's own device.
+    private mutating func giveBridge(to index: Int, _ old: AppliancePlan) {
+        guard case .direct = interfaces[index].attachment, interfaces[index].carrier == nil,
+            interfaces[index].link == nil
+        else { return }
+        var names = Self.names(besides: fabricDevices.union(old.fabricDevices))
+        interfaces[index].attachment = .bridge(
+            bridgeDevice: names.fabricDevice("b", [interfaces[index].name]),
+            tapDevice: names.fabricDevice("t", [interfaces[index].name]))
     }
 
     private mutating func setFabricDevice(_ device: String?, _ node: String, _ leg: Int) {

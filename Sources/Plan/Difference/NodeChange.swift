@@ -24,24 +24,62 @@ public struct NodeChange: Sendable, Hashable {
     /// - Parameter isElsewhere: True if the file is in another folder, from which its commands are to start.
     public init(from old: NodePlan, to new: NodePlan, isElsewhere: Bool = false) {
         if old.kind != new.kind { rebuild.append("it is \(new.kind.phrase) now") }
-        if old.legs.count != new.legs.count || zip(old.legs, new.legs).contains(where: { !$0.isSameDevice(as: $1) }) {
-            rebuild.append("its interfaces")
-        }
+        compareLegs(old, new)
         if old.attachment != new.attachment { rebuild.append("its network namespace") }
         let written = Set(new.sysctls.map(\.name))
+        let gone = Set(LegMatch(old.legs, new.legs).removed.map { old.legs[$0].device })
         for sysctl in old.sysctls where !written.contains(sysctl.name) {
+            // It goes with its device.
+            let parts = sysctl.name.split { $0 == "." || $0 == "/" }
+            if parts.count > 4, gone.contains(String(parts[3])) { continue }
             // The kernel's former value is unknown.
             rebuild.append("its sysctl \(sysctl.name), which is gone")
         }
-        compareProcesses(old.process, new.process, isElsewhere)
+        compareProcesses(old.process, new.process, isElsewhere, Self.variables(old, new))
         compareFiles(old, new)
         compareNetworks(old, new)
     }
 
-    private mutating func compareProcesses(_ old: ProcessPlan, _ new: ProcessPlan, _ isElsewhere: Bool) {
+    /// Legs are added and removed while the node runs. A leg that stays must stay as it is.
+    ///
+    /// Legs in a namespace of somebody else's, and those of circuits, are made all at once, with what has to be looked at or set
+    /// before any of them carries frames.
+    private mutating func compareLegs(_ old: NodePlan, _ new: NodePlan) {
+        let match = LegMatch(old.legs, new.legs)
+        let others = match.added.map { new.legs[$0] } + match.removed.map { old.legs[$0] }
+        let isWhole = !others.isEmpty && (new.attachment != nil || others.contains(where: \.isCircuit))
+        guard !isWhole, !match.kept.isEmpty,
+            match.kept.allSatisfy({ old.legs[$0.old].isSameDevice(as: new.legs[$0.new]) })
+        else {
+            if old.legs != new.legs { rebuild.append("its interfaces") }
+            return
+        }
+        let added = match.added.map { "\(new.legs[$0].device) is added" }
+        let removed = match.removed.map { "\(old.legs[$0].device) is removed" }
+        if !added.isEmpty || !removed.isEmpty {
+            inPlace.append("its legs (\((added + removed).joined(separator: ", ")))")
+        }
+    }
+
+    /// The variables that tell of legs which come or go, without their ends. What runs on keeps those that it was started
+    /// with.
+    private static func variables(_ old: NodePlan, _ new: NodePlan) -> [String] {
+        let match = LegMatch(old.legs, new.legs)
+        guard !match.kept.isEmpty else { return [] }
+        let roles = match.added.map { new.legs[$0].role } + match.removed.map { old.legs[$0].role }
+        let kept = match.kept.flatMap { [old.legs[$0.old].role, new.legs[$0.new].role] }
+        return roles.filter { !kept.contains($0) }.map { "TAPLINE_\(LegPlan.variable(ofLeg: $0))" }
+    }
+
+    private mutating func compareProcesses(
+        _ old: ProcessPlan, _ new: ProcessPlan, _ isElsewhere: Bool, _ ofOtherLegs: [String]
+    ) {
         var given: [String] = []
         let names = Set(old.environment.keys).union(new.environment.keys)
-        let different = names.filter { old.environment[$0] != new.environment[$0] }.sorted()
+        let different = names.filter { name in
+            old.environment[name] != new.environment[name]
+                && !ofOtherLegs.contains { name == $0 || name.hasPrefix("\($0)_") }
+        }.sorted()
         if !different.isEmpty { given.append("its environment (\(different.joined(separator: ", ")))") }
         if isElsewhere, !new.isNothing { given.append("the folder of the file") }
         // Nothing can take back the effects of `setup` on the namespace, and `setup` may have used its environment.
@@ -90,15 +128,16 @@ public struct NodeChange: Sendable, Hashable {
     }
 
     private mutating func compareNetworks(_ old: NodePlan, _ new: NodePlan) {
-        if old.legs.map(\.addresses) != new.legs.map(\.addresses) { inPlace.append("its addresses") }
-        if old.legs.map(\.deliverToo) != new.legs.map(\.deliverToo) { inPlace.append("its delivered addresses") }
-        if old.legs.map(\.isLocked) != new.legs.map(\.isLocked) { inPlace.append("its anti-spoofing") }
-        if old.legs.map(\.virtual) != new.legs.map(\.virtual) { inPlace.append("its virtual MAC addresses") }
+        let kept = LegMatch(old.legs, new.legs).kept.map { (old.legs[$0.old], new.legs[$0.new]) }
+        if kept.contains(where: { $0.addresses != $1.addresses }) { inPlace.append("its addresses") }
+        if kept.contains(where: { $0.deliverToo != $1.deliverToo }) { inPlace.append("its delivered addresses") }
+        if kept.contains(where: { $0.isLocked != $1.isLocked }) { inPlace.append("its anti-spoofing") }
+        if kept.contains(where: { $0.virtual != $1.virtual }) { inPlace.append("its virtual MAC addresses") }
         // Their order means nothing.
         if !old.loopback.isPermuted(new.loopback) || !old.local.isPermuted(new.local) {
             inPlace.append("its service addresses")
         }
-        if !old.routes.isPermuted(new.routes) { inPlace.append("its routes") }
+        if !old.routesByInterface.isPermuted(new.routesByInterface) { inPlace.append("its routes") }
         let before = Set(old.sysctls)
         if new.sysctls.contains(where: { !before.contains($0) }) { inPlace.append("its sysctls") }
         if old.hosts != new.hosts { inPlace.append("its hosts") }
@@ -118,8 +157,19 @@ extension LegPlan {
     /// True if the device inside the node can stay. The place of its other end does not matter: a TAP can become a veth
     /// while the node runs.
     func isSameDevice(as other: LegPlan) -> Bool {
-        interface == other.interface && role == other.role && device == other.device && mac == other.mac
-            && offload == other.offload && takesEverything == other.takesEverything
+        interface == other.interface && device == other.device && mac == other.mac
+            && offload == other.offload && takesEverything == other.takesEverything && isCircuit == other.isCircuit
+    }
+}
+
+extension NodePlan {
+    /// Its routes, each with the place of its interface in place of its leg's: legs that go change the order of others.
+    fileprivate var routesByInterface: [RoutePlan] {
+        routes.map { route in
+            var route = route
+            if legs.indices.contains(route.leg) { route.leg = legs[route.leg].interface }
+            return route
+        }
     }
 }
 

@@ -11,6 +11,9 @@ extension PlanDifference.Action {
     /// For a person.
     public func line(_ plan: AppliancePlan) -> String {
         switch self {
+        case .addInterface(let interface): "interface \(plan.interfaces[interface].name) is added"
+        case .removeInterface(_, let name): "interface \(name) is removed"
+        case .engines(let what): "engines: \(what.joined(separator: ", "))"
         case .bridge(let interface): "interface \(plan.interfaces[interface].name) gets a bridge"
         case .reshape(let interface, let what):
             "interface \(plan.interfaces[interface].name) changes: \(what.joined(separator: ", "))"

@@ -7,6 +7,12 @@ import Wire
 public struct PlanDifference: Sendable, Hashable {
     /// One thing that is done. Interfaces are indices, nodes are named.
     public enum Action: Sendable, Hashable {
+        /// An interface that was not there: its bridge, and its TAP with a queue for each worker of each engine.
+        case addInterface(Int)
+        /// An interface goes. Its place stays free.
+        case removeInterface(Int, name: String)
+        /// Other engines take the place of those that run.
+        case engines(what: [String])
         /// The TAP that was a node's own device becomes a port of a bridge. The node gets a veth in its place, with the
         /// same name, number, MAC address, addresses and routes.
         case bridge(interface: Int)
@@ -72,13 +78,14 @@ public struct PlanDifference: Sendable, Hashable {
     ///   - patch: How the entries of its table differ, if that is known; nil: all of them are compared.
     public init(from old: AppliancePlan, to new: AppliancePlan, patch: TablePatch? = nil) {
         compareInterfaces(old, new)
-        if old.engines != new.engines {
-            refuse("the engines differ", "write the engines as before", old.name)
-        }
         compareRecords(old, new)
         guard refusals.isEmpty else { return }
         var interfaces: [Action] = []
+        let (comingInterfaces, goingInterfaces) = Self.interfaces(old, new)
+        interfaces += comingInterfaces
         for index in old.interfaces.indices { interfaces += Self.changes(of: index, old, new) }
+        let engines = new.engines.differences(from: old.engines)
+        if !engines.isEmpty { interfaces.append(.engines(what: engines)) }
         let before = Dictionary(old.nodes.map { ($0.name, $0) }) { first, _ in first }
         let after = Set(new.nodes.map(\.name))
         var (added, changed, alteredInPlace): ([Action], [Action], [Action]) = ([], [], [])
@@ -102,7 +109,7 @@ public struct PlanDifference: Sendable, Hashable {
         let removed = old.nodes.filter { !after.contains($0.name) }.map { Action.remove(node: $0.name) }
         actions = interfaces + added + alteredInPlace + changed
         if let table = Self.change(from: old.table, to: new.table, patch) { actions.append(.publish(table)) }
-        actions += removed + Self.applications(old, new) + Self.impairments(old, new)
+        actions += removed + goingInterfaces + Self.applications(old, new) + Self.impairments(old, new)
         actions += Self.access(old.access, new.access)
         var tenants = Self.tenants(old.records?.tenants ?? [], new.records?.tenants ?? [])
         tenants += Self.negotiations(old.negotiation?.applications ?? [], new.negotiation?.applications ?? [])
@@ -120,7 +127,7 @@ public struct PlanDifference: Sendable, Hashable {
         }
     }
 
-    private mutating func refuse(_ what: String, _ hint: String, _ name: String) {
+    mutating func refuse(_ what: String, _ hint: String, _ name: String) {
         refusals.append(Refusal(what: what, hint: "\(hint), or take '\(name)' away and bring it up again"))
     }
 
@@ -186,39 +193,23 @@ public struct PlanDifference: Sendable, Hashable {
         return changed + old.filter { !names.contains($0.name) }.map { "tenant \($0.name) is removed" }
     }
 
-    private mutating func compareInterfaces(_ old: AppliancePlan, _ new: AppliancePlan) {
-        let (before, after) = (old.interfaces.map(\.name), new.interfaces.map(\.name))
-        for (was, now) in zip(old.interfaces, new.interfaces) where was.name == now.name && was.device != now.device {
-            refuse(
-                "the device of interface \(now.name), or what is behind it, is another", "write the one from before",
-                old.name)
+    /// The interfaces that come, and those that go.
+    private static func interfaces(_ old: AppliancePlan, _ new: AppliancePlan) -> (coming: [Action], going: [Action]) {
+        func isThere(_ place: Int, _ plan: AppliancePlan) -> Bool {
+            plan.interfaces.indices.contains(place) && !plan.interfaces[place].isVacant
         }
-        guard before != after else { return compareDevices(old, new) }
-        // Engines hold a queue of every TAP from their start, and know the interfaces by their order.
-        for name in after where !before.contains(name) {
-            refuse("the interface \(name) is new", "attach nodes to the existing interfaces", old.name)
-        }
-        for name in before where !after.contains(name) {
-            refuse("the interface \(name) is gone", "keep it in the file, without nodes", old.name)
-        }
-        if refusals.isEmpty {
-            refuse("the interfaces are in another order", "write \(before.joined(separator: ", "))", old.name)
-        }
-    }
-
-    /// What is behind a device's queues stays the same kind of device, in the same node.
-    private mutating func compareDevices(_ old: AppliancePlan, _ new: AppliancePlan) {
-        for (before, after) in zip(old.interfaces, new.interfaces) {
-            let isMoved = after.link != nil && after.link != .ethernet && before.attachment != after.attachment
-            guard before.link != after.link || before.carrier != after.carrier || isMoved else { continue }
-            refuse(
-                "the device of interface \(after.name) becomes another",
-                "keep its encapsulation on the same kind of device, with the same node",
-                old.name)
-        }
+        let coming = new.interfaces.indices.filter { isThere($0, new) && !isThere($0, old) }
+        let going = old.interfaces.indices.filter { isThere($0, old) && !isThere($0, new) }
+        return (
+            coming.map { .addInterface($0) },
+            going.map { .removeInterface($0, name: old.interfaces[$0].name) }
+        )
     }
 
     private static func changes(of index: Int, _ old: AppliancePlan, _ new: AppliancePlan) -> [Action] {
+        guard new.interfaces.indices.contains(index), new.interfaces[index].name == old.interfaces[index].name else {
+            return []
+        }
         let (before, after) = (old.interfaces[index], new.interfaces[index])
         var actions: [Action] = []
         if case .direct = before.attachment, case .bridge = after.attachment {

@@ -117,7 +117,7 @@ struct ExpressionResolver: AddressStage, Diagnosing {
             let leg = try leg(&names, of: subject(node, root))
             return try engine(&names, on: leg.interface, mac: leg.alias)
         case .interfaces:
-            let known = file.interfaces.filter { $0.home == nil }.map(\.name.value)
+            let known = file.interfaces.filter { $0.home == nil && !$0.isVacant }.map(\.name.value)
             let name = try names.name("interface", among: known)
             guard let index = interfaceIndex[name] else {
                 throw ExpressionFault("there is no interface \(quoted(name))", hint(name, known, "interfaces"))

@@ -15,12 +15,16 @@ struct KeptParts: Sendable {
     /// The interfaces that are on bridges.
     let bridges: Set<String>
 
+    /// False: places that are free are left out. Then the new plan is for a picture, and not to be carried out.
+    let leavesPlaces: Bool
+
     /// - Parameter name: The name of the new topology.
-    init(_ plan: AppliancePlan, named name: String) {
+    init(_ plan: AppliancePlan, named name: String, leavesPlaces: Bool = true) {
+        self.leavesPlaces = leavesPlaces
         var names = GeneratedNames()
         var addresses: [[String]: [InterfaceAddress]] = [:]
         var bridges: Set<String> = []
-        for (index, interface) in plan.interfaces.enumerated() {
+        for (index, interface) in plan.interfaces.enumerated() where !interface.isVacant {
             names.keep(plan.table.interfaces[index].mac, [name, "", interface.name])
             guard case .bridge(let bridge, let tap) = interface.attachment else { continue }
             bridges.insert(interface.name)
@@ -90,14 +94,32 @@ struct KeptParts: Sendable {
 }
 
 extension TopologyFile {
-    /// The file with the interfaces of a plan first and in their order, which is the order of the table's.
-    func ordered(as plan: AppliancePlan) -> TopologyFile {
-        var places: [String: Int] = [:]
-        for (index, interface) in plan.interfaces.enumerated() { places[interface.name] = index }
+    /// The file with the interfaces of a plan at their places, which are those of the table.
+    ///
+    /// The place of an interface that the file no longer has stays free. A new interface takes the first place that was
+    /// free before, else one behind all others.
+    func ordered(as parts: KeptParts) -> TopologyFile {
+        let plan = parts.plan
+        let known = Set(plan.interfaces.map(\.name))
+        let named = Dictionary(interfaces.map { ($0.name.value, $0) }) { first, _ in first }
+        var fresh = interfaces.filter { !known.contains($0.name.value) }[...]
         var file = self
-        let known = interfaces.filter { places[$0.name.value] != nil }
-            .sorted { places[$0.name.value] ?? 0 < places[$1.name.value] ?? 0 }
-        file.interfaces = known + interfaces.filter { places[$0.name.value] == nil }
+        file.interfaces = plan.interfaces.enumerated().map { place, interface in
+            if let kept = named[interface.name] { return kept }
+            if interface.isVacant, let next = fresh.popFirst() { return next }
+            return RawInterface(vacant: place, at: name.origin)
+        }
+        file.interfaces += fresh
+        while let last = file.interfaces.last, last.isVacant { file.interfaces.removeLast() }
+        if !parts.leavesPlaces { file.interfaces.removeAll(where: \.isVacant) }
         return file
     }
+
+    /// The names of its interfaces, without those of free places.
+    var interfaceNames: [String] { interfaces.filter { !$0.isVacant }.map(\.name.value) }
+}
+
+extension RawInterface {
+    /// True if the place is free.
+    var isVacant: Bool { TableInterface.isVacant(name.value) }
 }

@@ -35,7 +35,8 @@ final class NamedTopology: Sendable {
     ///   - kept: The parts that should not change without need.
     init(_ raw: TopologyFile, name: String?, keeping kept: KeptParts?, _ diagnostics: Diagnostics) {
         followsMistakes = !diagnostics.isEmpty
-        file = (kept.map { raw.ordered(as: $0.plan) } ?? raw).separatingCopies().placingCircuitsLast()
+        let separated = raw.separatingCopies()
+        file = (kept.map { separated.ordered(as: $0) } ?? separated).placingCircuitsLast()
         self.name = name ?? raw.name.value
         self.kept = kept
         var names = kept?.names ?? GeneratedNames()
@@ -78,7 +79,7 @@ struct NamedInterfaces: Sendable {
         if let found = index[name.value] { return found }
         diagnostics.error(
             name.origin, "there is no interface \(quoted(name.value))",
-            hint: Spelling.hint(for: name.value, among: file.interfaces.map(\.name.value), kind: "interfaces"))
+            hint: Spelling.hint(for: name.value, among: file.interfaceNames, kind: "interfaces"))
         return nil
     }
 }
@@ -201,6 +202,7 @@ struct NamedFabric: Sendable {
             attachments.append(attachment(index, interface))
         }
         func attachment(_ index: Int, _ interface: RawInterface) -> InterfacePlan.Attachment {
+            if interface.isVacant { return .vacant }
             // A circuit's nodes are where its carrier is, which has a lower index.
             if let carrier = circuits.carriers[index] { return attachments[carrier] }
             if circuits.links[index] != nil, let only = circuits.node(on: index, nodes) {

@@ -120,7 +120,7 @@ struct Remarker: EntryStage, Diagnosing {
 
     private func remarkOnEmptyInterfaces() {
         for (index, interface) in file.interfaces.enumerated()
-        where legsOn[index].isEmpty && named.circuits.links[index] == nil {
+        where legsOn[index].isEmpty && named.circuits.links[index] == nil && !interface.isVacant {
             let isNamed = file.entries.contains { entry in
                 entry.targets.contains { $0.interface?.value == interface.name.value }
             }

@@ -50,8 +50,7 @@ extension ServiceResolver {
                     name.origin,
                     "there is no interface, customer, application or router \(quoted(name.value))",
                     hint: Spelling.hint(
-                        for: name.value, among: known + file.interfaces.map(\.name.value), kind: "interfaces and nodes")
-                )
+                        for: name.value, among: known + file.interfaceNames, kind: "interfaces and nodes"))
             }
         }
         service.scopes = scopes.uniqued()

@@ -1,0 +1,111 @@
+import Wire
+
+/// What cannot be changed of interfaces while the topology is up.
+extension PlanDifference {
+    /// Refuses what is not done to interfaces, to the machine's devices on them, and to circuits.
+    mutating func compareInterfaces(_ old: AppliancePlan, _ new: AppliancePlan) {
+        let before = Self.interfacesByName(old)
+        for now in new.interfaces {
+            guard let was = before[now.name], was.device != now.device else { continue }
+            refuse(
+                "the device of interface \(now.name), or what is behind it, is another", "write the one from before",
+                old.name)
+        }
+        // Without the same interfaces on both sides, circuits have other places: there is no more to compare.
+        guard compareCircuitsAndLoans(old, new) else { return }
+        compareDevices(old, new)
+        // What is counted, noted and captured is known by the interface's place. The planner keeps the places.
+        let isOrdered = zip(old.interfaces, new.interfaces).allSatisfy { before, after in
+            before.name == after.name || before.isVacant || after.isVacant
+        }
+        guard !isOrdered, refusals.isEmpty else { return }
+        let names = old.interfaces.filter { !$0.isVacant }.map(\.name)
+        refuse("the interfaces are in another order", "write \(names.joined(separator: ", "))", old.name)
+    }
+
+    /// Interfaces come and go where nothing is a circuit: circuits stand behind all interfaces with devices, so their places
+    /// would change. A device of the machine is lent before engines start, and given back after they have ended.
+    ///
+    /// - Returns: False if interfaces come or go where there are circuits.
+    private mutating func compareCircuitsAndLoans(_ old: AppliancePlan, _ new: AppliancePlan) -> Bool {
+        let hasCircuits = (old.interfaces + new.interfaces).contains { $0.carrier != nil }
+        let (before, after) = (Self.interfacesByName(old), Self.interfacesByName(new))
+        let coming = new.interfaces.filter { !$0.isVacant && before[$0.name] == nil }
+        let going = old.interfaces.filter { !$0.isVacant && after[$0.name] == nil }
+        for interface in coming {
+            if hasCircuits {
+                refuse(
+                    "the \(interface.word) \(interface.name) is new, and the topology has circuits",
+                    "attach nodes to the interfaces and circuits that are there", old.name)
+            } else if let device = interface.device {
+                refuse(
+                    "the interface \(interface.name) is new, and has the machine's device \(device.name)",
+                    "leave it out", old.name)
+            }
+        }
+        for interface in going {
+            if hasCircuits {
+                refuse(
+                    "the \(interface.word) \(interface.name) is gone, and the topology has circuits",
+                    "keep it in the file, without nodes", old.name)
+            } else if let device = interface.device {
+                refuse(
+                    "the interface \(interface.name) is gone, and has the machine's device \(device.name)",
+                    "keep it in the file, without nodes", old.name)
+            }
+        }
+        return !hasCircuits || coming.isEmpty && going.isEmpty
+    }
+
+    /// What is behind a device's queues stays the same kind of device, in the same node.
+    private mutating func compareDevices(_ old: AppliancePlan, _ new: AppliancePlan) {
+        let before = Self.interfacesByName(old)
+        for after in new.interfaces {
+            guard let was = before[after.name] else { continue }
+            let isMoved = after.isTUN && was.attachment != after.attachment
+            if was.link != after.link || Self.carrier(of: was, old) != Self.carrier(of: after, new) || isMoved {
+                refuse(
+                    "the device of interface \(after.name) becomes another",
+                    "keep its encapsulation on the same kind of device, with the same node",
+                    old.name)
+            } else if after.isTUN {
+                compareOwner(of: after, old, new)
+            }
+        }
+    }
+
+    /// A TUN would go with its node's namespace, and takes no further queue while it is up: the kernel sets its link type with each
+    /// queue, and only while it is down.
+    private mutating func compareOwner(of interface: InterfacePlan, _ old: AppliancePlan, _ new: AppliancePlan) {
+        if new.engines.queues > old.engines.queues {
+            refuse(
+                "there are more engines or workers, and the device of interface \(interface.name) gets no further queues",
+                "write as many as before", old.name)
+        }
+        guard case .direct(let owner) = interface.attachment, let was = old.nodes.first(where: { $0.name == owner }),
+            let now = new.nodes.first(where: { $0.name == owner })
+        else { return }
+        let why = NodeChange(from: was, to: now, isElsewhere: old.directory != new.directory).rebuild
+        guard !why.isEmpty else { return }
+        refuse(
+            "node \(owner) would be built anew (\(why.joined(separator: ", "))), and it has the device of interface "
+                + interface.name,
+            "write it as before", old.name)
+    }
+
+    private static func interfacesByName(_ plan: AppliancePlan) -> [String: InterfacePlan] {
+        Dictionary(plan.interfaces.map { ($0.name, $0) }) { first, _ in first }
+    }
+
+    /// The name of the interface whose device has another's frames; nil if that is no circuit.
+    private static func carrier(of interface: InterfacePlan, _ plan: AppliancePlan) -> String? {
+        interface.carrier.map { plan.interfaces[$0].name }
+    }
+}
+
+extension InterfacePlan {
+    /// True if its device is a TUN of frame relay or ATM, which is always a node's own device.
+    fileprivate var isTUN: Bool { link.map { $0 != .ethernet } ?? false }
+
+    fileprivate var word: String { carrier == nil ? "interface" : "circuit" }
+}
