@@ -16,6 +16,7 @@ import machine
 import pairs
 import plot
 import report
+from cards import BridgedCard, MacvtapCard
 from kernel import Bridges, Routing, VethPair
 from lab import BenchError, Lab, run
 from memory import Memory
@@ -33,7 +34,8 @@ SYSTEMS = {
     "hop": (Tapline, UncoalescedTapline, Relay, CoalescingRelay, VethPair, Bridges, Routing, OpenVSwitch, VDE),
     "chain": (Tapline, UncoalescedTapline, LowLatencyTapline, Relay, CoalescingRelay, Bridges, Routing, OpenVSwitch),
     "distribute": (Tapline, CoalescingRelay, Bridges, OpenVSwitch),
-    "trace": (Tapline, SampledTapline, TracedTapline, CapturedTapline, DumpedTapline)}
+    "trace": (Tapline, SampledTapline, TracedTapline, CapturedTapline, DumpedTapline),
+    "attach": (Relay, BridgedCard, MacvtapCard)}
 
 
 def arguments():

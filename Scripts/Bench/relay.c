@@ -2,7 +2,7 @@
  *
  *   relay batch|coalesce COUNTERS PORT… -- RULE…
  *
- * PORT is NAMESPACE/DEVICE: a TAP that the relay makes in that namespace (a path). RULE is IN>OUT=MAC[,OUT=MAC…]: what
+ * PORT is NAMESPACE/DEVICE: a TAP that the relay makes in that namespace (a path), or =FILE: a macvtap's device file. RULE is IN>OUT=MAC[,OUT=MAC…]: what
  * comes in by port IN, counted from 0, leaves by each OUT with MAC as its destination. Nothing is looked up, and
  * nothing is checked: the rules are all that it knows. It prints a line when it forwards.
  *
@@ -83,6 +83,14 @@ static struct {
 _Noreturn static void fail(const char *what) {
     fprintf(stderr, "relay: %s: %s\n", what, strerror(errno));
     exit(1);
+}
+
+static int open_macvtap(const char *file) {
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+    int tap = open(file, O_RDWR | O_NONBLOCK);
+    if (tap < 0 || ioctl(tap, TUNSETIFF, &request)) fail(file);
+    if (ioctl(tap, TUNSETOFFLOAD, OFFLOADS) && ioctl(tap, TUNSETOFFLOAD, OFFLOADS & 7)) fail("TUNSETOFFLOAD");
+    return tap;
 }
 
 static int open_tap(char *place) {
@@ -307,7 +315,7 @@ int main(int count, char **words) {
     if (memory == MAP_FAILED || counters == MAP_FAILED) fail("mmap");
     for (; word < count && strcmp(words[word], "--") && port_count < MOST_PORTS; word++) {
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = port_count};
-        ports[port_count].descriptor = open_tap(words[word]);
+        ports[port_count].descriptor = *words[word] == '=' ? open_macvtap(words[word] + 1) : open_tap(words[word]);
         if (epoll_ctl(waiting, EPOLL_CTL_ADD, ports[port_count].descriptor, &event)) fail("epoll_ctl");
         port_count++;
     }

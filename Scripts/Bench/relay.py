@@ -11,7 +11,8 @@ class Relay(SystemOfNodes):
     process = None
 
     def up(self):
-        self.nodes = Nodes(self.lab, self.scenario, self.key)
+        self.nodes = Nodes(self.lab, self.scenario, self.key.replace(" ", "-"))
+        self.prepare()
         legs = list(self.scenario.legs.values())
         next_legs = self.scenario.next_legs()
         rules = []
@@ -25,8 +26,19 @@ class Relay(SystemOfNodes):
         self.process = self.lab.start(
             os.path.join(self.lab.folder, "relay"), self.mode,
             os.path.join(self.lab.folder, f"{self.scenario.name}.{self.key}"),
-            *(f"{self.nodes.path(leg)}/{leg.name}" for leg in legs), "--", *rules, ready="forwarding")
+            *(self.port(leg) for leg in legs), "--", *rules, ready="forwarding")
+        self.connect()
         self.nodes.configure()
+
+    def prepare(self):
+        """Makes what has to be there before the relay opens its ports."""
+
+    def connect(self):
+        """Connects the ports that the relay has made."""
+
+    def port(self, leg):
+        """The port of a leg, as the relay takes it."""
+        return f"{self.nodes.path(leg)}/{leg.name}"
 
     def processes(self):
         return [self.process.pid]

@@ -79,5 +79,6 @@ CHAIN = Scenario(
     [("client", "one-in"), ("one-out", "two-in"), ("two-out", "server")],
     inline=[("one", "one-in", "one-out"), ("two", "two-in", "two-out")])
 TRACE = replace(CHAIN, name="trace", title="the same chain, with traces and captures")
+ATTACH = replace(HOP, name="attach", title="the single hop, with a card of the machine between the customer and the switch")
 SUBJECTS = {"hop": [HOP], "distribute": [_distribution(2), _distribution(4)], "chain": [CHAIN],
-            "trace": [TRACE]}
+            "trace": [TRACE], "attach": [ATTACH]}

@@ -66,11 +66,17 @@ extension ControlProcess {
     /// Records the devices of the machine that are about to be interfaces. Nothing is touched yet.
     func borrowDevices() throws(ApplianceError) {
         let plan = plan
-        guard plan.interfaces.contains(where: { $0.device != nil }) else { return }
+        let loans = try loans(of: plan)
+        guard !loans.isEmpty else { return }
+        try record.change { $0.note(loans, in: plan.fabricNamespace) }
+    }
+
+    /// The devices of the machine that a plan binds to its interfaces, as they are now. Nothing is touched.
+    func loans(of plan: AppliancePlan) throws(ApplianceError) -> [DeviceLoan] {
+        guard plan.interfaces.contains(where: { $0.device != nil }) else { return [] }
         let others = StateDirectory.allNames().filter { $0 != name }.flatMap { other in
             ((try? StateDirectory(name: other))?.readState()?.loans ?? []).map { (topology: other, loan: $0) }
         }
-        let loans = try DeviceSurvey.loans(of: plan, allowsDefaultRoute: allowsDefaultRoute, others: others)
-        try record.change { $0.note(loans, in: plan.fabricNamespace) }
+        return try DeviceSurvey.loans(of: plan, allowsDefaultRoute: allowsDefaultRoute, others: others)
     }
 }

@@ -27,11 +27,15 @@ extension ApplianceState {
         note(AttachedLegs.all(of: plan), in: plan.fabricNamespace)
     }
 
-    /// Notes the devices that are about to be lent to the fabric.
+    /// Notes the devices that are lent to the fabric, or about to be.
     package mutating func note(_ lent: [DeviceLoan], in fabric: String) {
-        guard !lent.isEmpty else { return }
-        loans = lent
-        self.fabric = fabric
+        loans = lent.isEmpty ? nil : lent
+        self.fabric = attachments == nil && loans == nil ? nil : fabric
+    }
+
+    /// Forgets loans: the devices are back, or were never touched.
+    package mutating func forget(_ returned: [DeviceLoan], in fabric: String) {
+        note((loans ?? []).filter { !returned.contains($0) }, in: fabric)
     }
 
     /// Notes the legs in somebody else's namespaces, which end in the fabric.

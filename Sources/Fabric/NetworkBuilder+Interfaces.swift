@@ -1,3 +1,4 @@
+import Attachments
 import EventLoop
 import LinuxNetwork
 import Plan
@@ -36,7 +37,11 @@ extension NetworkBuilder {
                     grown.bridges.append(nil)
                 }
                 (grown.taps[place], grown.bridges[place]) = (made.tap, made.bridge)
+                let device = try bindDevice(to: place, made.bridge, grown.fabric)
+                while grown.devices.count <= place { grown.devices.append(nil) }
+                grown.devices[place] = device
             } catch {
+                for place in places { _ = try? giveBackDevice(of: place, from: grown) }
                 try? removeDevices(of: place, in: grown)
                 _ = try? remove(interfaces: places, from: grown)
                 throw error
@@ -55,12 +60,26 @@ extension NetworkBuilder {
         for place in places where left.taps.indices.contains(place) {
             try removeDevices(of: place, in: left)
             (left.taps[place], left.bridges[place]) = (nil, nil)
+            if left.devices.indices.contains(place) { left.devices[place] = nil }
         }
         while let last = left.taps.last, last == nil {
             left.taps.removeLast()
             left.bridges.removeLast()
         }
         return left
+    }
+
+    /// Gives the machine's device of an interface back, if it has one: it is where it was, as it was.
+    ///
+    /// - Parameter place: The interface's place in this plan.
+    /// - Returns: What was given back.
+    /// - Throws: `ApplianceError` if it cannot be given back as it was.
+    package func giveBackDevice(of place: Int, from built: BuiltTopology) throws(ApplianceError) -> DeviceLoan? {
+        guard plan.interfaces.indices.contains(place), plan.interfaces[place].device != nil,
+            let loan = loans.first(where: { $0.interface == plan.interfaces[place].name })
+        else { return nil }
+        try loan.giveBack(from: built.fabric, markedAs: ApplianceState.markPrefix(name: plan.name))
+        return loan
     }
 
     private func removeDevices(of place: Int, in built: BuiltTopology) throws(ApplianceError) {

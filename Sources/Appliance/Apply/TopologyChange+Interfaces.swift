@@ -1,3 +1,4 @@
+import Attachments
 import ControlAPI
 import EngineControl
 import EventLoop
@@ -33,10 +34,7 @@ extension TopologyChange {
             // It stays, whatever happens.
             let there = try builder.addFabric(to: built())
             control.loop.sync { [control] in control.topology.take(there) }
-            undoing("the interfaces") { [self] in
-                let left = try self.builder(for: during).remove(interfaces: places, from: built())
-                control.loop.sync { [control] in control.topology.take(left) }
-            }
+            undoing("the interfaces") { [self] in try takeAway(places) }
             let grown = try builder.add(interfaces: places, to: there)
             control.loop.sync { [control] in control.topology.take(grown) }
         }
@@ -87,10 +85,34 @@ extension TopologyChange {
     func removeInterfaces() {
         let places = goingInterfaces
         guard !places.isEmpty else { return }
-        note(names(of: places, old)) {
-            let left = try builder(for: during).remove(interfaces: places, from: built())
-            control.loop.sync { [control] in control.topology.take(left) }
+        note(names(of: places, old)) { try takeAway(places) }
+    }
+
+    /// Gives devices of the machine back, and takes the others away. A device that could not be given back stays in the
+    /// state file, so that `down` tries it again.
+    private func takeAway(_ places: [Int]) throws(ApplianceError) {
+        let builder = self.builder(for: during)
+        var failure: ApplianceError?
+        for place in places {
+            let name = during.interfaces[place].name
+            do throws(ApplianceError) {
+                guard let loan = try builder.giveBackDevice(of: place, from: built()) else { continue }
+                try control.record.change { $0.forget([loan], in: new.fabricNamespace) }
+            } catch {
+                unreturned.insert(name)
+                failure = failure ?? error
+            }
         }
+        let left = try builder.remove(interfaces: places, from: built())
+        control.loop.sync { [control] in control.topology.take(left) }
+        if let failure { throw failure }
+    }
+
+    /// The machine's devices of the interfaces that come, as they are now.
+    func comingLoans() throws(ApplianceError) -> [DeviceLoan] {
+        var coming = new
+        coming.interfaces = comingInterfaces.map { new.interfaces[$0] }
+        return try control.loans(of: coming)
     }
 
     private func names(of places: [Int], _ plan: AppliancePlan) -> String {

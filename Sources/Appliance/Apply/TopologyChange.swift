@@ -1,3 +1,4 @@
+import Attachments
 import ControlAPI
 import EventLoop
 import Fabric
@@ -44,6 +45,8 @@ final class TopologyChange {
     /// The interfaces whose only node goes. Their TAPs leave the node's namespace only after its time has passed,
     /// because the move drops the frames in transit.
     private var leftAlone: [Int] = []
+    /// The interfaces whose devices could not be given back.
+    var unreturned: Set<String> = []
     /// The entries of the old table that stay for a while beside the new one.
     private var lingering: LingeringEntries?
 
@@ -125,13 +128,15 @@ final class TopologyChange {
 
     /// Records everything that is about to be made, before any of it is.
     private func announce() throws(ApplianceError) {
-        let namespaces = Set(NetworkBuilder.namespaces(of: new)).subtracting(NetworkBuilder.namespaces(of: old))
+        let namespaces = Set(NetworkBuilder.namespaces(of: during)).subtracting(NetworkBuilder.namespaces(of: old))
             .sorted()
         let nodes = addedNodes.map(\.name)
         let legs = AttachedLegs.all(of: new).filter { !AttachedLegs.all(of: old).contains($0) }
-        guard !namespaces.isEmpty || !nodes.isEmpty || !legs.isEmpty else { return }
+        let loans = try comingLoans()
+        guard !namespaces.isEmpty || !nodes.isEmpty || !legs.isEmpty || !loans.isEmpty else { return }
         undoing("the state") { [self] in
             try control.record.change { state in
+                state.forget(loans.filter { !unreturned.contains($0.interface) }, in: new.fabricNamespace)
                 state.namespaces.removeAll { namespaces.contains($0) && $0 != new.fabricNamespace }
                 state.nodes?.removeAll { nodes.contains($0) }
                 state.note(AttachedLegs.all(of: old), in: new.fabricNamespace)
@@ -140,6 +145,7 @@ final class TopologyChange {
         try control.record.change { state in
             state.namespaces += namespaces
             state.nodes = (state.nodes ?? []) + nodes
+            state.note((state.loans ?? []) + loans, in: new.fabricNamespace)
             state.note(AttachedLegs.all(of: old) + legs, in: new.fabricNamespace)
         }
         try StateDirectory.refuseForeignNames(namespaces)
@@ -365,7 +371,9 @@ final class TopologyChange {
     }
 
     func builder(for plan: AppliancePlan) -> NetworkBuilder {
-        NetworkBuilder(plan: plan, mark: control.record.mark, cancellation: cancellation)
+        NetworkBuilder(
+            plan: plan, mark: control.record.mark, cancellation: cancellation,
+            loans: control.record.current.loans ?? [])
     }
 
     func place(of node: String) -> String {

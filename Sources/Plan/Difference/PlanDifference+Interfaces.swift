@@ -8,7 +8,8 @@ extension PlanDifference {
         for now in new.interfaces {
             guard let was = before[now.name], was.device != now.device else { continue }
             refuse(
-                "the device of interface \(now.name), or what is behind it, is another", "write the one from before",
+                "the device of interface \(now.name), or what is behind it, is another",
+                "write the one from before, or name the interface otherwise, so that one goes and another comes",
                 old.name)
         }
         // Without the same interfaces on both sides, circuits have other places: there is no more to compare.
@@ -24,7 +25,7 @@ extension PlanDifference {
     }
 
     /// Interfaces come and go where nothing is a circuit: circuits stand behind all interfaces with devices, so their places
-    /// would change. A device of the machine is lent before engines start, and given back after they have ended.
+    /// would change. A device of the machine is lent to one interface at a time.
     ///
     /// - Returns: False if interfaces come or go where there are circuits.
     private mutating func compareCircuitsAndLoans(_ old: AppliancePlan, _ new: AppliancePlan) -> Bool {
@@ -37,20 +38,18 @@ extension PlanDifference {
                 refuse(
                     "the \(interface.word) \(interface.name) is new, and the topology has circuits",
                     "attach nodes to the interfaces and circuits that are there", old.name)
-            } else if let device = interface.device {
+            } else if let device = interface.device,
+                let holder = going.first(where: { $0.device?.name == device.name })
+            {
                 refuse(
-                    "the interface \(interface.name) is new, and has the machine's device \(device.name)",
-                    "leave it out", old.name)
+                    "the interface \(interface.name) is new, and its device \(device.name) is lent to \(holder.name), which goes",
+                    "apply a file without both first, or keep the name \(holder.name)", old.name)
             }
         }
         for interface in going {
             if hasCircuits {
                 refuse(
                     "the \(interface.word) \(interface.name) is gone, and the topology has circuits",
-                    "keep it in the file, without nodes", old.name)
-            } else if let device = interface.device {
-                refuse(
-                    "the interface \(interface.name) is gone, and has the machine's device \(device.name)",
                     "keep it in the file, without nodes", old.name)
             }
         }
