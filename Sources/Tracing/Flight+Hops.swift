@@ -79,6 +79,12 @@ struct RecentExits {
         /// Of ICMP: the identifier and the number.
         var word: UInt32 = 0
 
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(flow)
+            hasher.combine(first ^ UInt64(truncatingIfNeeded: node) << 32)
+            hasher.combine(second ^ UInt64(word) << 32)
+        }
+
         init?(_ packet: TracedPacket, _ node: Int) {
             self.node = node
             flow = packet.flow

@@ -7,6 +7,16 @@ enum WaitingPlace: Hashable {
     case egress(interface: Int, mac: MACAddress?)
     /// A node has it, and will send it on.
     case node(Int)
+
+    /// Another number for each place.
+    var word: UInt64 {
+        switch self {
+        case .egress(let interface, let mac): UInt64(truncatingIfNeeded: interface) << 49 | (mac?.bits ?? 1 << 48)
+        case .node(let number): 1 << 63 | UInt64(truncatingIfNeeded: number)
+        }
+    }
+
+    func hash(into hasher: inout Hasher) { hasher.combine(word) }
 }
 
 /// A part of a packet's way that is not over: the engine or a node has the packet.

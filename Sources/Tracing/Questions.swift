@@ -24,6 +24,14 @@ struct Questions {
         var receiver: Receiver
         /// The flow of an answer.
         var flow: FlowFields
+
+        func hash(into hasher: inout Hasher) {
+            switch receiver {
+            case .node(let number): hasher.combine(number)
+            case .engine(let interface): hasher.combine(~interface)
+            }
+            hasher.combine(flow)
+        }
     }
 
     /// The most packets of one flow, and of all together.

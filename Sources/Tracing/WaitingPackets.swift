@@ -13,11 +13,11 @@ struct WaitingPackets {
 
         /// The engine has it, and will write it there; without a MAC address: to anyone.
         static func egress(interface: Int, mac: MACAddress?) -> Place {
-            Place(code: UInt64(truncatingIfNeeded: interface) << 49 | (mac.map(\.bits) ?? 1 << 48))
+            Place(code: WaitingPlace.egress(interface: interface, mac: mac).word)
         }
 
         /// The node has it, and will send it on.
-        static func node(_ number: Int) -> Place { Place(code: 1 << 63 | UInt64(truncatingIfNeeded: number)) }
+        static func node(_ number: Int) -> Place { Place(code: WaitingPlace.node(number).word) }
     }
 
     /// What is known of a packet that is awaited.

@@ -47,7 +47,7 @@ extension WaitingRoom {
         let place = WaitingPlace.node(node)
         let isWhole = seen.fragment == .whole
         if let start = seen.start {
-            let candidates = (stages[.start(place, start)] ?? []).filter {
+            let candidates = waiting(.start(place, start)).filter {
                 !(isWhole && $0.packet.fragment == .whole) && $0.packet.flow.withoutPorts != seen.datagramFlow.reversed
             }
             if let match = best(seen, candidates) {
@@ -68,7 +68,7 @@ extension WaitingRoom {
             return found
         }
         // One address is usually left as it was.
-        let open = (stages[.cuttable(place, seen.protocolNumber)] ?? []).filter { stage in
+        let open = waiting(.cuttable(place, seen.protocolNumber)).filter { stage in
             let flow = stage.packet.flow
             return (flow.source == seen.flow.source) != (flow.destination == seen.flow.destination)
         }
@@ -102,7 +102,7 @@ extension WaitingRoom {
     /// Where a fragment, or a whole packet, lies in a datagram of which this part has not left the node; nil: nowhere.
     private func rest(of stage: Stage, _ seen: TracedPacket) -> Range<Int>? {
         guard !stage.isOver, let range = stage.flight.place(of: seen, in: stage.packet),
-            !stage.entered.subtracting(stage.left).intersection(range).isEmpty
+            stage.entered.subtracting(stage.left).overlaps(range)
         else { return nil }
         return range
     }

@@ -22,6 +22,47 @@ struct WaitingRoom {
         case start(WaitingPlace, TracedPacket.Start)
         /// A datagram that an application may cut, or put together, whatever its addresses are then.
         case cuttable(WaitingPlace, UInt8)
+
+        /// Few words: most of the time of a trace goes into looking packets up.
+        func hash(into hasher: inout Hasher) {
+            switch self {
+            case .flow(let place, let flow):
+                hasher.combine(place.word)
+                hasher.combine(flow)
+            case .datagram(let place, let flow, let identification):
+                hasher.combine(place.word ^ UInt64(identification))
+                hasher.combine(flow)
+            case .content(let place, let content):
+                hasher.combine(place.word)
+                hasher.combine(content)
+            case .exact(let place, let flow, let content):
+                hasher.combine(place.word ^ content.number)
+                hasher.combine(flow)
+            case .start(let place, let start): hasher.combine(place.word ^ start.digest)
+            case .cuttable(let place, let number): hasher.combine(place.word ^ UInt64(number))
+            }
+        }
+    }
+
+    /// The stages of a key, the oldest first. There is nearly always one.
+    struct Waiting {
+        private var first: Stage?
+        private var others: [Stage] = []
+
+        init(_ stage: Stage) { first = stage }
+
+        var isEmpty: Bool { first == nil }
+        var all: [Stage] { first.map { [$0] + others } ?? [] }
+
+        mutating func append(_ stage: Stage) { if first == nil { first = stage } else { others.append(stage) } }
+
+        mutating func remove(_ stage: Stage) {
+            if first === stage {
+                first = others.isEmpty ? nil : others.removeFirst()
+            } else if let place = others.firstIndex(where: { $0 === stage }) {
+                others.remove(at: place)
+            }
+        }
     }
 
     struct Translation: Hashable {
@@ -32,36 +73,49 @@ struct WaitingRoom {
     /// How many stages of one key are looked at: the oldest.
     private static let looked = 512
     private static let translationCapacity = 16_384
-    private(set) var stages: [Key: [Stage]] = [:]
+    private var stages: [Key: Waiting] = [:]
     /// For a flow that left a node, the flow that entered it.
     private(set) var translations: [Translation: FlowFields] = [:]
     /// For fragments that leave a node, the datagram that they are of.
     var fragments = FragmentLinks()
 
     mutating func insert(_ stage: Stage) {
-        for key in Self.keys(of: stage) { stages[key, default: []].append(stage) }
+        for key in Self.keys(of: stage) {
+            if let place = stages.index(forKey: key) {
+                stages.values[place].append(stage)
+            } else {
+                stages[key] = Waiting(stage)
+            }
+        }
     }
+
+    /// The stages of a key, the oldest first.
+    func waiting(_ key: Key) -> [Stage] { stages[key]?.all ?? [] }
 
     mutating func remove(_ stage: Stage) {
         for key in Self.keys(of: stage) {
-            guard let place = stages[key]?.firstIndex(where: { $0 === stage }) else { continue }
-            stages[key]?.remove(at: place)
-            if stages[key]?.isEmpty == true { stages[key] = nil }
+            guard let place = stages.index(forKey: key) else { continue }
+            stages.values[place].remove(stage)
+            if stages.values[place].isEmpty { stages.remove(at: place) }
         }
     }
 
     private static func keys(of stage: Stage) -> [Key] {
-        stage.places.flatMap { place in
-            var keys = keys(stage.packet, place)
-            guard case .node = place, stage.isCuttable else { return keys }
-            if let start = stage.start { keys.append(.start(place, start)) }
-            keys.append(.cuttable(place, stage.packet.protocolNumber))
-            return keys
-        }
+        if stage.places.count == 1 { return keys(of: stage, stage.places[0]) }
+        return stage.places.flatMap { keys(of: stage, $0) }
+    }
+
+    private static func keys(of stage: Stage, _ place: WaitingPlace) -> [Key] {
+        var keys = keys(stage.packet, place)
+        guard case .node = place, stage.isCuttable else { return keys }
+        if let start = stage.start { keys.append(.start(place, start)) }
+        keys.append(.cuttable(place, stage.packet.protocolNumber))
+        return keys
     }
 
     static func keys(_ packet: TracedPacket, _ place: WaitingPlace) -> [Key] {
         var keys: [Key] = []
+        keys.reserveCapacity(6)
         let isFour = packet.flow.source.family == .ipv4
         if packet.fragment == .whole {
             let content = ContentKey(packet)
@@ -78,7 +132,7 @@ struct WaitingRoom {
     func matches(_ seen: TracedPacket, at place: WaitingPlace) -> [Match] {
         for key in Self.keys(seen, place) {
             if case .content = key { continue }
-            let found = choose(seen, stages[key] ?? [], isTranslated: false)
+            let found = choose(seen, waiting(key), isTranslated: false)
             if !found.isEmpty { return found }
         }
         return []
@@ -89,12 +143,12 @@ struct WaitingRoom {
         guard seen.fragment == .whole else { return [] }
         let place = WaitingPlace.node(node)
         if let original = translations[Translation(node: node, flow: seen.flow)] {
-            let found = choose(seen, stages[.flow(place, original)] ?? [], isTranslated: true)
+            let found = choose(seen, waiting(.flow(place, original)), isTranslated: true)
             if !found.isEmpty { return found }
         }
         guard let content = ContentKey(seen) else { return [] }
         // A packet that goes back where another one came from is an answer with the same content, and no translation.
-        let candidates = (stages[.content(place, content)] ?? []).filter { $0.packet.flow != seen.flow.reversed }
+        let candidates = waiting(.content(place, content)).filter { $0.packet.flow != seen.flow.reversed }
         let found = choose(seen, candidates, isTranslated: true)
         for match in found where seen.isDistinct && !match.isGuess { learn(node, seen.flow, match.stage.packet.flow) }
         return found
@@ -102,7 +156,7 @@ struct WaitingRoom {
 
     /// The open stages at a place with this flow.
     func open(_ flow: FlowFields, at place: WaitingPlace) -> [Stage] {
-        (stages[.flow(place, flow)] ?? []).filter { !$0.isOver }
+        waiting(.flow(place, flow)).filter { !$0.isOver }
     }
 
     mutating func learn(_ node: Int, _ outside: FlowFields, _ inside: FlowFields) {
@@ -116,7 +170,7 @@ struct WaitingRoom {
         for stage in candidates.prefix(Self.looked) where !stage.isOver {
             guard
                 let (range, score) = stage.flight.relation(of: seen, to: stage.packet, isTranslated: isTranslated),
-                !stage.entered.subtracting(stage.left).intersection(range).isEmpty
+                stage.entered.subtracting(stage.left).overlaps(range)
             else { continue }
             found.append((stage, range, score))
         }
@@ -151,9 +205,8 @@ struct WaitingRoom {
                     rest.remove(piece)
                     let rivals = found.count { other in
                         other.score == score && other.stage !== stage
-                            && !other.stage.entered.subtracting(other.stage.left).intersection(
-                                other.stage.flight.own(piece, of: segment)
-                            ).isEmpty
+                            && other.stage.entered.subtracting(other.stage.left).overlaps(
+                                other.stage.flight.own(piece, of: segment))
                     }
                     matches.append(
                         Match(

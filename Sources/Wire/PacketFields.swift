@@ -49,6 +49,18 @@ public struct FlowFields: Sendable, Hashable {
         destinationPort = 0
     }
 
+    /// In few words.
+    public func hash(into hasher: inout Hasher) {
+        let numbers = UInt64(protocolNumber) << 40 | UInt64(hasPorts ? 1 : 0) << 32 | UInt64(sourcePort) << 16
+        if source.family == .ipv4, destination.family == .ipv4 {
+            hasher.combine(source.low << 32 | destination.low)
+        } else {
+            hasher.combine(source)
+            hasher.combine(destination)
+        }
+        hasher.combine(numbers | UInt64(destinationPort))
+    }
+
     /// True for group messages that a host's kernel sends by itself:
     ///
     /// - IGMP (RFC 3376),

@@ -290,6 +290,21 @@ struct InterfaceApplyTests {
         }
     }
 
+    @Test("the kernel of a node that comes beside others is no stranger to the engine")
+    func introduced() throws {
+        let more = Self.topology(customers: "bob: { interface: outside }")
+        try Lab.with(Self.topology(), files: Self.files) { lab in
+            for _ in 1...3 {
+                let added = try apply(lab, more)
+                #expect(added.status == 0, "\(added.output)")
+                #expect(try lab.exec("bob", "ping -c 1 -W 5 192.0.2.1").status == 0)
+                #expect(try apply(lab, Self.topology(), "--drain", "0s").status == 0)
+            }
+            let drops = try #require(try lab.status()["drops"] as? [[String: Any]])
+            #expect(!drops.contains { $0["reason"] as? String == "spoofed-source" }, "\(drops)")
+        }
+    }
+
     private func eventually(_ what: String, _ holds: () throws -> Bool) throws {
         for _ in 0..<500 {
             if try holds() { return }

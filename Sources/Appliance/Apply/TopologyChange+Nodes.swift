@@ -1,4 +1,5 @@
 import ControlAPI
+import EngineControl
 import EventLoop
 import Fabric
 import Forwarding
@@ -59,8 +60,35 @@ extension TopologyChange {
         let nodes = addedNodes
         guard !nodes.isEmpty else { return }
         tell(.step("building \(nodes.map(\.name).joined(separator: ", "))"))
+        try introduce(nodes)
         undoing("what was added") { [self] in try remove(nodes) }
         try make(nodes, as: new)
+    }
+
+    /// Has the engines know the new nodes by the table in force: their kernels send as soon as their devices are up, and nobody
+    /// shall take that for a stranger's frames.
+    private func introduce(_ nodes: [NodePlan]) throws(ApplianceError) {
+        let macs = Set(nodes.flatMap(\.legs).map(\.mac))
+        let known = Set(old.table.sources)
+        let sources = during.table.sources.filter { macs.contains($0.mac) && !known.contains($0) }
+        guard !sources.isEmpty else { return }
+        undoing("the table") { [self] in
+            try publish { table in table.sources.removeAll { sources.contains($0) } }
+        }
+        try publish { table in
+            // One of that name may have gone a moment ago.
+            table.sources.removeAll { former in
+                sources.contains { $0.interface == former.interface && $0.mac == former.mac }
+            }
+            table.sources += sources
+        }
+    }
+
+    private func publish(_ change: @escaping (inout ForwardingTable) -> Void) throws(ApplianceError) {
+        let changed = Box(change)
+        try control.waiting(cancellation) { [control, cause] done in
+            control.publisher.change(groupsOnly: false, cause: cause, { changed.value(&$0) }, done: done)
+        }
     }
 
     /// Makes nodes and their runtimes; nothing is started yet.
