@@ -45,11 +45,16 @@ package final class LiveTraces {
     /// The topology's parts.
     package private(set) var network: TracedNetwork
     private let client: ApplianceClient
-    private let frames: LiveFrames
+    private var frames: LiveFrames
     private var session: TraceSession
     private let rules: NodeRules?
     /// True if engines copy only what the filter matches, because the topology is busy.
-    private let isNarrow: Bool
+    private var isNarrow: Bool
+    /// What engines are asked for if the topology becomes too busy for everything; nil if there is no filter.
+    private var narrower: CaptureRequest?
+    /// Records that were lost until then.
+    private var lostBefore: UInt64 = 0
+    private var untold: [String] = []
     /// Records that came before the end, and for which there was no time.
     private var unread: UInt64 = 0
     /// True when the topology has gone.
@@ -94,8 +99,11 @@ package final class LiveTraces {
             oneIn: options.oneIn > 1 ? options.oneIn : nil, snapLength: Self.snapLength)
         let scope = try options.scope.decided(client, oneIn: options.oneIn)
         let narrow = TraceFilter.whole(options.filter, TraceFilter.expression(options.selection, network), network)
+        var narrowed = request
+        try narrowed.match(narrow)
         try request.match(scope == .everything ? TraceFilter.wide(options.filter) : narrow)
         isNarrow = scope == .busy && narrow != nil
+        if options.scope == .byLoad, scope == .everything, narrow != nil { narrower = narrowed }
         // Marks come first: no packet is followed that they miss.
         rules =
             options.explains
@@ -107,15 +115,32 @@ package final class LiveTraces {
             wants: written.map { match in { match.matches($0) } })
         session.blindness = isNarrow ? .filter : options.oneIn > 1 ? .sample : nil
         if let rules { session.rules = RuleTraces(nodes: rules.nodes) }
+        untold = (isNarrow ? [Self.busy] : []) + (rules?.remarks ?? [])
         try take(frames.table)
     }
 
-    /// What a person should know before the first trace: where drops are not explained, and what cannot be followed.
-    package var remarks: [String] {
-        let busy =
-            "the topology is too busy to follow every packet: the filter is tried at every hop, and a packet that an "
-            + "application changes so that it does not match any more is followed to there"
-        return (isNarrow ? [busy] : []) + (rules?.remarks ?? [])
+    private static let busy =
+        "the topology is too busy to follow every packet: the filter is tried at every hop, and a packet that an "
+        + "application changes so that it does not match any more is followed to there"
+
+    /// Removes and returns what a person should know now: where drops are not explained, and what cannot be followed.
+    package func takeRemarks() -> [String] {
+        defer { untold = [] }
+        return untold
+    }
+
+    /// Where engines copy faster than this reader reads, has them copy only what the filter matches from now on.
+    private func narrowIfBehind() throws(ApplianceError) {
+        guard let request = narrower, frames.lost > 0 else { return }
+        narrower = nil
+        let next = try LiveFrames(client, request)
+        lostBefore &+= frames.lost
+        frames = next
+        session.missed(before: .now)
+        session.blindness = .filter
+        isNarrow = true
+        untold.append(Self.busy)
+        try take(frames.table)
     }
 
     /// True if as many packets as were asked for have been shown; only answers may follow.
@@ -124,7 +149,7 @@ package final class LiveTraces {
     /// The summary of the traces so far.
     package var report: TraceSummaryReport {
         var report = session.report
-        report.counts.lost = max(report.counts.lost, frames.lost) + unread
+        report.counts.lost = max(report.counts.lost, lostBefore &+ frames.lost) + unread
         return report
     }
 
@@ -134,7 +159,9 @@ package final class LiveTraces {
     /// - Throws: `ApplianceError` if the control process answers with an error.
     package func next(within time: Duration) throws(ApplianceError) -> [PacketTrace] {
         switch try frames.next(within: time) {
-        case .frames(let frames): for frame in frames { session.add(frame) }
+        case .frames(let frames):
+            for frame in frames { session.add(frame) }
+            try narrowIfBehind()
         case .table(let image):
             network = TracedNetwork(try client.description(entries: true))
             try take(image)

@@ -112,7 +112,7 @@ struct Trace: ParsableCommand {
             let client = try ApplianceClient(name: name)
             let sourcePort = Int.random(in: 20_000...32_000)
             let traces = try LiveTraces(client, options(sourcePort))
-            for remark in traces.remarks { Terminal.error("note: \(remark)") }
+            tell(traces)
             Ending.note()
             let end = time.flatMap(DurationText.milliseconds).map { monotonicTime() + .milliseconds($0) }
             let output = PatientOutput { Ending.isAskedFor || end.map { monotonicTime() >= $0 } ?? false }
@@ -128,6 +128,10 @@ struct Trace: ParsableCommand {
             if let failure = output.failure { throw failure }
             if traces.isOver { throw client.parting("'tapline status' lists all topologies") }
         }
+    }
+
+    private func tell(_ traces: LiveTraces) {
+        for remark in traces.takeRemarks() { Terminal.error("note: \(remark)") }
     }
 
     /// Shows packets as they end, until all that was asked for were shown, or something ends it.
@@ -146,6 +150,7 @@ struct Trace: ParsableCommand {
                 if now >= until { break }
             }
             let ended = try traces.next(within: .milliseconds(20))
+            tell(traces)
             seen += ended.count
             show(ended, output)
             if let sentUntil, seen == 0, now >= sentUntil { throw unseen(traces) }

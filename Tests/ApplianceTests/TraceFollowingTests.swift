@@ -276,4 +276,33 @@ struct TraceFollowingTests {
             }
         }
     }
+
+    @Test("a trace with a filter that falls behind has engines copy what the filter matches, says so, and goes on")
+    func fallsBehind() throws {
+        try with { topology in
+            let started = try CommandLineRun.Started([
+                CommandLineRun.tapline, "trace", topology.name, "udp", "port", "7",
+            ])
+            try waitForCapture(topology)
+            // The firewall drops those: more of them than a ring holds, faster than anybody reads.
+            try alice(
+                topology,
+                """
+                import time
+                for port, count, pause in ((99, 300000, 0), (7, 50, 0.1)):
+                    s.connect(("203.0.113.80", port))
+                    for _ in range(count):
+                        try: s.send(b"x" * 100)
+                        except OSError: pass
+                        if pause: time.sleep(pause)
+                """)
+            sleep(2)
+            started.signal(SIGINT)
+            let ended = started.finish()
+            #expect(ended.status == 0, "\(ended)")
+            #expect(ended.errors.contains("the topology is too busy to follow every packet"), "\(ended.errors)")
+            #expect(ended.output.contains("203.0.113.80:7"), "\(ended.output.suffix(2_000))")
+            #expect(!ended.output.contains("203.0.113.80:99"))
+        }
+    }
 }

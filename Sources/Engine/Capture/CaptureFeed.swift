@@ -5,6 +5,8 @@ public final class CaptureFeed {
     private let readers: UnsafeMutableBufferPointer<CaptureReader>
     private let number: Int
     private var waiting: [CapturedFrame] = []
+    /// How many frames of each ring were given.
+    private var given: [UInt64]
     /// The most that the last call of `frames` took out of one ring, as a share of the ring; 1 where it left frames there.
     public private(set) var fullness = 0.0
     /// The most frames that are taken out of one ring at once.
@@ -26,6 +28,7 @@ public final class CaptureFeed {
                 at: worker, to: CaptureReader(memory: base + worker * CaptureRing.size, worker: worker))
         }
         self.number = number
+        given = [UInt64](repeating: 0, count: count)
     }
 
     deinit {
@@ -51,7 +54,7 @@ public final class CaptureFeed {
     /// another worker may still write older ones.
     ///
     /// - Parameter time: Now, less the time that a worker may take from reading its clock to writing the record.
-    /// - Returns: Some of them; empty if there are none now.
+    /// - Returns: Some of them; empty if there are none now. Their numbers count this capture's frames of a ring and the lost ones.
     public func frames(before time: MonotonicTime) -> [CapturedFrame] {
         let bit = UInt32(1) << UInt32(number)
         var isSorted = true
@@ -60,9 +63,12 @@ public final class CaptureFeed {
         for index in readers.indices {
             var taken = 0
             let before = readers[index].position
-            while taken < Self.mostAtOnce, let frame = readers[index].next() {
+            while taken < Self.mostAtOnce, var frame = readers[index].next() {
                 taken += 1
                 guard frame.observers & bit != 0 else { continue }
+                // What only others wanted is no gap.
+                frame.sequence = given[index] &+ readers[index].lost
+                given[index] &+= 1
                 if let last = waiting.last, frame.time < last.time { isSorted = false }
                 waiting.append(frame)
             }
