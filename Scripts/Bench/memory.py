@@ -8,6 +8,7 @@ from lab import BenchError, run
 
 # The parts of the program, and the subject that each belongs to.
 PARTS = {"processing": "processing", "lookup": "lookup", "publish": "lookup"}
+HEADER_AIM = 10
 PROCESSING_AIM, FLAT_AIM, OCTETS_AIM, BUILD_AIM, PAUSE_AIM = 40, 1.3, 100, 2, 1
 PLAIN = "one copy"      # how the kinds begin that the aim is about
 
@@ -60,6 +61,7 @@ class Memory:
             kind = max(plain, key=plain.get)
             yield Verdict(f"processing alone, ns per frame: {kind}", f"≤ {PROCESSING_AIM}",
                           f"{plain[kind]:.1f}", plain[kind] <= PROCESSING_AIM)
+        yield from self._circuits()
         cases = [line for lines in self.parts.get("lookup", []) for line in lines if "entries" in line]
         costs = {}
         for line in cases:
@@ -83,6 +85,19 @@ class Memory:
             pause = max(0, longest["table"] - longest["none"])
             yield Verdict("publishing a million entries: pause beyond the machine's own, median, ms",
                           f"≤ {PAUSE_AIM}", f"{pause:.2f}", pause <= PAUSE_AIM)
+
+    def _circuits(self):
+        """What each header of an encapsulation costs beyond plain frames of the same table."""
+        kinds, headers = self.processing(), {line["kind"]: line["headers"] for lines in self.parts.get("processing", [])
+                                             for line in lines if "headers" in line}
+        for way in ("circuit in: ", "circuit out: "):
+            plain = kinds.get(way + "plain")
+            costs = {kind: (median(kinds[kind]) - median(plain)) / count
+                     for kind, count in headers.items() if plain and count and kind.startswith(way)}
+            if costs:
+                kind = max(costs, key=costs.get)
+                yield Verdict(f"a header of a circuit beyond a plain frame, ns: {kind}", f"≤ {HEADER_AIM}",
+                              f"{costs[kind]:.1f}", costs[kind] <= HEADER_AIM)
 
 
 def _flat(line):

@@ -4,6 +4,7 @@ import EngineControl
 import EventLoop
 import Forwarding
 import Reporting
+import Wire
 
 /// The captures of a topology: what the engines copy is what all of them want together. On the loop's thread.
 ///
@@ -33,6 +34,8 @@ final class CaptureSessions {
         var rewrites: Bool
         /// True if engines translate service ports.
         var translates: Bool
+        /// The kinds of their devices that carry circuits.
+        var links: [Encapsulation.Link?]
     }
 
     private let loop: EventLoop
@@ -90,6 +93,7 @@ final class CaptureSessions {
             }
             observer.interfaces.append(index)
         }
+        if request.wire == true { observer.layer = try layer(observer.interfaces, source) }
         if request.sent == false { observer.directions.remove(.sent) }
         if request.received == false { observer.directions.remove(.received) }
         observer.sample = FlowSample(
@@ -111,6 +115,17 @@ final class CaptureSessions {
             throw ApplianceError(.usage, "\(error)", hint: "let libpcap compile the filter for Ethernet")
         }
         return observer
+    }
+
+    /// The layer of devices that carry circuits.
+    private func layer(_ interfaces: [Int], _ source: Source) throws(ApplianceError) -> CaptureLayer {
+        let links = interfaces.map { source.links.indices.contains($0) ? source.links[$0] : nil }
+        guard let first = links.first, let link = first, links.allSatisfy({ $0 == link }) else {
+            throw ApplianceError(
+                .usage, "'wire' needs interfaces whose devices carry circuits, all of one kind",
+                hint: "name such an interface, or leave 'wire' out")
+        }
+        return link == .ethernet ? .ethernet : .tun
     }
 
     private func end(_ number: Int) {

@@ -137,15 +137,16 @@ extension ControlProcess {
         let interfaces = table.interfaces.enumerated().compactMap { index, interface -> StatusReport.Interface? in
             guard !interface.isVacant else { return nil }
             let count = counts.indices.contains(index) ? counts[index] : nil
+            let plan = self.plan.interfaces.first { $0.name == interface.name }
             return StatusReport.Interface(
                 name: interface.name, mac: "\(interface.mac)", mtu: interface.mtu,
                 addresses: interface.addresses.map { "\($0)" },
-                nodes: plan.nodes.filter { $0.legs.contains { $0.interface == index } }.map(\.name),
+                nodes: self.plan.nodes.filter { $0.legs.contains { $0.interface == index } }.map(\.name),
                 receivedPackets: count?.received.packets ?? 0, receivedBytes: count?.received.bytes ?? 0,
                 sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0,
                 ringDrops: ringDrops.indices.contains(index) ? ringDrops[index] : 0,
-                device: plan.interfaces.first { $0.name == interface.name }?.device?.name,
-                deviceFault: attachments?.fault(ofDeviceOf: interface.name))
+                device: plan?.device?.name, deviceFault: attachments?.fault(ofDeviceOf: interface.name),
+                encapsulation: plan?.encapsulation, carrier: plan?.carrier.map(interfaceName))
         }
         let drops = DropReason.allCases.filter { $0 != .housekeeping }.compactMap { reason -> StatusReport.Drop? in
             let place = Int(reason.rawValue)
@@ -260,7 +261,9 @@ extension ControlProcess {
             legs: node.plan.legs.map { leg in
                 StatusReport.Leg(
                     interface: interfaceName(leg.interface), role: leg.role, device: leg.device,
-                    mac: "\(leg.mac)", addresses: leg.addresses.map { "\($0)" })
+                    mac: "\(leg.mac)", addresses: leg.addresses.map { "\($0)" },
+                    encapsulation: plan.interfaces.indices.contains(leg.interface)
+                        ? plan.interfaces[leg.interface].encapsulation : nil)
             })
     }
 

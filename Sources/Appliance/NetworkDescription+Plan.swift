@@ -3,6 +3,7 @@ import EngineControl
 import Nodes
 import Plan
 import Tracing
+import Wire
 
 extension NetworkDescription {
     /// The names of a plan's parts.
@@ -31,8 +32,19 @@ extension NetworkDescription {
             services: network.services.map {
                 Service(name: $0.name, addresses: $0.addresses.map { "\($0)" }, applications: $0.applications)
             })
+        carriers = plan.interfaces.enumerated().compactMap { index, interface in
+            interface.link.map { Carrier(interface: index, link: Self.word($0)) }
+        }
         if entries {
             rules = network.rules.sorted { $0.key < $1.key }.map { Rule(counter: $0.key, words: $0.value) }
+        }
+    }
+
+    private static func word(_ link: Encapsulation.Link) -> String {
+        switch link {
+        case .ethernet: "ethernet"
+        case .frameRelay: "frame-relay"
+        case .atm: "atm"
         }
     }
 }

@@ -13,28 +13,37 @@ static int attach(int fd, struct sock_filter *code, size_t count) {
 
 static int attach_matches(
     int fd, const struct clinux_word_match *matches, size_t count, unsigned short ether_type, unsigned int length) {
-    // For each word: its family's EtherType and protocol, then the word itself. A mismatch goes on to the next one.
-    enum { MAX_MATCHES = 16, PER_MATCH = 9 };
+    // For each word: its family's EtherType, or version, and protocol, then the word itself. A mismatch goes on to the next one.
+    enum { MAX_MATCHES = 64, PER_MATCH = 10 };
     struct sock_filter code[MAX_MATCHES * PER_MATCH + 4];
     unsigned short n = 0;
     if (count > MAX_MATCHES) return -E2BIG;
     for (size_t i = 0; i < count; i++) {
         const struct clinux_word_match *match = &matches[i];
         int is_v6 = match->family == AF_INET6;
-        unsigned int start = is_v6 ? ETH_HLEN + sizeof(struct ip6_hdr) : ETH_HLEN;
+        unsigned int network = match->network ? match->network : ETH_HLEN;
+        // How much further than behind an Ethernet header.
+        unsigned int more = network - ETH_HLEN;
+        unsigned int start = is_v6 ? network + sizeof(struct ip6_hdr) : network;
         unsigned char left = is_v6 ? 6 : 7;
-        code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_ABS, ETHERNET_FIELD(h_proto));
+        if (match->network) {
+            code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_B | BPF_ABS, network);
+            code[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4);
+        } else {
+            code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_ABS, ETHERNET_FIELD(h_proto));
+        }
+        unsigned int family = match->network ? (is_v6 ? 6 : 4) : is_v6 ? ETH_P_IPV6 : ETH_P_IP;
         code[n++] = (struct sock_filter)BPF_JUMP(
-            BPF_JMP | BPF_JEQ | BPF_K, is_v6 ? ETH_P_IPV6 : ETH_P_IP, 0, (unsigned char)(left - 1));
+            BPF_JMP | BPF_JEQ | BPF_K, family, 0, (unsigned char)(left - 1));
         code[n++] = (struct sock_filter)BPF_STMT(
-            BPF_LD | BPF_B | BPF_ABS, is_v6 ? IPV6_FIELD(ip6_nxt) : IPV4_FIELD(protocol));
+            BPF_LD | BPF_B | BPF_ABS, (is_v6 ? IPV6_FIELD(ip6_nxt) : IPV4_FIELD(protocol)) + more);
         code[n++] = (struct sock_filter)BPF_JUMP(
             BPF_JMP | BPF_JEQ | BPF_K, match->protocol, 0, (unsigned char)(left - 3));
         if (is_v6) {
             code[n++] = (struct sock_filter)BPF_STMT(
                 (match->is_half ? BPF_LD | BPF_H : BPF_LD | BPF_W) | BPF_ABS, start + match->offset);
         } else {
-            code[n++] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, IPV4_VERSION_AND_LENGTH);
+            code[n++] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, IPV4_VERSION_AND_LENGTH + more);
             code[n++] = (struct sock_filter)BPF_STMT(
                 (match->is_half ? BPF_LD | BPF_H : BPF_LD | BPF_W) | BPF_IND, start + match->offset);
         }
@@ -121,6 +130,10 @@ int clinux_packet_next(
     packet->length = frame->tp_len;
     packet->nanoseconds = (uint64_t)frame->tp_sec * 1000000000u + frame->tp_nsec;
     packet->is_outgoing = link->sll_pkttype == PACKET_OUTGOING;
+    packet->tag = frame->tp_status & TP_STATUS_VLAN_VALID
+                      ? (frame->tp_status & TP_STATUS_VLAN_TPID_VALID ? frame->hv1.tp_vlan_tpid : ETH_P_8021Q) << 16 |
+                            (frame->hv1.tp_vlan_tci & 0xFFFF)
+                      : 0;
     packet->has_partial_checksum = (frame->tp_status & TP_STATUS_CSUMNOTREADY) != 0;
     cursor->offset += frame->tp_next_offset;
     cursor->left--;

@@ -7,13 +7,18 @@ import Reporting
 /// the answer. Another answer follows each time that another table is in force. The capture ends with the connection.
 package struct CaptureRequest: ControlCommand {
     package typealias Answer = CaptureAnswer
-    package enum CodingKeys: CodingKey, CaseIterable { case interfaces, sent, received, oneIn, snapLength, filter }
+    package enum CodingKeys: CodingKey, CaseIterable {
+        case interfaces, wire, sent, received, oneIn, snapLength, filter
+    }
 
     /// The most octets of a frame that a record holds.
     package static let longestFrame = 69_632
 
     /// The names of interfaces; nil for all.
     package var interfaces: [String]?
+    /// Whether frames are wanted as they are on the interfaces' devices, with the headers of circuits; nil: false. All these
+    /// interfaces have circuits of one kind.
+    package var wire: Bool?
     /// Whether frames count that engines write; nil: true.
     package var sent: Bool?
     /// Whether frames count that engines read; nil: true.
@@ -22,7 +27,7 @@ package struct CaptureRequest: ControlCommand {
     package var oneIn: Int?
     /// The most octets of each frame, from the Ethernet header on; nil: all.
     package var snapLength: Int?
-    /// A program of classic BPF for Ethernet frames: instructions of eight octets as in `struct bpf_insn`, in base64. nil:
+    /// A program of classic BPF for frames as they are captured: instructions of eight octets as in `struct bpf_insn`, in base64. nil:
     /// every frame matches.
     package var filter: String?
 
@@ -40,6 +45,9 @@ package struct CaptureRequest: ControlCommand {
 
     package var request: ControlRequest { .capture(self) }
 
+    /// Frames are matched by a program from now on.
+    package mutating func take(program: [UInt8]) { filter = Data(program).base64EncodedString() }
+
     /// The octets of the program; nil if every frame matches.
     ///
     /// - Throws: `ApplianceError` if it is no base64.
@@ -55,6 +63,10 @@ package struct CaptureRequest: ControlCommand {
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .interfaces: for name in interfaces ?? [] { try RequestCheck.check(name, key) }
+        case .wire:
+            guard wire != true || interfaces?.isEmpty == false else {
+                throw ApplianceError(.usage, "'wire' needs 'interfaces': those whose devices are meant")
+            }
         case .sent:
             guard sent ?? true || received ?? true else {
                 throw ApplianceError(.usage, "'sent' and 'received' are both false, so there is nothing to capture")

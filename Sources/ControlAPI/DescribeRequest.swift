@@ -64,6 +64,20 @@ package struct NetworkDescription: Codable, Sendable, Hashable {
         }
     }
 
+    /// A device that carries circuits.
+    package struct Carrier: Codable, Sendable, Hashable {
+        /// The index of the interface that has it.
+        package var interface: Int
+        /// `ethernet`, `frame-relay` or `atm`.
+        package var link: String
+
+        /// Memberwise.
+        package init(interface: Int, link: String) {
+            self.interface = interface
+            self.link = link
+        }
+    }
+
     /// An entry of the table.
     package struct Entry: Codable, Sendable, Hashable {
         /// The index of its counters.
@@ -119,6 +133,8 @@ package struct NetworkDescription: Codable, Sendable, Hashable {
     package var name: String
     /// The names of the interfaces, in the order of the table's.
     package var interfaces: [String]
+    /// The devices that carry circuits.
+    package var carriers: [Carrier] = []
     /// The nodes.
     package var nodes: [Node]
     /// The entries, if they were asked for.

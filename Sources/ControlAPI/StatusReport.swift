@@ -135,12 +135,16 @@ public struct StatusReport: Codable, Sendable {
         public var device: String?
         /// Why that device carries nothing; nil while it does.
         public var deviceFault: String?
+        /// The headers before its packets: `vlan 100`; nil if it is no circuit.
+        public var encapsulation: String?
+        /// The interface whose device has its frames, if it is a circuit.
+        public var carrier: String?
 
         /// Memberwise.
         package init(
             name: String, mac: String, mtu: Int, addresses: [String], nodes: [String], receivedPackets: UInt64,
             receivedBytes: UInt64, sentPackets: UInt64, sentBytes: UInt64, ringDrops: UInt64, device: String? = nil,
-            deviceFault: String? = nil
+            deviceFault: String? = nil, encapsulation: String? = nil, carrier: String? = nil
         ) {
             self.name = name
             self.mac = mac
@@ -154,6 +158,8 @@ public struct StatusReport: Codable, Sendable {
             self.ringDrops = ringDrops
             self.device = device
             self.deviceFault = deviceFault
+            self.encapsulation = encapsulation
+            self.carrier = carrier
         }
     }
     /// A node's device.
@@ -168,14 +174,20 @@ public struct StatusReport: Codable, Sendable {
         public var mac: String
         /// Its network addresses.
         public var addresses: [String]
+        /// The headers before its packets: `vlan 100`; nil if the interface is no circuit.
+        public var encapsulation: String?
 
         /// Memberwise.
-        package init(interface: String, role: String, device: String, mac: String, addresses: [String]) {
+        package init(
+            interface: String, role: String, device: String, mac: String, addresses: [String],
+            encapsulation: String? = nil
+        ) {
             self.interface = interface
             self.role = role
             self.device = device
             self.mac = mac
             self.addresses = addresses
+            self.encapsulation = encapsulation
         }
     }
     /// One of a node's programs beside its `run` command.

@@ -33,6 +33,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case truncatedFrameRelay
     case badFrameRelayAddress
     case badFrameRelayProtocol
+    case badFrameRelayStatus
+    case badInverseARP
     case truncatedLLC
     case badLLC
     case unknownCircuit
@@ -109,7 +111,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             .badDestinationAddress, .badQuote, .unsupportedEthertype, .looped, .truncatedTag, .reservedVLAN,
             .tooManyTags, .truncatedLabelStack, .labelStackTooDeep, .reservedLabel, .labelExpired, .notAPacket,
             .truncatedControlWord, .badControlWord, .truncatedPseudoWire, .truncatedFrameRelay, .badFrameRelayAddress,
-            .badFrameRelayProtocol, .truncatedLLC, .badLLC, .unknownCircuit, .notForUs, .passiveEmission,
+            .badFrameRelayProtocol, .badFrameRelayStatus, .badInverseARP, .truncatedLLC, .badLLC, .unknownCircuit,
+            .notForUs, .passiveEmission,
             .toTheEngine, .badNeighbourMessage, .neighbourConflict, .neighbourNotOurs, .spoofedSource,
             .badGroupMessage, .groupNotOpen, .noService, .portNotServed, .noSequencingEntry, .removedNode,
             .multicastNotServed, .fragmentUndecided,
@@ -195,6 +198,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .truncatedFrameRelay: ("truncated-frame-relay", "The frame ends inside its frame relay header.")
         case .badFrameRelayAddress: ("bad-frame-relay-address", "The frame relay address does not have two octets.")
         case .badFrameRelayProtocol: ("bad-frame-relay-protocol", "The frame relay header names neither IPv4 nor IPv6.")
+        case .badFrameRelayStatus:
+            ("bad-frame-relay-status", "The frame on a DLCI of status messages is no enquiry that can be answered.")
+        case .badInverseARP:
+            ("bad-inverse-arp", "The inverse ARP message is no request, or one of nobody.")
         case .truncatedLLC: ("truncated-llc", "The frame ends inside its ATM or LLC header.")
         case .badLLC: ("bad-llc", "The LLC header names neither IPv4 nor IPv6.")
         case .unknownCircuit:

@@ -27,16 +27,21 @@ public struct FrameMatch: Sendable, Hashable {
     public var value: UInt32
     /// Only sixteen bits are compared.
     public var isHalf: Bool
+    /// Where the network header is in the frame, whatever stands before it, in octets; nil: behind an Ethernet header that has its
+    /// type.
+    public var network: Int?
 
     /// Memberwise.
     public init(
-        _ family: AddressFamily, protocolNumber: UInt8, offset: Int, value: UInt32, isHalf: Bool = false
+        _ family: AddressFamily, protocolNumber: UInt8, offset: Int, value: UInt32, isHalf: Bool = false,
+        network: Int? = nil
     ) {
         self.family = family
         self.protocolNumber = protocolNumber
         self.offset = offset
         self.value = value
         self.isHalf = isHalf
+        self.network = network
     }
 }
 
@@ -55,7 +60,7 @@ public final class PacketSocket: @unchecked Sendable {
     /// Opens a socket on a device.
     ///
     /// - Parameters:
-    ///   - matches: A frame is kept where one of them holds, at most 16; every frame where there are none.
+    ///   - matches: A frame is kept where one of them holds, at most 64; every frame where there are none.
     ///   - etherType: Frames of this type are kept, too; 0 for none.
     ///   - frameLength: The most octets that are kept of a frame.
     ///   - room: Octets in the ring, in two blocks at least; a frame must fit into one.
@@ -74,7 +79,8 @@ public final class PacketSocket: @unchecked Sendable {
             matches: nil, match_count: 0, ether_type: etherType)
         let words = matches.map {
             clinux_word_match(
-                family: $0.family == .ipv4 ? AF_INET : AF_INET6, protocol: $0.protocolNumber,
+                family: $0.family == .ipv4 ? AF_INET : AF_INET6, network: UInt32($0.network ?? 0),
+                protocol: $0.protocolNumber,
                 is_half: $0.isHalf ? 1 : 0, offset: UInt32($0.offset), value: $0.value)
         }
         var memory: UnsafeMutableRawPointer?
@@ -120,11 +126,20 @@ public final class PacketSocket: @unchecked Sendable {
     public func drain(_ body: (SeenFrame) -> Void) {
         var packet = clinux_packet()
         while clinux_packet_next(memory, &ring, &cursor, &packet) == 1 {
-            body(
-                SeenFrame(
-                    bytes: UnsafeRawBufferPointer(start: packet.bytes, count: Int(packet.captured)),
-                    length: Int(packet.length), nanoseconds: packet.nanoseconds, isOutgoing: packet.is_outgoing != 0,
-                    hasPartialChecksum: packet.has_partial_checksum != 0))
+            let bytes = UnsafeRawBufferPointer(start: packet.bytes, count: Int(packet.captured))
+            func give(_ bytes: UnsafeRawBufferPointer, tag: Int = 0) {
+                body(
+                    SeenFrame(
+                        bytes: bytes, length: Int(packet.length) + tag, nanoseconds: packet.nanoseconds,
+                        isOutgoing: packet.is_outgoing != 0, hasPartialChecksum: packet.has_partial_checksum != 0))
+            }
+            if packet.tag != 0, bytes.count >= EthernetView.length {
+                // The kernel has taken the outer tag off: it is put back where it was.
+                let tag = (0..<4).map { UInt8(truncatingIfNeeded: packet.tag >> (24 - 8 * UInt32($0))) }
+                (Array(bytes[..<12]) + tag + bytes[12...]).withUnsafeBytes { give($0, tag: tag.count) }
+            } else {
+                give(bytes)
+            }
             if cursor.is_last != 0 { clinux_packet_release(memory, &ring, &cursor) }
         }
     }

@@ -61,6 +61,15 @@ public final class TapDevice: Sendable {
         case frameRelay
         case atm
 
+        /// What stands before a frame without offloads.
+        var leading: [UInt8] {
+            switch self {
+            case .tap: [UInt8](repeating: 0, count: VirtioNetHeader.length)
+            case .frameRelay: [0, 0, 0x00, 0x19]
+            case .atm: [0, 0, 0x88, 0x84]
+            }
+        }
+
         /// ARPHRD_FRAD, ARPHRD_ATM (linux/if_arp.h).
         var linkType: UInt32? {
             switch self {
@@ -141,10 +150,10 @@ public final class TapDevice: Sendable {
     /// Hands a frame to what is behind the device, as an engine does. A queue that no engine reads takes none, so each is
     /// tried.
     ///
-    /// - Parameter frame: Its octets from its Ethernet header on.
+    /// - Parameter frame: Its octets from its Ethernet header on, or behind `tun_pi`.
     /// - Returns: False if no queue takes it: the device is down, for example.
     public func deliver(_ frame: [UInt8]) -> Bool {
-        let octets = [UInt8](repeating: 0, count: VirtioNetHeader.length) + frame
+        let octets = kind.leading + frame
         return queues.contains { write($0, octets, octets.count) == octets.count }
     }
 

@@ -1,5 +1,6 @@
 import ControlAPI
 import PacketCapture
+import PacketFilters
 import Reporting
 import Tracing
 import Wire
@@ -16,6 +17,32 @@ extension LiveCapture {
         try check(options.node, "node", network.nodes.map(\.name))
         try check(options.interface, "interface", network.interfaces)
         try check(options.service, "service", network.services.map(\.name))
+    }
+
+    /// The link of the device whose frames are wanted as they are on it: that of an interface that carries circuits.
+    static func wire(
+        _ options: Options, _ description: NetworkDescription
+    ) throws(ApplianceError) -> FilteredLink? {
+        guard let name = options.interface,
+            let carrier = description.carriers.first(where: {
+                description.interfaces.indices.contains($0.interface) && description.interfaces[$0.interface] == name
+            })
+        else { return nil }
+        let option =
+            options.node.map { "the node '\($0)'" } ?? options.service.map { "the service '\($0)'" }
+            ?? (options.onlyDropped ? "--dropped" : nil)
+        if let option {
+            throw ApplianceError(
+                .usage,
+                "--interface \(name) does not go with \(option): the interface carries circuits, and its capture has frames as on "
+                    + "the wire, of no node",
+                hint: "name one of its circuits, or use a filter")
+        }
+        switch carrier.link {
+        case "frame-relay": return .frameRelay
+        case "atm": return .atm
+        default: return .ethernet
+        }
     }
 
     /// The interfaces that can have wanted frames; nil for all.
@@ -35,11 +62,18 @@ extension LiveCapture {
     }
 
     static func section(
-        _ options: Options, _ description: NetworkDescription, _ network: TracedNetwork
+        _ options: Options, _ description: NetworkDescription, _ network: TracedNetwork, _ wire: FilteredLink?
     ) -> (section: PcapngSection, places: [Place: Int]) {
         var places: [Place: Int] = [:]
         var interfaces: [PcapngInterface] = []
-        for node in description.nodes where options.node == nil || node.name == options.node {
+        if wire != nil, let index = network.interfaces.firstIndex(where: { $0 == options.interface }) {
+            let place = Place(node: nil, interface: index)
+            places[place] = 0
+            var device = interface(place, description, options)
+            device.description = "the device of interface \(device.name), as on the wire"
+            interfaces.append(device)
+        }
+        for node in description.nodes where wire == nil && (options.node == nil || node.name == options.node) {
             for leg in node.legs
             where options.interface == nil || network.interfaceName(leg.interface) == options.interface {
                 let place = Place(node: node.name, interface: leg.interface)
@@ -61,7 +95,8 @@ extension LiveCapture {
             }
         }
         let section = PcapngSection(
-            interfaces: interfaces, snapLength: options.snapLength ?? PcapngSection.wholeFrames, names: names,
+            interfaces: interfaces, snapLength: options.snapLength ?? PcapngSection.wholeFrames,
+            linkType: UInt16(clamping: (wire ?? .ethernet).rawValue), names: names,
             comments: ["topology \(description.name)"])
         return (section, places)
     }

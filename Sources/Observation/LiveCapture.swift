@@ -3,6 +3,7 @@ import ControlAPI
 import Engine
 import EventLoop
 import PacketCapture
+import PacketFilters
 import Reporting
 import Tracing
 import Wire
@@ -60,6 +61,8 @@ package final class LiveCapture {
     private var network: TracedNetwork
     private var description: NetworkDescription
     private let describer = FrameDescriber()
+    /// The link of the device whose frames are captured as they are on it; nil: frames of interfaces are.
+    private let wire: FilteredLink?
     private var file: CaptureFile?
     private let clock = CaptureClock()
     private var places: [Place: Int] = [:]
@@ -90,14 +93,16 @@ package final class LiveCapture {
         self.description = description
         self.network = network
         try Self.check(options, network)
+        wire = try Self.wire(options, description)
         var request = CaptureRequest(
             interfaces: Self.interfaces(options, network),
             // What is said of a frame follows from its headers, however little of it is written.
             snapLength: options.snapLength.map { max(FrameDescriber.headLength, $0) })
+        if wire != nil { request.wire = true }
         // What a person wrote is judged by itself first: so the message names their words.
-        try request.match(options.filter)
-        try request.match(Self.expression(options, network))
-        let (section, places) = Self.section(options, description, network)
+        try request.match(options.filter, wire ?? .ethernet)
+        try request.match(Self.expression(options, network), wire ?? .ethernet)
+        let (section, places) = Self.section(options, description, network, wire)
         self.places = places
         frames = try LiveFrames(client, request)
         keys = options.hasKeys ? description.nodes.compactMap(\.folder).map { KeyLogFile("\($0)/SSLKEYLOGFILE") } : []
@@ -137,26 +142,43 @@ package final class LiveCapture {
             let lines = keys[index].newLines()
             if !lines.isEmpty { try file?.add(keyLog: lines) }
         }
+        if wire != nil { try writeWire(frames) } else { try describe(frames) }
+        packets = file?.packets ?? packets
+        try file?.flush()
+    }
+
+    /// Writes frames as they are on a device: nothing is known of their nodes.
+    private func writeWire(_ frames: [CapturedFrame]) throws(ApplianceError) {
+        for frame in frames where frame.failure == 0 || frame.direction == .received {
+            try add(frame, Place(node: nil, interface: frame.interface))
+        }
+    }
+
+    private func describe(_ frames: [CapturedFrame]) throws(ApplianceError) {
         for frame in frames {
             // The describer sees every frame: times in applications depend on it.
             let notes = describer.notes(frame)
             guard frame.failure == 0 || options.onlyDropped, !options.onlyDropped || notes.drop != nil,
                 isWanted(frame, notes)
             else { continue }
-            let fresh = self.frames.lost - lostTold
-            lostTold += fresh
-            let index = try place(Place(node: notes.node, interface: frame.interface))
-            try file?.add(
-                CaptureRecord(
-                    interface: index,
-                    direction: frame.direction == .sent ? .inbound : .outbound, time: frame.time, octets: frame.octets,
-                    length: frame.length, worker: UInt32(frame.worker),
-                    identifier: notes.identifier.map { numbers.number(of: $0) },
-                    lostBefore: fresh, comments: notes.comments),
-                segments: options.cutsSegments, clock)
+            try add(
+                frame, Place(node: notes.node, interface: frame.interface),
+                identifier: notes.identifier.map { numbers.number(of: $0) }, notes.comments)
         }
-        packets = file?.packets ?? packets
-        try file?.flush()
+    }
+
+    private func add(
+        _ frame: CapturedFrame, _ place: Place, identifier: UInt64? = nil, _ comments: [String] = []
+    ) throws(ApplianceError) {
+        let fresh = frames.lost - lostTold
+        lostTold += fresh
+        let index = try self.place(place)
+        try file?.add(
+            CaptureRecord(
+                interface: index, direction: frame.direction == .sent ? .inbound : .outbound, time: frame.time,
+                octets: frame.octets, length: frame.length, worker: UInt32(frame.worker), identifier: identifier,
+                lostBefore: fresh, comments: comments),
+            segments: options.cutsSegments, clock)
     }
 
     private func isWanted(_ frame: CapturedFrame, _ notes: FrameNotes) -> Bool {

@@ -3,13 +3,14 @@ import Wire
 
 /// Writes a capture in pcapng (draft-ietf-opsawg-pcapng) into memory, block by block.
 ///
-/// `octets` always ends with a whole block, so a reader that gets them can show each packet at once. The link type of every
-/// interface is Ethernet, its times are in nanoseconds, and all interfaces of a section have one snap length: tcpdump refuses
-/// files whose interfaces differ.
+/// `octets` always ends with a whole block, so a reader that gets them can show each packet at once. Times are in
+/// nanoseconds, and all interfaces of a section have one link type and one snap length: tcpdump refuses files whose interfaces
+/// differ.
 public struct PcapngEncoder: Sendable {
     private var blocks = PcapngBlocks()
     private var interfaces = 0
     private var snapLength = 0
+    private var linkType: UInt16 = 1
 
     /// An encoder without a section: `begin(_:)` comes first.
     public init() {}
@@ -51,6 +52,7 @@ public struct PcapngEncoder: Sendable {
         }
         interfaces = 0
         snapLength = section.snapLength
+        linkType = section.linkType
         for interface in section.interfaces { try add(interface) }
         add(section.names)
     }
@@ -61,9 +63,9 @@ public struct PcapngEncoder: Sendable {
     public mutating func add(_ interface: PcapngInterface) throws(ApplianceError) {
         guard interfaces < PcapngSection.mostInterfaces else { throw Self.tooMany(interfaces + 1) }
         interfaces += 1
-        let snapLength = UInt32(snapLength)
+        let (snapLength, linkType) = (UInt32(snapLength), linkType)
         blocks.block(.interface) { block in
-            block.append(UInt16(1))
+            block.append(linkType)
             block.append(UInt16(0))
             block.append(snapLength)
             block.option(2, text: interface.name)

@@ -11,6 +11,8 @@ public struct PcapngSection: Sendable {
     public var interfaces: [PcapngInterface]
     /// The most octets that are written of a frame; more than 0. All interfaces have the same, because tcpdump reads no others.
     public var snapLength: Int
+    /// The link type of all interfaces (LINKTYPE_…): 1 is Ethernet, 107 frame relay, 123 AAL5 behind SunATM's header.
+    public var linkType: UInt16
     /// What addresses are called.
     public var names: [PcapngName]
     /// The machine; empty: left out.
@@ -24,12 +26,14 @@ public struct PcapngSection: Sendable {
 
     /// Memberwise.
     public init(
-        interfaces: [PcapngInterface], snapLength: Int = wholeFrames, names: [PcapngName] = [], hardware: String = "",
-        system: String = "", application: String = "", comments: [String] = []
+        interfaces: [PcapngInterface], snapLength: Int = wholeFrames, linkType: UInt16 = 1,
+        names: [PcapngName] = [], hardware: String = "", system: String = "", application: String = "",
+        comments: [String] = []
     ) {
         precondition(snapLength > 0 && snapLength <= Int(UInt32.max))
         self.interfaces = interfaces
         self.snapLength = snapLength
+        self.linkType = linkType
         self.names = names
         self.hardware = hardware
         self.system = system

@@ -1,6 +1,6 @@
 import Reporting
 
-/// A filter in the language of pcap-filter, compiled by libpcap for Ethernet frames into a program of classic BPF.
+/// A filter in the language of pcap-filter, compiled by libpcap into a program of classic BPF.
 ///
 /// Names of hosts and services are looked up while it is compiled, as tcpdump does. So that may take seconds, and belongs into
 /// the process of the command, never into one that others wait for.
@@ -33,14 +33,16 @@ public struct PacketFilter: Sendable, Hashable {
     /// The program. It returns 0 for a frame that does not match.
     public let instructions: [Instruction]
 
-    /// - Parameter expression: As for tcpdump; an empty one matches every frame.
+    /// - Parameters:
+    ///   - expression: As for tcpdump; an empty one matches every frame.
+    ///   - link: The frames that it is for.
     /// - Throws: What is wrong, in libpcap's words, and where.
-    public init(_ expression: String) throws(PacketFilterError) {
+    public init(_ expression: String, _ link: FilteredLink = .ethernet) throws(PacketFilterError) {
         guard expression.utf8.count <= Self.longest else {
             throw PacketFilterError("it has \(expression.utf8.count) octets, and at most \(Self.longest) are read", "")
         }
         guard !expression.utf8.contains(0) else { throw PacketFilterError("it contains a zero octet", "") }
-        switch FilterCompiler.compile(expression) {
+        switch FilterCompiler.compile(expression, link) {
         case .refused(let reason):
             throw PacketFilterError(reason, expression, at: FaultPlace(in: expression, reason).range)
         case .compiled(let instructions):

@@ -21,7 +21,7 @@ extension CheckSession {
             PcapngInterface(
                 node: place.node, interface: sources.plan.interfaces[place.interface].name,
                 description: "device \(leg.device) of node '\(place.node)'", hardwareAddress: leg.mac),
-            sources.plan.captureNames)
+            sources.plan.captureNames, PacketPlace(sources.plan, leg))
         return .held
     }
 

@@ -99,8 +99,9 @@ private final class PacketWatch {
     private let probe: ProbePacket
     private let standIns: [String: String]
     private var sockets: [(node: String, interface: String, socket: PacketSocket)] = []
-    /// The place of each of them.
+    /// The place of each of them, and that of packets in its frames.
     private var legs: [LegPlan] = []
+    private var packetPlaces: [PacketPlace] = []
     /// What the canaries of this watch have and no others, and those that were seen.
     private let token = UInt64.random(in: 1...UInt64.max)
     private var heard: Set<UInt32> = []
@@ -131,11 +132,13 @@ private final class PacketWatch {
         // Each waits for the kernel's own pace a while: side by side that is one while for all.
         let opened = Mutex<[Int: PacketSocket]>([:])
         let matches = probe.matches
+        let packetPlaces = places.map { PacketPlace(sources.plan, $0.leg) }
         try inParallel(places.count, width: 32) { [places] index throws(ApplianceError) in
             let (node, leg) = places[index]
             do throws(SystemError) {
                 let socket = try PacketSocket(
-                    on: leg.device, in: node.namespace, matches: matches, etherType: Canary.etherType,
+                    on: leg.device, in: node.namespace, matches: packetPlaces[index].matches(matches),
+                    etherType: Canary.etherType,
                     frameLength: frame, room: 4 * frame + 32768)
                 opened.withLock { $0[index] = socket }
             } catch {
@@ -143,6 +146,7 @@ private final class PacketWatch {
             }
         }
         legs = places.map(\.leg)
+        self.packetPlaces = packetPlaces
         sockets = opened.withLock { opened in
             places.indices.compactMap { index in
                 let (node, leg) = places[index]
@@ -175,7 +179,8 @@ private final class PacketWatch {
                 let frame = Canary.frame(
                     to: leg.mac, from: sources.plan.table.interfaces[leg.interface].mac, token: token,
                     number: number(index))
-                sources.deliver(leg.interface, frame)
+                // A circuit has no device of its own.
+                sources.deliver(sources.plan.interfaces[leg.interface].carrier ?? leg.interface, frame)
             }
             let next = min(deadline, monotonicTime() + Self.canaryPause)
             while !missing.isEmpty, !sources.cancellation.isRaised, monotonicTime() < next {
@@ -218,13 +223,18 @@ private final class PacketWatch {
     @discardableResult
     private func look() -> Bool {
         var came = false
-        for (node, interface, socket) in sockets {
+        for (index, (node, interface, socket)) in sockets.enumerated() {
+            let place = packetPlaces[index]
             socket.drain { frame in
                 if let number = Canary.number(of: frame.bytes, token: token) {
                     if !frame.isOutgoing { heard.insert(number) }
                     return
                 }
-                guard let kind = probe.kind(of: frame.bytes.bytes) else { return }
+                let kind =
+                    place.isPlain
+                    ? probe.kind(of: frame.bytes.bytes)
+                    : place.packets(in: frame.bytes).lazy.compactMap { self.probe.kind(of: $0.span.bytes) }.first
+                guard let kind else { return }
                 came = true
                 let sighting = Sighting(
                     node: standIns[node] ?? node, interface: interface, nanoseconds: frame.nanoseconds)

@@ -22,6 +22,7 @@ final class FrameCapture: @unchecked Sendable {
     /// The file.
     let path: String
     private let socket: PacketSocket
+    private let packetPlace: PacketPlace
     private let state: Mutex<State>
     private let stopping = RaisedFlag()
     private let isStopped = Mutex(false)
@@ -50,16 +51,21 @@ final class FrameCapture: @unchecked Sendable {
     /// - Parameters:
     ///   - place: What the file says of the device.
     ///   - names: What addresses are called in the file.
+    ///   - packetPlace: Where packets are in the device's frames.
     /// - Throws: The sentence for a device that cannot be watched, or a file that cannot be written.
     init(
-        on device: String, in namespace: NetworkNamespace, path: String, _ place: PcapngInterface, _ names: [PcapngName]
+        on device: String, in namespace: NetworkNamespace, path: String, _ place: PcapngInterface,
+        _ names: [PcapngName],
+        _ packetPlace: PacketPlace = .plain
     ) throws(ApplianceError) {
         self.path = path
+        self.packetPlace = packetPlace
         do throws(SystemError) {
             socket = try PacketSocket(on: device, in: namespace, frameLength: Self.frameLength, room: 8 << 20)
         } catch { throw ApplianceError(.failed, "\(error)") }
         let section = PcapngSection(
-            interfaces: [place], snapLength: Self.frameLength, names: names, application: "tapline \(Release.version)")
+            interfaces: [place], snapLength: Self.frameLength, linkType: packetPlace.linkType, names: names,
+            application: "tapline \(Release.version)")
         // The node's own processes may write into its folder, and read the file.
         let target = CaptureTarget.file(CapturePath(path, mode: 0o644, followsLinks: false))
         state = Mutex(State(file: try CaptureFile(to: target, section)))
@@ -128,13 +134,26 @@ final class FrameCapture: @unchecked Sendable {
             var sum: (frames: UInt64, bytes: UInt64) = (0, 0)
             state.octets.withUnsafeBytes { octets in
                 for frame in state.frames
-                where filter.matches(UnsafeRawBufferPointer(rebasing: octets[frame.range]), frame.isOutgoing) {
+                where matches(filter, UnsafeRawBufferPointer(rebasing: octets[frame.range]), frame.isOutgoing) {
                     sum.frames += 1
                     sum.bytes += UInt64(frame.length)
                 }
             }
             return (sum.frames, sum.bytes, state.lost)
         }
+    }
+
+    /// True if the frame's packet meets all that is given, whatever stands before it.
+    private func matches(_ filter: FrameFilter, _ frame: UnsafeRawBufferPointer, _ isOutgoing: Bool) -> Bool {
+        guard !packetPlace.isPlain else { return filter.matches(frame, isOutgoing) }
+        let packets = packetPlace.packets(in: frame)
+        guard !packets.isEmpty else { return filter.matches(frame, isOutgoing) }
+        return packets.contains { $0.withUnsafeBytes { filter.matches($0, isOutgoing) } }
+    }
+
+    /// A frame's packet, or the frame if it has none.
+    private func shown(_ octets: ArraySlice<UInt8>) -> [UInt8] {
+        octets.withUnsafeBytes { packetPlace.packets(in: $0).first } ?? Array(octets)
     }
 
     /// The last frames, one line each.
@@ -148,7 +167,7 @@ final class FrameCapture: @unchecked Sendable {
                 + state.frames.suffix(count).map { frame in
                     let milliseconds = Int(frame.nanoseconds &- first) / 1_000_000
                     return "+\(milliseconds) ms \(frame.isOutgoing ? "out" : "in") "
-                        + FrameText.line(Array(state.octets[frame.range]), frame.length)
+                        + FrameText.line(shown(state.octets[frame.range]), frame.length)
                 }
         }
     }

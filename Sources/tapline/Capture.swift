@@ -34,7 +34,7 @@ struct Capture: ParsableCommand {
     @Argument(help: "Only frames of this node, if the topology has one of that name; then an expression to match.")
     var nodeAndFilter: [String] = []
 
-    @Option(help: "Only frames on this interface.")
+    @Option(help: "Only frames on this interface; if it carries circuits, as on the wire.")
     var interface: String?
 
     @Option(help: "Only frames of this service.")

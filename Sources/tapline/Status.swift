@@ -117,6 +117,23 @@ struct Status: ParsableCommand {
         return lines
     }
 
+    /// The interfaces, with their encapsulations if any has one.
+    private func interfaces(_ report: StatusReport) -> [String] {
+        let hasCircuits = report.interfaces.contains { $0.encapsulation != nil }
+        var table = TextTable(
+            ["INTERFACE", "MTU", "RECEIVED", "SENT", "ADDRESSES"] + (hasCircuits ? ["ENCAPSULATION"] : []) + ["NODES"],
+            rightAligned: [1, 2, 3])
+        for interface in report.interfaces {
+            let headers = interface.encapsulation.map { $0 + (interface.carrier.map { " on \($0)" } ?? "") } ?? "-"
+            table.add(
+                [
+                    interface.name, "\(interface.mtu)", "\(interface.receivedPackets)", "\(interface.sentPackets)",
+                    interface.addresses.isEmpty ? "-" : interface.addresses.joined(separator: " "),
+                ] + (hasCircuits ? [headers] : []) + [interface.nodes.joined(separator: " ")])
+        }
+        return table.lines
+    }
+
     private func text(_ report: StatusReport) -> String {
         let state = Self.state(report.state.rawValue, good: ["up"], passing: ["starting", "stopping"])
         var lines = ["\(report.name): \(state)" + (report.pid.map { ", control process \($0)" } ?? "")]
@@ -146,16 +163,7 @@ struct Status: ParsableCommand {
         lines += report.problems.flatMap { Terminal.wrapped(Terminal.coloured("problem:", 31) + " \($0)") }
         lines += report.remarks.flatMap { Terminal.wrapped(Terminal.coloured("remark:", 33) + " \($0)") }
         lines += StatusApplications(report: report).lines
-        var interfaces = TextTable(
-            ["INTERFACE", "MTU", "RECEIVED", "SENT", "ADDRESSES", "NODES"], rightAligned: [1, 2, 3])
-        for interface in report.interfaces {
-            interfaces.add([
-                interface.name, "\(interface.mtu)", "\(interface.receivedPackets)", "\(interface.sentPackets)",
-                interface.addresses.isEmpty ? "-" : interface.addresses.joined(separator: " "),
-                interface.nodes.joined(separator: " "),
-            ])
-        }
-        lines += [""] + interfaces.lines
+        lines += [""] + interfaces(report)
         if let groups = report.groups {
             var table = TextTable(["GROUP", "INTERFACE", "MEMBERS", "MAY JOIN"])
             for group in groups {
@@ -170,7 +178,9 @@ struct Status: ParsableCommand {
             nodes.add([
                 node.name, node.type ?? node.kind, Self.nodeState(node.state, node.lastEnd),
                 node.pid.map { "\($0)" } ?? "-", "\(node.restarts)",
-                node.legs.map { "\($0.interface): \($0.addresses.joined(separator: " "))" }.joined(separator: "; "),
+                node.legs.map {
+                    "\($0.interface)\($0.encapsulation.map { " (\($0))" } ?? ""): \($0.addresses.joined(separator: " "))"
+                }.joined(separator: "; "),
             ])
             for program in node.programs {
                 nodes.add([

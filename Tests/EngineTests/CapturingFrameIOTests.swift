@@ -273,7 +273,7 @@ import Wire
                 let frame = inputs()[0].bytes
                 frame.withUnsafeBytes {
                     _ = observers.wish(
-                        .received, interface: 2,
+                        .received, interface: 2, .interfaces,
                         CaptureParts(
                             header: $0.baseAddress!, headerLength: frame.count, body: $0.baseAddress!, bodyLength: 0))
                 }

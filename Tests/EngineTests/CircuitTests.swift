@@ -6,86 +6,12 @@ import Wire
 
 /// A worker over memory whose interfaces carry circuits: what goes in and out of the devices, octet by octet.
 private final class CircuitPipeline {
-    typealias F = TestFrame
-    static let access = F.mac(0xE0)
-    static let web = F.mac(0x3B)
-    static let servers = 1
-
-    /// The encapsulations of alice's circuits, each on one of the devices: 0 Ethernet, 2 frame relay, 3 ATM.
-    static let circuits: [(carrier: Int, encapsulation: Encapsulation)] = {
-        func make(_ edit: (inout Encapsulation) -> Void) -> Encapsulation {
-            var encapsulation = Encapsulation()
-            edit(&encapsulation)
-            return encapsulation
-        }
-        func labels(_ label: Int, _ payload: Encapsulation.Payload) -> Encapsulation {
-            make {
-                $0.labelsIn = LabelStack([label])!
-                $0.labelsOut = LabelStack([label])!
-                $0.payload = payload
-            }
-        }
-        return [
-            (0, make { $0.tags = [100] }), (0, make { $0.tags = [100, 200] }), (0, labels(16001, .packets)),
-            (0, labels(16002, .ethernet)), (0, labels(16003, .frameRelay)), (0, labels(16004, .llc)),
-            (0, labels(16005, .multiplexed)),
-            (2, make { ($0.payload, $0.dlci) = (.frameRelay, 100) }),
-            (3, make { ($0.payload, $0.path, $0.channel) = (.llc, 1, 100) }),
-            (3, make { ($0.payload, $0.path, $0.channel) = (.multiplexed, 1, 101) }),
-        ]
-    }()
-
-    static func engine(_ circuit: Int) -> MACAddress { F.mac(0xC0 + UInt64(circuit)) }
-    static func alice(_ circuit: Int) -> MACAddress { F.mac(0xA0 + UInt64(circuit)) }
-    static func address(_ circuit: Int) -> String { "192.0.2.\(circuit * 8 + 2)" }
-    static func gateway(_ circuit: Int) -> String { "192.0.2.\(circuit * 8 + 1)" }
-    static let shop = "203.0.113.80"
-
-    static let table: ForwardingTable = {
-        var table = ForwardingTable()
-        table.interfaces = [
-            TableInterface(name: "access", mac: access),
-            TableInterface(name: "servers", mac: F.mac(0xE1), addresses: [InterfaceAddress("198.18.4.1/24")!]),
-            TableInterface(name: "serial", mac: F.mac(0xE2)), TableInterface(name: "cells", mac: F.mac(0xE3)),
-        ]
-        let prefix = IPPrefix(host: F.address(shop))
-        let port = ServicePort(protocolNumber: 6, ports: 80...80)
-        table.sources = [KnownSource(interface: servers, mac: web, node: "web", system: .terminalApplication)]
-        for (number, (carrier, encapsulation)) in circuits.enumerated() {
-            let interface = table.interfaces.count
-            table.interfaces.append(
-                TableInterface(
-                    name: "\(encapsulation)", mac: engine(number),
-                    addresses: [InterfaceAddress("\(gateway(number))/29")!],
-                    circuit: TableCircuit(carrier: carrier, encapsulation: encapsulation, peer: alice(number))))
-            table.claimed.append(ClaimedAddress(interface: interface, prefix: prefix))
-            table.neighbours.append(
-                StaticNeighbour(interface: interface, address: F.address(address(number)), mac: alice(number)))
-            table.sources.append(
-                KnownSource(interface: interface, mac: alice(number), node: "alice\(number)", system: .customer))
-            table.entries += [
-                Entry(
-                    name: "request\(number)", kind: .distribution, direction: .request, receivedInterface: interface,
-                    sourceMAC: nil, source: nil, destination: prefix, servicePort: port, rewriteSource: nil,
-                    targets: [SendTarget(interface: servers, address: .mac(web), system: .terminalApplication)],
-                    counter: 2 * number),
-                Entry(
-                    name: "response\(number)", kind: .sequencing, direction: .response, receivedInterface: servers,
-                    sourceMAC: web, source: prefix, destination: IPPrefix(host: F.address(address(number))),
-                    servicePort: port, rewriteSource: nil,
-                    targets: [SendTarget(interface: interface, address: .neighbour(via: nil), system: .customer)],
-                    counter: 2 * number + 1),
-            ]
-        }
-        return table
-    }()
-
     var worker: Worker<CircuitFrameIO<MemoryFrameIO>>
     private var memories: [UnsafeMutableRawPointer] = []
     var reader = CounterReader()
 
     init() throws {
-        let bytes = try TableCompiler.compile(Self.table, generation: 7)
+        let bytes = try TableCompiler.compile(CircuitRig.table, generation: 7)
         var memories: [UnsafeMutableRawPointer] = []
         func allocate(_ count: Int) -> UnsafeMutableRawPointer {
             let memory = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 4_096)
@@ -97,7 +23,7 @@ private final class CircuitPipeline {
         UnsafeMutableRawBufferPointer(start: memory, count: bytes.count).copyBytes(from: bytes)
         let snapshot = try Snapshot(validating: UnsafeRawBufferPointer(start: memory, count: bytes.count))
         let layout = CounterLayout(
-            workers: 1, interfaces: Self.table.interfaces.count, entries: snapshot.counterCount,
+            workers: 1, interfaces: CircuitRig.table.interfaces.count, entries: snapshot.counterCount,
             rules: snapshot.ruleCounterCount)
         let counters = allocate(layout.size)
         layout.initialize(counters)
@@ -120,95 +46,71 @@ private final class CircuitPipeline {
     }
 
     var drops: String { reader.drops().map { "\($0.reason.name):\($0.frames)" }.joined(separator: " ") }
-
-    /// What a device has for a frame of a circuit.
-    static func wrapped(_ number: Int, _ frame: [UInt8], from peer: Bool = true) -> [UInt8] {
-        // The customer's end: the same headers with the ends exchanged.
-        let circuit = Circuit(
-            circuits[number].encapsulation, engine: peer ? alice(number) : engine(number),
-            peer: peer ? engine(number) : alice(number))
-        var room = [UInt8](repeating: 0, count: Circuit.mostOctets)
-        let done = room.withUnsafeMutableBytes { raw in
-            var target = raw.mutableBytes
-            return circuit.write(&target, before: frame.span.bytes, length: frame.count)
-        }
-        let (written, replaced) = done!
-        let offload = circuit.link == .ethernet ? [UInt8](repeating: 0, count: 10) : []
-        return offload + room[..<written] + frame[replaced...]
-    }
-
-    static func ethernet(_ to: MACAddress, _ from: MACAddress, _ packet: [UInt8], type: Int = 0x0800) -> [UInt8] {
-        to.octets + from.octets + F.big16(type) + packet
-    }
-
-    static func request(_ number: Int, payload: Int = 20) -> [UInt8] {
-        F.tcp(address(number), 4_000, shop, 80, payload: [UInt8](repeating: 7, count: payload))
-    }
 }
 
 @Suite struct CircuitTests {
     private typealias P = CircuitPipeline
+    private typealias R = CircuitRig
     private typealias F = TestFrame
 
-    @Test(arguments: CircuitPipeline.circuits.indices)
+    @Test(arguments: CircuitRig.circuits.indices)
     func aRequestLeavesWithoutItsHeadersAndTheAnswerHasThem(_ number: Int) throws {
         let pipeline = try P()
-        let carrier = P.circuits[number].carrier
-        let request = P.request(number)
+        let carrier = R.circuits[number].carrier
+        let request = R.request(number)
         let sent = pipeline.send(
-            [P.wrapped(number, P.ethernet(P.engine(number), P.alice(number), request))], on: carrier)
+            [R.wrapped(number, R.ethernet(R.engine(number), R.alice(number), request))], on: carrier)
         #expect(pipeline.drops == "")
-        #expect(sent.map(\.interface) == [P.servers])
+        #expect(sent.map(\.interface) == [R.servers])
         #expect(sent.first.map { Array($0.bytes.dropFirst(24)) } == request)
-        let answer = F.tcp(P.shop, 80, P.address(number), 4_000, payload: [1, 2, 3])
-        let frame = P.ethernet(F.mac(0xE1), P.web, answer)
-        let back = pipeline.send([[UInt8](repeating: 0, count: 10) + frame], on: P.servers)
+        let answer = F.tcp(R.shop, 80, R.address(number), 4_000, payload: [1, 2, 3])
+        let frame = R.ethernet(R.webGateway, R.web, answer)
+        let back = pipeline.send([[UInt8](repeating: 0, count: 10) + frame], on: R.servers)
         #expect(pipeline.drops == "")
-        let expected = P.wrapped(number, P.ethernet(P.alice(number), P.engine(number), answer), from: false)
+        let expected = R.wrapped(number, R.ethernet(R.alice(number), R.engine(number), answer), from: false)
         #expect(back == [.init(interface: carrier, bytes: expected)])
     }
 
     /// What an offload header leaves to a device is done before the headers are written: each frame is whole, and has no more
     /// than the circuit's MTU.
-    @Test(arguments: CircuitPipeline.circuits.indices) func superframesAreCutAndChecksumsCompleted(_ number: Int) throws
-    {
+    @Test(arguments: CircuitRig.circuits.indices) func superframesAreCutAndChecksumsCompleted(_ number: Int) throws {
         let pipeline = try P()
         let payload = (0..<4_000).map { UInt8(truncatingIfNeeded: $0) }
-        let answer = F.tcp(P.shop, 80, P.address(number), 4_000, payload: payload, partial: true)
-        let frame = P.ethernet(F.mac(0xE1), P.web, answer)
+        let answer = F.tcp(R.shop, 80, R.address(number), 4_000, payload: payload, partial: true)
+        let frame = R.ethernet(R.webGateway, R.web, answer)
         // NEEDS_CSUM, TCPv4, 54 octets of headers, 1,400 of payload, from octet 34, field at 16.
         let offload: [UInt8] = [1, 1, 54, 0, 0x78, 5, 34, 0, 16, 0]
-        let back = pipeline.send([offload + frame], on: P.servers)
+        let back = pipeline.send([offload + frame], on: R.servers)
         #expect(pipeline.drops == "")
         #expect(back.count == 3)
         var received: [UInt8] = []
         for (place, piece) in back.enumerated() {
-            #expect(piece.interface == P.circuits[number].carrier)
+            #expect(piece.interface == R.circuits[number].carrier)
             let size = min(1_400, 4_000 - place * 1_400)
             let packet = Array(piece.bytes.suffix(40 + size))
-            let inner = P.ethernet(P.alice(number), P.engine(number), packet)
-            #expect(piece.bytes == P.wrapped(number, inner, from: false))
+            let inner = R.ethernet(R.alice(number), R.engine(number), packet)
+            #expect(piece.bytes == R.wrapped(number, inner, from: false))
             #expect(F.sum(Array(packet[..<20])) == 0xFFFF)
             let segment = Array(packet[20...])
-            let pseudo = F.pseudo(F.address(P.shop), F.address(P.address(number)), 6, segment.count)
+            let pseudo = F.pseudo(F.address(R.shop), F.address(R.address(number)), 6, segment.count)
             #expect(F.sum(pseudo + segment) == 0xFFFF)
             received += segment[20...]
         }
         #expect(received == payload)
-        let one = F.tcp(P.shop, 80, P.address(number), 4_000, payload: [9], partial: true)
+        let one = F.tcp(R.shop, 80, R.address(number), 4_000, payload: [9], partial: true)
         let single = pipeline.send(
-            [[1, 0, 0, 0, 0, 0, 34, 0, 16, 0] + P.ethernet(F.mac(0xE1), P.web, one)], on: P.servers)
-        let whole = F.tcp(P.shop, 80, P.address(number), 4_000, payload: [9])
-        let inner = P.ethernet(P.alice(number), P.engine(number), whole)
-        #expect(single.map(\.bytes) == [P.wrapped(number, inner, from: false)])
+            [[1, 0, 0, 0, 0, 0, 34, 0, 16, 0] + R.ethernet(R.webGateway, R.web, one)], on: R.servers)
+        let whole = F.tcp(R.shop, 80, R.address(number), 4_000, payload: [9])
+        let inner = R.ethernet(R.alice(number), R.engine(number), whole)
+        #expect(single.map(\.bytes) == [R.wrapped(number, inner, from: false)])
     }
 
     @Test func framesOfSeveralCircuitsInOneBatchKeepTheirOrderInEach() throws {
         let pipeline = try P()
         let order = [0, 2, 0, 1, 2, 0, 3]
         let frames = order.enumerated().map { place, number in
-            P.wrapped(
-                number, P.ethernet(P.engine(number), P.alice(number), P.request(number, payload: 20 + place)))
+            R.wrapped(
+                number, R.ethernet(R.engine(number), R.alice(number), R.request(number, payload: 20 + place)))
         }
         let sent = pipeline.send(frames, on: 0)
         #expect(pipeline.drops == "")
@@ -227,23 +129,23 @@ private final class CircuitPipeline {
                 + (to?.octets ?? [0, 0, 0, 0, 0, 0]) + F.octets(F.address(target))
         }
         for number in [0, 1, 3] {
-            let question = P.ethernet(
-                MACAddress(bits: 0xFFFF_FFFF_FFFF), P.alice(number),
-                arp(1, P.alice(number), P.address(number), nil, P.gateway(number)), type: 0x0806)
-            let answer = pipeline.send([P.wrapped(number, question)], on: 0)
-            let expected = P.ethernet(
-                P.alice(number), P.engine(number),
-                arp(2, P.engine(number), P.gateway(number), P.alice(number), P.address(number)), type: 0x0806)
+            let question = R.ethernet(
+                MACAddress(bits: 0xFFFF_FFFF_FFFF), R.alice(number),
+                arp(1, R.alice(number), R.address(number), nil, R.gateway(number)), type: 0x0806)
+            let answer = pipeline.send([R.wrapped(number, question)], on: 0)
+            let expected = R.ethernet(
+                R.alice(number), R.engine(number),
+                arp(2, R.engine(number), R.gateway(number), R.alice(number), R.address(number)), type: 0x0806)
             #expect(
-                answer.map { $0.bytes.prefix(P.wrapped(number, expected, from: false).count) }
-                    .map { Array($0) } == [P.wrapped(number, expected, from: false)], "\(number)")
+                answer.map { $0.bytes.prefix(R.wrapped(number, expected, from: false).count) }
+                    .map { Array($0) } == [R.wrapped(number, expected, from: false)], "\(number)")
         }
         #expect(pipeline.drops == "")
     }
 
     @Test func aFrameOfNoCircuitIsDroppedWithItsReason() throws {
         let pipeline = try P()
-        let frame = P.ethernet(P.engine(0), P.alice(0), P.request(0))
+        let frame = R.ethernet(R.engine(0), R.alice(0), R.request(0))
         let none = [UInt8](repeating: 0, count: 10)
         let addresses = Array(frame[..<12])
         let cases: [(reason: DropReason, interface: Int, octets: [UInt8])] = [
@@ -258,10 +160,11 @@ private final class CircuitPipeline {
             (.labelExpired, 0, none + addresses + [0x88, 0x47, 0x03, 0xE8, 0x11, 1] + frame[14...]),
             (.reservedVLAN, 0, none + addresses + [0x81, 0, 0, 0] + frame[12...]),
             (.badFrameRelayAddress, 2, [0, 0, 0, 0x19, 0x19, 0x41, 3, 0xCC] + frame[14...]),
-            (.badFrameRelayProtocol, 2, [0, 0, 0, 0x19, 0, 1, 3, 9]),
+            (.badFrameRelayStatus, 2, [0, 0, 0, 0x19, 0, 1, 3, 9]),
+            (.badFrameRelayProtocol, 2, [0, 0, 0, 0x19, 0x18, 0x41, 3, 9]),
             (.badLLC, 3, [0, 0, 0x88, 0x84, 2, 1, 0, 100, 0xFE, 0xFE, 3, 0xCC, 0, 0, 0, 0] + frame[14...]),
             (.truncatedFrame, 3, [0, 0, 0x88, 0x84]),
-            (.unsupportedEthertype, 0, none + P.access.octets + addresses[6...] + [0x88, 0x48] + frame[14...]),
+            (.unsupportedEthertype, 0, none + R.access.octets + addresses[6...] + [0x88, 0x48] + frame[14...]),
             // An offload header whose offsets are those of the outer frame.
             (.badOffloadHeader, 0, [1, 0, 0, 0, 0, 0, 38, 0, 16, 0] + addresses + [0x81, 0, 0, 100] + frame[12...]),
         ]
@@ -272,12 +175,91 @@ private final class CircuitPipeline {
             #expect(pipeline.reader.drops(reason) == expected[reason], "\(reason): \(pipeline.drops)")
         }
         // A frame of labels for somebody else, and one to both ends' common address.
-        var other = P.wrapped(2, P.ethernet(P.engine(2), P.alice(2), P.request(2)))
+        var other = R.wrapped(2, R.ethernet(R.engine(2), R.alice(2), R.request(2)))
         other[15] ^= 1
         #expect(pipeline.send([other], on: 0) == [])
         #expect(pipeline.reader.drops(.notForUs) == 1, "\(pipeline.drops)")
         other.replaceSubrange(10..<16, with: Circuit.pointToPoint.octets)
         #expect(pipeline.send([other], on: 0).count == 1)
+    }
+
+    /// Whatever is cut off inside the headers of a circuit, exactly one drop says so.
+    @Test(arguments: CircuitRig.circuits.indices) func aFrameThatIsCutInItsHeadersIsDropped(_ number: Int) throws {
+        let pipeline = try P()
+        let carrier = R.circuits[number].carrier
+        let link = R.circuits[number].encapsulation.link
+        let whole = R.wrapped(number, R.ethernet(R.engine(number), R.alice(number), R.request(number)))
+        let headers = whole.count - R.request(number).count
+        let first = link == .ethernet ? 10 + 14 : Circuit.tunLength
+        var reasons: Set<DropReason> = []
+        for length in first..<headers {
+            let before = pipeline.reader.drops().map(\.frames).reduce(0, +)
+            #expect(pipeline.send([Array(whole[..<length])], on: carrier) == [], "\(length)")
+            let drops = pipeline.reader.drops()
+            #expect(drops.map(\.frames).reduce(0, +) == before + 1, "\(length): \(pipeline.drops)")
+            reasons.formUnion(drops.map(\.reason))
+        }
+        // The inner frame's own reasons are behind the circuit.
+        let inner: Set<DropReason> = [.truncatedFrame, .truncatedNetworkHeader, .unsupportedEthertype]
+        let outer: Set<DropReason> = [
+            .truncatedTag, .truncatedLabelStack, .notAPacket, .truncatedControlWord, .truncatedPseudoWire,
+            .truncatedFrameRelay, .truncatedLLC, .badLLC, .badControlWord, .unknownCircuit,
+        ]
+        #expect(reasons.subtracting(inner).isSubset(of: outer), "\(reasons)")
+        #expect(!reasons.intersection(outer).isEmpty)
+    }
+
+    /// A stack without a bottom, of any depth, is dropped as what it is.
+    @Test func aLabelStackWithoutBottomIsDropped() throws {
+        let pipeline = try P()
+        let addresses = R.engine(2).octets + R.alice(2).octets
+        let none = [UInt8](repeating: 0, count: 10)
+        for depth in 1...400 {
+            let entries = (0..<depth).flatMap { _ in [0x03, 0xE8, 0x10, 0xFF] as [UInt8] }
+            #expect(pipeline.send([none + addresses + [0x88, 0x47] + entries], on: 0) == [])
+        }
+        // Three labels mean something; the fourth is one too many.
+        #expect(pipeline.reader.drops(.truncatedLabelStack) == 3, "\(pipeline.drops)")
+        #expect(pipeline.reader.drops(.labelStackTooDeep) == 397)
+    }
+
+    @Test func inverseARPIsAnswered() throws {
+        let pipeline = try P()
+        let circuit = R.circuits.firstIndex { $0.encapsulation.dlci == 100 && $0.carrier == 2 }!
+        let own = F.octets(F.address(R.gateway(circuit)))
+        let asks = F.octets(F.address(R.address(circuit)))
+        let header: [UInt8] = [0, 0, 0, 0x19, 0x18, 0x41, 3, 0, 0x80, 0, 0, 0, 8, 6, 0, 15, 8, 0, 2, 4]
+        let question = header + [0, 8, 0x18, 0x41] + asks + [0, 0, 0, 0, 0, 0]
+        #expect(
+            pipeline.send([question], on: 2) == [
+                .init(interface: 2, bytes: header + [0, 9, 0x18, 0x41] + own + [0x18, 0x41] + asks)
+            ])
+        #expect(pipeline.drops == "")
+        #expect(pipeline.send(Array(repeating: question, count: 100), on: 2).count == 8)
+        // A reply that nobody asked for, nobody's question, one of a circuit that is not there.
+        for octets in [
+            header + [0, 9, 0x18, 0x41] + asks + [0, 0, 0, 0, 0, 0],
+            header + [0, 8, 0x18, 0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], Array(question[..<20]),
+        ] {
+            #expect(pipeline.send([octets], on: 2) == [])
+        }
+        #expect(pipeline.reader.drops(.badInverseARP) == 3, "\(pipeline.drops)")
+        var stranger = question
+        stranger[5] = 0x51
+        #expect(pipeline.send([stranger], on: 2) == [])
+        #expect(pipeline.reader.drops(.unknownCircuit) == 1, "\(pipeline.drops)")
+    }
+
+    @Test func ciscosStatusEnquiryIsAnswered() throws {
+        let pipeline = try P()
+        let enquiry: [UInt8] = [0, 0, 0, 0x19, 0xFC, 0xF1, 3, 9, 0, 0x75, 1, 1, 0, 3, 2, 7, 3]
+        let answer: [UInt8] = [
+            0, 0, 0, 0x19, 0xFC, 0xF1, 3, 9, 0, 0x7D, 1, 1, 0, 3, 2, 4, 7, 7, 6, 0, 100, 2, 0, 0, 0,
+        ]
+        #expect(pipeline.send([enquiry], on: 2) == [.init(interface: 2, bytes: answer)])
+        #expect(pipeline.drops == "")
+        #expect(pipeline.send([[0, 0, 0, 0x19, 0xFC, 0xF1, 3, 9, 0, 0x7D, 1, 1, 0, 3, 2, 4, 7]], on: 2) == [])
+        #expect(pipeline.reader.drops(.badFrameRelayStatus) == 1, "\(pipeline.drops)")
     }
 
     @Test func aStatusEnquiryOfFrameRelayIsAnswered() throws {
@@ -298,7 +280,7 @@ private final class CircuitPipeline {
     }
 
     @Test func aSnapshotOfBrokenCircuitsIsRefused() throws {
-        let bytes = try TableCompiler.compile(CircuitPipeline.table, generation: 7)
+        let bytes = try TableCompiler.compile(CircuitRig.table, generation: 7)
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 64)
         defer { memory.deallocate() }
         let section = Int(bytes.withUnsafeBytes { $0.load(fromByteOffset: 64 + 16 * 31, as: UInt64.self) })
@@ -315,7 +297,7 @@ private final class CircuitPipeline {
 
     @Test func tablesOfContradictingCircuitsAreNotCompiled() {
         func problems(_ edit: (inout ForwardingTable) -> Void) -> [TableProblem] {
-            var table = CircuitPipeline.table
+            var table = CircuitRig.table
             edit(&table)
             do throws(TableError) {
                 _ = try TableCompiler.compile(table, generation: 1)

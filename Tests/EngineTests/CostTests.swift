@@ -17,6 +17,17 @@
                 #expect(allocations == 0, "\(kind.name)")
                 withExtendedLifetime(pipeline) {}
             }
+            for kind in CircuitKind.all {
+                let pipeline = try Pipeline(CircuitRig.tableWithPlain)
+                var worker = kind.worker(pipeline)
+                for _ in 0..<10 { worker.turn(wait: false) }
+                allocations_begin()
+                for _ in 0..<2_000 { worker.turn(wait: false) }
+                let allocations = allocations_end()
+                #expect(allocations == 0, "\(kind.name)")
+                #expect(pipeline.allDrops == "", "\(kind.name)")
+                withExtendedLifetime(pipeline) {}
+            }
             // The counter counts.
             allocations_begin()
             let array = [Int](repeating: Int.random(in: 1...2), count: Int.random(in: 1_000...2_000))

@@ -6,7 +6,8 @@ import Wire
 ///
 /// Frames are plain Ethernet (link type 1), and stand for frames with an empty offload header; or, where one of them has
 /// an offload header, all of them have one in front: link type 147, the first of those reserved for private use, whose
-/// frames here begin with the ten octets of a `virtio_net_hdr`.
+/// frames here begin with the ten octets of a `virtio_net_hdr`. Of devices of frame relay and ATM they have the link types 107
+/// and 123, without `tun_pi`.
 struct Capture: Equatable {
     static let ethernet: UInt32 = 1
     static let withOffloadHeader: UInt32 = 147
@@ -14,14 +15,17 @@ struct Capture: Equatable {
     struct Frame: Equatable {
         /// Nanoseconds.
         var time: UInt64
-        /// The `virtio_net_hdr` and the frame.
+        /// The `virtio_net_hdr`, or `tun_pi`, and the frame.
         var bytes: [UInt8]
     }
 
     var frames: [Frame] = []
+    /// The device.
+    var link = Encapsulation.Link.ethernet
 
     var linkType: UInt32 {
-        frames.allSatisfy { $0.bytes.prefix(VirtioNetHeader.length).allSatisfy { $0 == 0 } }
+        if link != .ethernet { return link == .frameRelay ? 107 : 123 }
+        return frames.allSatisfy { $0.bytes.prefix(VirtioNetHeader.length).allSatisfy { $0 == 0 } }
             ? Self.ethernet : Self.withOffloadHeader
     }
 
@@ -37,7 +41,7 @@ struct Capture: Equatable {
         add(0x4_0000)
         add(type)
         for frame in frames {
-            let content = type == Self.ethernet ? frame.bytes.dropFirst(VirtioNetHeader.length) : frame.bytes[...]
+            let content = frame.bytes.dropFirst(Self.missing(type, link).count)
             add(UInt32(frame.time / 1_000_000_000))
             add(UInt32(frame.time % 1_000_000_000))
             add(UInt32(content.count))
@@ -47,12 +51,25 @@ struct Capture: Equatable {
         return octets
     }
 
-    init(_ frames: [Frame] = []) { self.frames = frames }
+    init(_ frames: [Frame] = [], _ link: Encapsulation.Link = .ethernet) {
+        self.frames = frames
+        self.link = link
+    }
+
+    /// What stands before frames of a device, but not in a file.
+    private static func missing(_ type: UInt32, _ link: Encapsulation.Link) -> [UInt8] {
+        switch link {
+        case .ethernet: [UInt8](repeating: 0, count: type == ethernet ? VirtioNetHeader.length : 0)
+        case .frameRelay: [0, 0, 0x00, 0x19]
+        case .atm: [0, 0, 0x88, 0x84]
+        }
+    }
 
     struct Unreadable: Error, CustomStringConvertible { let description: String }
 
     /// Reads a file; one that is not there holds nothing.
-    init(path: String) throws {
+    init(path: String, _ link: Encapsulation.Link = .ethernet) throws {
+        self.link = link
         guard let octets = try Self.contents(of: path) else { return }
         func word(_ offset: Int) -> UInt32 {
             (0..<4).reduce(0) { $0 | UInt32(octets[offset + $1]) << (8 * UInt32($1)) }
@@ -62,8 +79,8 @@ struct Capture: Equatable {
         }
         let unit: UInt64 = word(0) == 0xA1B2_3C4D ? 1 : 1_000
         let type = word(20)
-        guard type == Self.ethernet || type == Self.withOffloadHeader else {
-            throw Unreadable(description: "\(path) has the link type \(type), and not 1 or 147")
+        guard link == .ethernet ? type == Self.ethernet || type == Self.withOffloadHeader : type == linkType else {
+            throw Unreadable(description: "\(path) has the link type \(type), which is not that of its device")
         }
         var place = 24
         while place < octets.count {
@@ -71,7 +88,7 @@ struct Capture: Equatable {
                 throw Unreadable(description: "\(path) ends inside of a frame")
             }
             let length = Int(word(place + 8))
-            let header = [UInt8](repeating: 0, count: type == Self.ethernet ? VirtioNetHeader.length : 0)
+            let header = Self.missing(type, link)
             frames.append(
                 Frame(
                     time: UInt64(word(place)) * 1_000_000_000 + UInt64(word(place + 4)) * unit,

@@ -56,12 +56,12 @@ struct GoldenCase: CustomTestStringConvertible {
     func run(_ plan: AppliancePlan) throws -> (captures: [Capture], drops: [String]) {
         var inputs: [(time: UInt64, frame: MemoryFrameIO.Frame)] = []
         for (index, interface) in plan.interfaces.enumerated() {
-            for frame in try Capture(path: inputPath(interface.name)).frames {
+            for frame in try Capture(path: inputPath(interface.name), interface.link ?? .ethernet).frames {
                 inputs.append((frame.time, .init(interface: index, bytes: frame.bytes)))
             }
         }
         inputs.sort { ($0.time, $0.frame.interface) < ($1.time, $1.frame.interface) }
-        var captures = plan.interfaces.map { _ in Capture() }
+        var captures = plan.interfaces.map { Capture([], $0.link ?? .ethernet) }
         let engine = try MemoryEngine(plan.table)
         for input in inputs {
             for frame in engine.send(input.frame, at: input.time) {
@@ -74,7 +74,7 @@ struct GoldenCase: CustomTestStringConvertible {
 
 /// A worker over memory with a table of its own.
 private final class MemoryEngine {
-    private var worker: Worker<MemoryFrameIO>
+    private var worker: Worker<CircuitFrameIO<MemoryFrameIO>>
     private let memories: [UnsafeMutableRawPointer]
     private var reader = CounterReader()
 
@@ -97,7 +97,8 @@ private final class MemoryEngine {
         let neighbours = NeighbourTable(memory: known)
         neighbours.initialize()
         let published = try PublishedTable(snapshot: snapshot, counters: counters, layout: layout)
-        worker = Worker(io: MemoryFrameIO(), table: published, neighbours: neighbours, worker: 0)
+        worker = Worker(
+            io: CircuitFrameIO(MemoryFrameIO(), table: snapshot), table: published, neighbours: neighbours, worker: 0)
         reader.add(memory: counters, layout: layout)
         memories = [tableMemory, counters, known]
     }
@@ -106,10 +107,10 @@ private final class MemoryEngine {
 
     /// What goes out when a frame has come in at a time in nanoseconds.
     func send(_ frame: MemoryFrameIO.Frame, at time: UInt64) -> [MemoryFrameIO.Frame] {
-        worker.io.time = max(worker.io.time, MonotonicTime(nanoseconds: time))
-        worker.io.input = [frame]
+        worker.io.base.time = max(worker.io.base.time, MonotonicTime(nanoseconds: time))
+        worker.io.base.input = [frame]
         worker.turn(wait: false)
-        return worker.io.takeOutput()
+        return worker.io.base.takeOutput()
     }
 
     /// `reason frames`, in the order of the reasons.

@@ -26,7 +26,7 @@ import Wire
         #expect(try golden.expectedDrops() == drops, "\(golden.name): the drops")
         var isDifferent = false
         for (interface, actual) in zip(plan.interfaces, captures) {
-            let expected = try Capture(path: golden.outputPath(interface.name))
+            let expected = try Capture(path: golden.outputPath(interface.name), actual.link)
             if let difference = Self.difference(expected, actual) {
                 Issue.record("\(golden.name), interface \(interface.name): \(difference)")
                 isDifferent = true
@@ -52,25 +52,27 @@ import Wire
 
     /// Wireshark, which has none of this code, finds nothing malformed in what is expected, and every checksum right.
     @Test func tsharkAgrees() throws {
-        var plain = Capture()
-        var offloaded = Capture()
+        var captures: [UInt32: Capture] = [:]
         var places: [UInt32: [String]] = [:]
+        var circuits: [Encapsulation] = []
         for golden in GoldenCase.all {
             let plan = try golden.plan()
             // What arrives is copied as it arrives: such a case's input has wrong checksums on purpose.
             guard plan.table.mirrors.isEmpty else { continue }
+            circuits += plan.table.interfaces.compactMap { $0.circuit?.encapsulation }
             for interface in plan.interfaces {
-                let capture = try Capture(path: golden.outputPath(interface.name))
+                let capture = try Capture(path: golden.outputPath(interface.name), interface.link ?? .ethernet)
                 for (index, frame) in capture.frames.enumerated() {
                     // Each frame by itself: most of those in a capture with offload headers need none.
-                    let type = Capture([frame]).linkType
-                    if type == Capture.ethernet { plain.frames.append(frame) } else { offloaded.frames.append(frame) }
+                    let type = Capture([frame], capture.link).linkType
+                    captures[type, default: Capture([], capture.link)].frames.append(frame)
                     places[type, default: []].append("\(golden.name)/out-\(interface.name).pcap, frame \(index + 1)")
                 }
             }
         }
-        for (capture, type) in [(plain, Capture.ethernet), (offloaded, Capture.withOffloadHeader)] {
-            let rows = try Wireshark.judge(capture)
+        #expect(captures.keys.sorted() == [1, 107, 123, 147])
+        for (type, capture) in captures {
+            let rows = try Wireshark.judge(capture, circuits)
             #expect(rows.count == capture.frames.count && !rows.isEmpty, "tshark read \(rows.count) frames")
             for (place, row) in zip(places[type] ?? [], rows) {
                 #expect(!row.isMalformed, "\(place) is malformed")

@@ -1,4 +1,5 @@
 import Glibc
+import Wire
 
 /// tshark as an independent reader of captures.
 enum Wireshark {
@@ -16,14 +17,20 @@ enum Wireshark {
     ]
 
     /// What tshark says of every frame, in their order. A partial checksum is no checksum yet, and not looked at.
-    static func judge(_ capture: Capture) throws -> [Row] {
+    ///
+    /// - Parameter circuits: The circuits whose labels it may see: it cannot know what labels carry.
+    static func judge(_ capture: Capture, _ circuits: [Encapsulation] = []) throws -> [Row] {
         let path = "/tmp/tapline-golden-\(UInt32.random(in: 0 ... .max)).pcap"
         try capture.write(to: path)
         defer { unlink(path) }
-        let verifies = capture.linkType == Capture.ethernet ? "TRUE" : "FALSE"
+        let verifies = capture.linkType != Capture.withOffloadHeader ? "TRUE" : "FALSE"
         var command =
             "HOME=/nonexistent tshark -r \(path) -T fields -E separator='|' -e _ws.malformed -e ip.len -e ipv6.plen"
         for field in checksums { command += " -e \(field)" }
+        for circuit in circuits {
+            guard let name = dissector(circuit), let label = circuit.labelsOut.labels.last else { continue }
+            command += " -d mpls.label==\(label),\(name)"
+        }
         for name in ["ip", "tcp", "udp"] {
             command += " -o \(name).check_checksum:\(name == "ip" ? "TRUE" : verifies)"
         }
@@ -41,6 +48,16 @@ enum Wireshark {
         let text = String(decoding: output, as: UTF8.self)
         guard pclose(pipe) == 0 else { throw Failure(output: text) }
         return text.split(separator: "\n", omittingEmptySubsequences: true).map(row)
+    }
+
+    /// Wireshark's word for what the labels of a pseudo-wire carry; nil for packets.
+    private static func dissector(_ circuit: Encapsulation) -> String? {
+        switch circuit.payload {
+        case .tagged, .packets: nil
+        case .ethernet: circuit.hasControlWord ? "pwethcw" : "pwethnocw"
+        case .frameRelay: "pwfr"
+        case .llc, .multiplexed: "mplspwatmaal5sdu"
+        }
     }
 
     private static func row(_ line: Substring) -> Row {

@@ -6,10 +6,14 @@ send(interface, frame), and its topology by topology(text) or, for one in Topolo
 ten milliseconds apart unless wait(seconds) stands between them. What must come out is written by
 TAPLINE_GOLDEN=write swift test --filter GoldenTests, and read by you before it is committed.
 """
-import os, struct, sys
+import ipaddress, os, struct, sys
 from scapy.all import (ARP, Dot1Q, Ether, GRE, ICMP, IP, IPv6, Raw, TCP, UDP, fragment, ICMPv6DestUnreach,
                        ICMPv6EchoRequest, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6ExtHdrFragment, fragment6)
 from scapy.layers.inet6 import ICMPv6PacketTooBig
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../Topologies/access-circuits"))
+import endpoint
 
 folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "Cases")
 cases = {}
@@ -27,6 +31,8 @@ class Case:
         self.folder = os.path.join(folder, name)
         self.time = 10_000_000_000
         self.frames = {}
+        # The link types of devices that are not Ethernet.
+        self.links = {}
         self.name = name
 
     def topology(self, text):
@@ -67,7 +73,7 @@ class Case:
     def close(self):
         for interface, frames in self.frames.items():
             offloaded = any(any(offload) for _, offload, _ in frames)
-            octets = struct.pack("<IHHIIII", 0xA1B23C4D, 2, 4, 0, 0, 0x40000, 147 if offloaded else 1)
+            octets = struct.pack("<IHHIIII", 0xA1B23C4D, 2, 4, 0, 0, 0x40000, self.links.get(interface, 147 if offloaded else 1))
             for time, offload, frame in frames:
                 content = offload + frame if offloaded else frame
                 octets += struct.pack("<IIII", time // 10**9, time % 10**9, len(content), len(content)) + content
@@ -366,6 +372,60 @@ services:
         c.send("wan", c.frame("wan", "isp", response))
         c.send("inside", c.frame("inside", "fw", response))
     c.send("lan", c.frame("lan", "alice", IP(src=ALICE, dst="93.184.216.34") / GRE() / Raw(b"any protocol")))
+
+
+@case
+def circuits(c):
+    """Customers on circuits of every kind: requests come behind headers, answers go behind them, both families; what the engine
+    answers itself; and one frame for each malformation. The headers are from endpoint.py, which shares nothing with the engine."""
+    c.topology_of("access-circuits")
+    c.links = {"serial device": 107, "cells device": 123}
+    customers = [
+        ("alice", "tagged", "access", "vlan 100"), ("bob", "double", "access", "qinq 100.200"),
+        ("carol", "labels", "access", "mpls 16001 16002"),
+        ("dora", "wire", "access", "ethernet-over-mpls 16003 16004"),
+        ("erin", "wire-fr", "access", "frame-relay 200 mpls 16005 16006"),
+        ("frank", "wire-atm", "access", "atm 2 200 llc mpls 16007 16008"),
+        ("gina", "serial", "serial device", "frame-relay 100"), ("hugo", "cells", "cells device", "atm 1 100 llc")]
+    body = bytes(range(64))
+    for number, (node, circuit, device, words) in enumerate(customers):
+        mac = c.mac(circuit, node)
+        end = endpoint.Circuit(words.split(), bytes.fromhex(mac.replace(":", "")))
+
+        def send(packet):
+            c.send(device, end.encode(bytes(c.frame(circuit, node, packet) if end.is_ethernet else packet)))
+        own, gateway = f"192.0.2.{number * 8 + 2}", f"192.0.2.{number * 8 + 1}"
+        families = [(own, SITE, IP)]
+        if circuit not in ("wire-fr", "wire-atm"):
+            families.append((f"2001:db8:2:{number + 1}::2", SITE6, IPv6))
+        for address, shop, kind in families:
+            request = kind(src=address, dst=shop) / TCP(sport=40000, dport=80, flags="PA", seq=7, ack=9) / Raw(body)
+            response = kind(src=shop, dst=address) / TCP(sport=80, dport=40000, flags="A", seq=9, ack=8) / Raw(body)
+            send(request)
+            c.send("inspection", c.frame("inspection", "firewall", response))
+        send(IP(src=own, dst=gateway) / ICMP(id=1, seq=number) / body)
+        send(IP(src=own, dst=SITE, ttl=1) / TCP(sport=40000, dport=80) / body)
+        if end.is_ethernet:
+            question = ARP(hwsrc=mac, psrc=own, pdst=gateway)
+            c.send(device, end.encode(bytes(Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / question)))
+
+    def octets(text):
+        return bytes.fromhex(text.replace(" ", ""))
+    # The three kinds of status, and inverse ARP.
+    for text in ("0001 0308 0075 510100 53020703", "0001 0308 0075 95010101 03020703", "fcf1 0309 0075 010100 03020703",
+                 "1841 0300 80000000 0806 000f 0800 0204 0008 0000 c0000232 0000 00000000"):
+        c.send("serial device", octets(text))
+    # Malformations.
+    ends = octets((c.mac("tagged") + c.mac("tagged", "alice")).replace(":", ""))
+    for text in ("8100 00", "8100 0000 0800", "8100 0064 8100 0064 8100 0064 0800", "8847 03e810ff",
+                 "8847 00010040 00010040 00010040 00010140", "8847" + "00000040" * 9, "8847 00003140", "8847 03e81101",
+                 "8847 03e81140 10000000", "8847 03e83140 0000", "8847 03e83140 10000000", "8847 03e83140 00000000 00",
+                 "8100 0065 0800", "8847 03e8b140"):
+        c.send("access", ends + octets(text))
+    for text in ("18", "1840 03cc", "1841 0381", "0001 0308", "1841 0300 80000000 0806 000f", "1851 03cc"):
+        c.send("serial device", octets(text))
+    for text in ("0201", "02010064 fefe03cc 00000000", "02010065"):
+        c.send("cells device", octets(text))
 
 
 if __name__ == "__main__":

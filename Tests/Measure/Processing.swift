@@ -27,3 +27,25 @@ func measureProcessing(_ words: String?) throws {
         print(#"{"kind":"\#(kind.name)","nanoseconds":\#((each * 10).rounded() / 10)}"#)
     }
 }
+
+/// Prints what a frame costs that comes from a circuit, or goes to one, beside plain frames of the same table.
+func measureCircuits(_ words: String?) throws {
+    let (rounds, turns) = (15, 1_000)
+    let kinds = CircuitKind.all.filter { words.map($0.name.contains) ?? true }
+    let pipelines = try kinds.map { _ in try Pipeline(CircuitRig.tableWithPlain) }
+    var best = [UInt64](repeating: .max, count: kinds.count)
+    for _ in 0..<rounds {
+        for (index, kind) in kinds.enumerated() {
+            var worker = kind.worker(pipelines[index])
+            for _ in 0..<100 { worker.turn(wait: false) }
+            let start = MonotonicTime.now.nanoseconds
+            for _ in 0..<turns { worker.turn(wait: false) }
+            best[index] = min(best[index], MonotonicTime.now.nanoseconds - start)
+        }
+    }
+    withExtendedLifetime(pipelines) {}
+    for (index, kind) in kinds.enumerated() {
+        let each = Double(best[index]) / Double(turns * kind.frames.count)
+        print(#"{"kind":"\#(kind.name)","headers":\#(kind.headers),"nanoseconds":\#(short(each))}"#)
+    }
+}

@@ -3,7 +3,9 @@
 
 let arguments = CommandLine.arguments
 switch arguments.dropFirst().first {
-case "processing": try measureProcessing(arguments.dropFirst(2).first)
+case "processing":
+    try measureProcessing(arguments.dropFirst(2).first)
+    try measureCircuits(arguments.dropFirst(2).first)
 case "lookup": try measureLookup()
 case "access": try measureAccess()
 case "publish":

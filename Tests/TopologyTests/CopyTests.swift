@@ -42,6 +42,16 @@ import Testing
         #expect(plan.nodes.allSatisfy { node in node.name == "ids" || !node.legs.contains { $0.takesEverything } })
     }
 
+    /// A device of the machine's is bound to the interface that the file gives it, and no second one.
+    @Test func anInterfaceOfItsOwnHasNoDevice() throws {
+        let text = topology().replacing(
+            "middle:  { address: 198.18.2.1/24,",
+            with: "middle:  { address: 198.18.2.1/24, device: eth1, behind: 198.18.2.128/25,")
+        let plan = try plan(text)
+        #expect(plan.interfaces.map { $0.device?.name } == [nil, "eth1", nil, nil, nil, nil])
+        #expect(plan.interfaces[5].name == "middle of ids")
+    }
+
     @Test func oneWithAnInterfaceOfItsOwnKeepsIt() throws {
         let plan = try plan(topology(on: "taps"))
         #expect(plan.interfaces.count == 5)

@@ -122,6 +122,14 @@ import Wire
         #expect(encapsulation.overhead == before.count - link)
     }
 
+    /// A watcher of the device looks for packets there.
+    @Test(arguments: cases.indices) func aPacketIsWhereItIsLookedFor(_ index: Int) {
+        let (encapsulation, _, before) = Self.cases[index]
+        let start = before.count - (encapsulation.link == .ethernet ? 0 : Circuit.tunLength)
+        #expect(encapsulation.networkOffsets.contains(start), "\(encapsulation.networkOffsets)")
+        #expect(encapsulation.networkOffsets == encapsulation.networkOffsets.sorted())
+    }
+
     @Test(arguments: cases.indices) func isReadAsItIsWritten(_ index: Int) throws {
         let encapsulation = Self.encapsulation {
             $0 = Self.cases[index].encapsulation
@@ -244,6 +252,32 @@ import Wire
 
     static let bottomless = (0..<9).flatMap { _ in hex("00000040") }
 
+    /// On a TUN, and in a pseudo-wire whose control word tells no length.
+    @Test func anLLCHeaderThatIsCutAtAnyOctetIsTruncated() {
+        let cell = hex("02010064 aaaa03 000000 0800")
+        for length in 0..<cell.count {
+            #expect(Self.read(Self.atm(.llc), Array(cell[..<length])) == .fault(.truncatedLLC), "\(length)")
+        }
+        #expect(Self.read(Self.atm(.llc), cell) == .packet(12..<12, type: EtherType.ipv4, ttl: nil))
+        let wire = Self.mpls(.llc) { ($0.path, $0.channel) = (1, 100) }
+        let before = Self.addresses + hex("8847 03e81140 00000000")
+        for length in 0..<8 {
+            #expect(Self.read(wire, before + cell[4..<4 + length]) == .fault(.truncatedLLC), "\(length)")
+        }
+    }
+
+    /// However deep: a stack without a bottom ends where the frame ends, or where it is too deep.
+    @Test func aStackWithoutBottomIsNeverACircuits() {
+        for depth in 1...40 {
+            for rest in 0..<4 {
+                let entries = (0..<depth).flatMap { _ in hex("00000040") } + [UInt8](repeating: 0, count: rest)
+                let expected: EncapsulationFault =
+                    depth < LabelStack.mostEntries ? .truncatedLabelStack : .labelStackTooDeep
+                #expect(Self.read(Self.mpls(.packets), Self.addresses + hex("8847") + entries) == .fault(expected))
+            }
+        }
+    }
+
     @Test func eachMalformationHasItsOwnFault() {
         for (fault, encapsulation, octets) in Self.faults {
             #expect(Self.read(encapsulation, octets) == .fault(fault), "\(fault) \(octets)")
@@ -276,51 +310,5 @@ import Wire
         #expect(Circuit(words: (words.0 | 3 << 60, words.1, words.2, words.3, words.4, words.5)) == nil)
         #expect(Circuit(words: (words.0, words.1, 4 << 60, words.3, words.4, words.5)) == nil)
         #expect(Circuit(words: (words.0, words.1, words.2, words.3, .max, words.5)) == nil)
-    }
-}
-
-/// The status enquiries of frame relay, as routers send them, and their answers.
-@Suite struct FrameRelayStatusTests {
-    static func answer(_ enquiry: String, _ circuits: [UInt64] = [16, 100, 1007]) -> [UInt8]? {
-        guard let status = FrameRelayStatus(hex(enquiry).span.bytes) else { return nil }
-        var room = [UInt8](repeating: 0xEE, count: 200)
-        let length = status.length(circuits: circuits.count)
-        room.withUnsafeMutableBytes { raw in
-            var target = raw.mutableBytes
-            var offset = status.write(&target, at: 0)
-            #expect(offset == status.length(circuits: 0))
-            guard status.isFull else { return }
-            for circuit in circuits {
-                status.write(&target, at: offset, circuit: circuit)
-                offset += 5
-            }
-            #expect(offset == length)
-        }
-        return Array(room[..<length])
-    }
-
-    @Test func annexAIsAnswered() {
-        #expect(Self.answer("0001 0308 0075 510101 530207 03") == hex("0001 0308 007d 510101 53020407"))
-        #expect(
-            Self.answer("0001 0308 0075 510100 530201ff")
-                == hex("0001 0308 007d 510100 53020101 5703018082 570306a082 57033ef882"))
-    }
-
-    @Test func annexDIsAnswered() {
-        #expect(Self.answer("0001 0308 0075 95 010101 03020703") == hex("0001 0308 007d 95 010101 03020407"))
-        #expect(
-            Self.answer("0001 0308 0075 95 010100 03020100", [17])
-                == hex("0001 0308 007d 95 010100 03020101 0703018882"))
-    }
-
-    @Test func otherFramesAreNoEnquiries() {
-        let enquiry = hex("0001 0308 0075 510101 53020703")
-        #expect(FrameRelayStatus(enquiry.span.bytes) != nil)
-        for length in 0..<enquiry.count { #expect(FrameRelayStatus(Array(enquiry[..<length]).span.bytes) == nil) }
-        for place in enquiry.indices.dropLast(2) where place != 8 {
-            var other = enquiry
-            other[place] ^= 0x40
-            #expect(FrameRelayStatus(other.span.bytes) == nil, "\(place)")
-        }
     }
 }

@@ -175,9 +175,11 @@ enum { CLINUX_MAX_FDS = 253 };
 // MARK: - Packet sockets
 
 /// A word (or half of one) that a frame's transport header or payload must have at an offset from the transport header.
-/// The header is looked for behind the IPv4 header, options counted, or right behind the IPv6 header.
+/// The header is looked for behind the IPv4 header, options counted, or right behind the IPv6 header. That header is behind an
+/// Ethernet header with its type, or at `network` octets from the frame's first one, whatever is before it.
 struct clinux_word_match {
     int family;
+    unsigned int network;
     unsigned char protocol;
     unsigned char is_half;
     unsigned int offset;
@@ -194,7 +196,7 @@ struct clinux_packet_ring {
     unsigned int retire_milliseconds;
     /// The most that is kept of a frame.
     unsigned int frame_length;
-    /// A frame gets in where one of them holds, at most 16; every frame where there are none.
+    /// A frame gets in where one of them holds, at most 64; every frame where there are none.
     const struct clinux_word_match *matches;
     size_t match_count;
     /// Frames of this EtherType get in, too; 0 for none.
@@ -218,6 +220,8 @@ struct clinux_packet {
     uint64_t nanoseconds;
     int is_outgoing;
     int has_partial_checksum;
+    /// The VLAN tag that the kernel has taken off, as its four octets in host order; 0 if there was none.
+    unsigned int tag;
 };
 
 /// Opens a packet socket with a ring on a device of the calling thread's network namespace. Returns the descriptor with

@@ -1,3 +1,13 @@
+/// Where frames are captured, and what stands before them.
+public enum CaptureLayer: UInt8, Sendable, CaseIterable {
+    /// At the table's interfaces: frames of circuits are without their outer headers.
+    case interfaces
+    /// At devices that carry circuits: Ethernet frames with their outer headers.
+    case ethernet
+    /// At TUNs that carry circuits: frames of frame relay or ATM, behind a `virtio_net_hdr` of zeros.
+    case tun
+}
+
 /// One wish of a capture: which frames of which interfaces, and how much of each.
 public struct CaptureObserver: Sendable, Hashable {
     /// The most observers at a time.
@@ -7,8 +17,10 @@ public struct CaptureObserver: Sendable, Hashable {
     public var number: Int
     /// The ways of the frames.
     public var directions: Set<CaptureDirection>
-    /// The indexes of the interfaces; empty for all.
+    /// The indexes of the interfaces; empty for all, or for none at devices.
     public var interfaces: [Int]
+    /// Where.
+    public var layer: CaptureLayer
     /// Which flows.
     public var sample: FlowSample
     /// The most octets of each frame that are kept, from the Ethernet header on.
@@ -19,11 +31,13 @@ public struct CaptureObserver: Sendable, Hashable {
     /// Memberwise.
     public init(
         number: Int, directions: Set<CaptureDirection> = [.received, .sent], interfaces: [Int] = [],
-        sample: FlowSample = .all, snapLength: Int = 262_144, filter: [ClassicBPFInstruction] = []
+        layer: CaptureLayer = .interfaces, sample: FlowSample = .all, snapLength: Int = 262_144,
+        filter: [ClassicBPFInstruction] = []
     ) {
         self.number = number
         self.directions = directions
         self.interfaces = interfaces
+        self.layer = layer
         self.sample = sample
         self.snapLength = snapLength
         self.filter = filter

@@ -11,7 +11,7 @@ import Wire
 //                   bit 1 sent (UInt8)          16  place of its interface numbers (UInt32)
 //                2  0: only ports count in the  20  how many; 0: all interfaces (UInt32)
 //                   flow's hash (UInt8)          24  place of its instructions (UInt32)
-//                                               28  how many; 0: all frames match (UInt32)
+//                3  its layer (UInt8)            28  how many; 0: all frames match (UInt32)
 //
 // Places count octets from the start of the memory. All integers are in the machine's order.
 
@@ -45,7 +45,7 @@ public struct CaptureObservers: @unchecked Sendable {
             put(observer.directions.reduce(UInt8(0)) { $0 | 1 << $1.rawValue })
             put(
                 UInt8(observer.sample.ignoresAddresses ? 0 : 1) | UInt8(observer.sample.ignoresServicePorts ? 2 : 0))
-            put(UInt8(0))
+            put(observer.layer.rawValue)
             put(UInt32(0))
             put(observer.sample.one)
             put(UInt32(clamping: observer.snapLength))
@@ -88,6 +88,9 @@ public struct CaptureObservers: @unchecked Sendable {
             guard observer.number < CaptureObserver.most, observer.one >= 1 else {
                 throw fault("observer \(index) has the number \(observer.number)")
             }
+            guard CaptureLayer(rawValue: observer.layer) != nil else {
+                throw fault("observer \(index) is at the layer \(observer.layer)")
+            }
             guard observer.interfacesPlace % 2 == 0, observer.filterPlace % 8 == 0,
                 observer.interfacesPlace + observer.interfaceCount * 2 <= memory.count,
                 observer.filterPlace + observer.filterCount * 8 <= memory.count
@@ -104,16 +107,23 @@ public struct CaptureObservers: @unchecked Sendable {
         var octets = 0
     }
 
-    /// Who wants a frame.
+    /// True if some of them want frames of a layer.
+    func want(_ layer: CaptureLayer) -> Bool {
+        (0..<count).contains { View(memory: memory, index: $0).layer == layer.rawValue }
+    }
+
+    /// Who wants a frame of a layer.
     ///
     /// - Parameter parts: The frame with its `virtio_net_hdr`, which is whole in the first part.
-    func wish(_ direction: CaptureDirection, interface: Int, _ parts: CaptureParts) -> Wish {
+    func wish(
+        _ direction: CaptureDirection, interface: Int, _ layer: CaptureLayer, _ parts: CaptureParts
+    ) -> Wish {
         var wish = Wish()
         let header = parts.header + VirtioNetHeader.length
         let headerLength = parts.headerLength &- VirtioNetHeader.length
         for index in 0..<count {
             let observer = View(memory: memory, index: index)
-            guard observer.wants(direction, interface) else { continue }
+            guard observer.layer == layer.rawValue, observer.wants(direction, interface) else { continue }
             if observer.one > 1 {
                 let sample = FlowSample(
                     oneIn: observer.one, ignoresAddresses: observer.ignoresAddresses,
@@ -149,6 +159,7 @@ public struct CaptureObservers: @unchecked Sendable {
 
         var number: Int { Int(value(0, as: UInt8.self)) }
         var directions: UInt8 { value(1, as: UInt8.self) }
+        var layer: UInt8 { value(3, as: UInt8.self) }
         var ignoresAddresses: Bool { value(2, as: UInt8.self) & 1 == 0 }
         var ignoresServicePorts: Bool { value(2, as: UInt8.self) & 2 != 0 }
         var one: UInt32 { value(8, as: UInt32.self) }
@@ -165,7 +176,7 @@ public struct CaptureObservers: @unchecked Sendable {
 
         func wants(_ direction: CaptureDirection, _ interface: Int) -> Bool {
             guard directions & 1 &<< direction.rawValue != 0 else { return false }
-            guard interfaceCount > 0 else { return true }
+            guard interfaceCount > 0 else { return layer == CaptureLayer.interfaces.rawValue }
             for index in 0..<interfaceCount
             where Int(base.load(fromByteOffset: interfacesPlace &+ index &* 2, as: UInt16.self)) == interface {
                 return true

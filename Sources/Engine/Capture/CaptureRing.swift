@@ -131,6 +131,13 @@ public struct CaptureWriter: ~Copyable {
         CaptureLayout.counter(memory, CaptureLayout.writtenOffset).pointee.store(written, ordering: .releasing)
     }
 
+    /// Goes on behind what another writer of the same thread has put in.
+    @inline(__always)
+    mutating func resume() {
+        written = CaptureLayout.counter(memory, CaptureLayout.writtenOffset).pointee.load(ordering: .relaxed) & ~7
+        frames = CaptureLayout.counter(memory, CaptureLayout.framesOffset).pointee.load(ordering: .relaxed)
+    }
+
     /// Puts a frame in.
     ///
     /// - Parameters:

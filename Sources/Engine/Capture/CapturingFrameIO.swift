@@ -35,11 +35,7 @@ public struct CapturingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     ///   - worker: The index of this worker's ring in the order's memory.
     ///   - generation: The generation of the worker's table.
     mutating func observe(_ order: CaptureOrder?, worker: Int, generation: UInt64) {
-        guard let order else {
-            point = nil
-            return
-        }
-        observe(order.observers, in: order.rings + worker * CaptureRing.size, generation: generation)
+        CapturePoint.set(&point, order, worker: worker, generation: generation)
     }
 
     /// From now on copies what these observers want into a ring.
@@ -47,13 +43,7 @@ public struct CapturingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
         _ observers: CaptureObservers, in ring: UnsafeMutableRawPointer, capacity: Int = CaptureRing.capacity,
         generation: UInt64
     ) {
-        if point?.writer.memory == ring {
-            point?.observers = observers
-            point?.generation = generation
-        } else {
-            point = CapturePoint(
-                observers: observers, generation: generation, writer: CaptureWriter(memory: ring, capacity: capacity))
-        }
+        CapturePoint.set(&point, observers, in: ring, capacity: capacity, generation: generation)
     }
 
     /// The base's.
@@ -101,65 +91,5 @@ public struct CapturingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
         let time = base.now()
         base.send(list)
         point?.capture(list, at: time)
-    }
-}
-
-/// The observers of a worker's frames, and the ring that copies go to.
-struct CapturePoint: ~Copyable {
-    var observers: CaptureObservers
-    /// The generation of the worker's table.
-    var generation: UInt64
-    fileprivate var writer: CaptureWriter
-
-    init(observers: CaptureObservers, generation: UInt64, writer: consuming CaptureWriter) {
-        self.observers = observers
-        self.generation = generation
-        self.writer = writer
-    }
-
-    @inline(never)
-    mutating func capture(_ batch: borrowing FrameBatch, at time: MonotonicTime) {
-        for index in 0..<batch.count {
-            let frame = batch.frames[index]
-            put(
-                .received, batch.interface, time, 0,
-                CaptureParts(header: frame.start, headerLength: frame.length, body: frame.start, bodyLength: 0))
-        }
-    }
-
-    /// Frames that were read, and lost before the engine saw them.
-    @inline(never)
-    mutating func capture(_ frames: UnsafeBufferPointer<LostFrame>, of interface: Int, at time: MonotonicTime) {
-        for index in 0..<frames.count {
-            let lost = frames[index]
-            put(
-                .received, interface, time, lost.failure,
-                CaptureParts(
-                    header: lost.frame.start, headerLength: lost.frame.length, body: lost.frame.start, bodyLength: 0))
-        }
-    }
-
-    @inline(never)
-    mutating func capture(_ list: borrowing WriteList, at time: MonotonicTime) {
-        for index in 0..<list.count {
-            let write = list.writes[index]
-            put(
-                .sent, write.interface, time, write.failure == WriteOutcome.held ? 0 : write.failure,
-                CaptureParts(
-                    header: write.header, headerLength: write.headerLength, body: write.body,
-                    bodyLength: write.bodyLength))
-        }
-    }
-
-    @inline(__always)
-    private mutating func put(
-        _ direction: CaptureDirection, _ interface: Int, _ time: MonotonicTime, _ failure: Int32, _ parts: CaptureParts
-    ) {
-        guard parts.headerLength >= VirtioNetHeader.length else { return }
-        let wish = observers.wish(direction, interface: interface, parts)
-        guard wish.observers != 0 else { return }
-        writer.put(
-            direction, interface: interface, time: time, generation: generation, observers: wish.observers,
-            failure: failure, parts, most: wish.octets &+ VirtioNetHeader.length)
     }
 }

@@ -11,7 +11,7 @@ import Wire
 ///
 /// Frames without such headers are the device's own interface's. A batch of a device becomes one batch for each circuit that has
 /// frames in it; `receiveMore` gives those after the first. Captures, traces and impaired links are above, so they know circuits.
-/// Without circuits it costs one branch for each batch.
+/// A second capture point is here, for frames as they are on the devices. Without circuits all this costs one branch for each batch.
 public struct CircuitFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     /// What reads and writes the frames.
     public var base: Base
@@ -51,6 +51,13 @@ public struct CircuitFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
         traffic?.pointee.take(table, counters)
     }
 
+    /// From now on copies frames as they are on the devices, if an observer wants them.
+    func observe(_ order: CaptureOrder?, worker: Int, generation: UInt64) {
+        guard let traffic else { return }
+        CapturePoint.set(
+            &traffic.pointee.devices, order, worker: worker, generation: generation, room: traffic.pointee.captureRoom)
+    }
+
     /// The base's clock.
     public func now() -> MonotonicTime { base.now() }
 
@@ -61,7 +68,12 @@ public struct CircuitFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     public mutating func receive(_ position: Int, into batch: inout FrameBatch) {
         base.receive(position, into: &batch)
         guard let traffic else { return }
-        traffic.pointee.sort(&batch, at: base.now())
+        let time = base.now()
+        if traffic.pointee.devices != nil {
+            traffic.pointee.devices?.capture(batch, at: time)
+            traffic.pointee.devices?.capture(base.lostFrames, of: batch.interface, at: time)
+        }
+        traffic.pointee.sort(&batch, at: time)
         if traffic.pointee.hasAnswers { traffic.pointee.answer(&base) }
     }
 
@@ -73,7 +85,12 @@ public struct CircuitFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
 
     /// Writes as the base does, with the headers of circuits.
     public mutating func send(_ list: borrowing WriteList) {
-        guard let traffic, traffic.pointee.concerns(list) else { return base.send(list) }
+        guard let traffic else { return base.send(list) }
+        guard traffic.pointee.concerns(list) else {
+            base.send(list)
+            if traffic.pointee.devices != nil { traffic.pointee.devices?.capture(list, at: base.now()) }
+            return
+        }
         traffic.pointee.send(list, &base)
     }
 }

@@ -41,6 +41,7 @@ extension CircuitTraffic {
     private mutating func flush<Base: FrameIO & ~Copyable>(_ list: borrowing WriteList, _ base: inout Base) {
         guard writes.count > 0 else { return }
         base.send(writes)
+        if devices != nil { devices?.capture(writes, at: base.now()) }
         for place in 0..<writes.count where writes.writes[place].failure != 0 {
             list.writes[Int(places[place])].failure = writes.writes[place].failure
         }
@@ -145,42 +146,55 @@ extension CircuitTraffic {
 
     private static let mostSegments = 250
 
-    // MARK: - Status of frame relay
+    // MARK: - Questions of frame relay
 
-    /// True if status enquiries wait for answers.
-    var hasAnswers: Bool { enquiries > 0 }
+    /// True if questions wait for answers.
+    var hasAnswers: Bool { questions > 0 }
 
-    /// The circuits that fit an answer.
-    private static let mostReported = 290
-
-    /// Answers the status enquiries of the batch.
+    /// Answers the questions of the batch.
     @inline(never)
     mutating func answer<Base: FrameIO & ~Copyable>(_ base: inout Base) {
-        guard let table else { return }
         writes.removeAll()
-        let circuits = range.prefix(Self.mostReported)
-        for number in 0..<enquiries {
-            let status = enquiry[number]
-            let length = Circuit.tunLength &+ status.length(circuits: circuits.count)
-            guard let place = writes.compose(length) else { break }
-            var target = place.mutableBytes
-            Circuit.writeTunInformation(&target, .frameRelay)
-            var offset = Circuit.tunLength &+ status.write(&target, at: Circuit.tunLength)
-            if status.isFull {
-                for circuit in circuits {
-                    status.write(&target, at: offset, circuit: table.circuit(at: circuit).circuit.key.low)
-                    offset &+= FrameRelayStatus.circuitLength
-                }
+        for number in 0..<questions {
+            switch question[number] {
+            case .status(let status): add(status)
+            case .address(let asked, let own):
+                guard let place = writes.compose(Circuit.tunLength &+ InverseARP.length) else { continue }
+                var target = place.mutableBytes
+                asked.writeReply(&target, at: Circuit.tunLength, from: own)
+                addAnswer(place, Circuit.tunLength &+ InverseARP.length)
             }
-            guard let start = place.baseAddress else { break }
-            writes.keepComposed(length)
-            writes.add(
-                interface: answerInterface, header: start, headerLength: length, body: UnsafeRawPointer(start),
-                bodyLength: 0, packets: 1)
         }
-        enquiries = 0
+        questions = 0
         base.send(writes)
+        if devices != nil { devices?.capture(writes, at: base.now()) }
         counters?.countWrites(writes)
         writes.removeAll()
+    }
+
+    private mutating func add(_ status: FrameRelayStatus) {
+        guard let table else { return }
+        let circuits = range.prefix(status.dialect.mostCircuits)
+        let length = Circuit.tunLength &+ status.length(circuits: circuits.count)
+        guard let place = writes.compose(length) else { return }
+        var target = place.mutableBytes
+        var offset = Circuit.tunLength &+ status.write(&target, at: Circuit.tunLength)
+        if status.isFull {
+            for circuit in circuits {
+                status.write(&target, at: offset, circuit: table.circuit(at: circuit).circuit.key.low)
+                offset &+= status.dialect.circuitLength
+            }
+        }
+        addAnswer(place, length)
+    }
+
+    private mutating func addAnswer(_ place: UnsafeMutableRawBufferPointer, _ length: Int) {
+        guard let start = place.baseAddress else { return }
+        var target = place.mutableBytes
+        Circuit.writeTunInformation(&target, .frameRelay)
+        writes.keepComposed(length)
+        writes.add(
+            interface: answerInterface, header: start, headerLength: length, body: UnsafeRawPointer(start),
+            bodyLength: 0, packets: 1)
     }
 }

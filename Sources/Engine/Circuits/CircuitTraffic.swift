@@ -11,6 +11,9 @@ struct CircuitTraffic: ~Copyable {
 
     var table: Snapshot?
     var counters: CounterBlock?
+    /// Copies frames as they are on the devices; nil while nobody wants them.
+    var devices: CapturePoint?
+    let captureRoom: UnsafeMutableRawPointer
     /// The circuit of the frame before, and its place in the table.
     var record: CircuitRecord?
     var place = -1
@@ -26,10 +29,10 @@ struct CircuitTraffic: ~Copyable {
     private var losses = 0
     private let room: UnsafeMutableRawPointer
     private var roomUsed = 0
-    /// Status enquiries of frame relay.
-    var enquiries = 0
-    let enquiry: UnsafeMutablePointer<FrameRelayStatus>
-    static let mostEnquiries = 8
+    /// Questions of frame relay.
+    var questions = 0
+    let question: UnsafeMutablePointer<FrameRelayQuestion>
+    static let mostQuestions = 8
     var answerInterface = 0
     /// What is sent.
     var writes = WriteList()
@@ -41,8 +44,10 @@ struct CircuitTraffic: ~Copyable {
         owners = .allocate(capacity: FrameBatch.capacity)
         lost = .allocate(capacity: FrameBatch.capacity)
         places = .allocate(capacity: WriteList.capacity)
-        enquiry = .allocate(capacity: Self.mostEnquiries)
+        question = .allocate(capacity: Self.mostQuestions)
         room = .allocate(byteCount: Self.roomSize, alignment: 64)
+        captureRoom = .allocate(byteCount: CapturePoint.roomSize, alignment: 64)
+        captureRoom.initializeMemory(as: UInt8.self, repeating: 0, count: CapturePoint.roomSize)
     }
 
     deinit {
@@ -50,8 +55,9 @@ struct CircuitTraffic: ~Copyable {
         owners.deallocate()
         lost.deallocate()
         places.deallocate()
-        enquiry.deallocate()
+        question.deallocate()
         room.deallocate()
+        captureRoom.deallocate()
     }
 
     mutating func take(_ table: Snapshot, _ counters: CounterBlock) {
@@ -66,7 +72,7 @@ struct CircuitTraffic: ~Copyable {
 
     /// Leaves the frames in the batch that are the device's own interface's, and keeps back those of its circuits.
     mutating func sort(_ batch: inout FrameBatch, at now: MonotonicTime) {
-        (kept, first, losses, roomUsed, enquiries) = (0, 0, 0, 0, 0)
+        (kept, first, losses, roomUsed, questions) = (0, 0, 0, 0, 0)
         guard batch.count > 0, let table else { return }
         range = table.circuits(on: batch.interface)
         guard !range.isEmpty else { return }
@@ -212,13 +218,23 @@ struct CircuitTraffic: ~Copyable {
         var outer = OuterHeaders()
         let fault = link == .atm ? outer.readATM(octets.bytes) : outer.readFrameRelay(octets.bytes)
         if let fault { return .lost(DropReason(fault)) }
-        if link == .frameRelay, outer.key.low == FrameRelayStatus.identifier {
-            return note(octets, interface) ? .answered : .lost(.badFrameRelayProtocol)
+        if link == .frameRelay, FrameRelayStatus.isStatus(outer.key.low) {
+            guard let status = FrameRelayStatus(octets.bytes) else { return .lost(.badFrameRelayStatus) }
+            note(.status(status), interface)
+            return .answered
         }
         let found = table.circuit(outer.key, in: range, guess: place)
         guard found >= 0 else { return .lost(.unknownCircuit) }
         if found != place { take(found, table) }
         guard let circuit = record?.circuit else { return .lost(.unknownCircuit) }
+        if link == .frameRelay, InverseARP.isOne(octets.bytes) {
+            guard let asked = InverseARP(octets.bytes) else { return .lost(.badInverseARP) }
+            guard let own = table.ownSource(on: record?.interface ?? interface, towards: asked.address) else {
+                return .lost(.neighbourNotOurs)
+            }
+            note(.address(asked, own: own), interface)
+            return .answered
+        }
         switch circuit.content(of: octets.bytes, outer) {
         case .packet(let range, let type, _):
             guard roomUsed &+ Self.headroom &+ range.count <= Self.roomSize else { return .lost(.truncatedFrame) }
@@ -231,14 +247,12 @@ struct CircuitTraffic: ~Copyable {
         }
     }
 
-    /// Keeps a status enquiry until it is answered. So many at once are answered, and no more.
-    private mutating func note(_ octets: UnsafeRawBufferPointer, _ interface: Int) -> Bool {
-        guard let status = FrameRelayStatus(octets.bytes) else { return false }
-        guard enquiries < Self.mostEnquiries else { return true }
-        (enquiry + enquiries).initialize(to: status)
-        enquiries &+= 1
+    /// Keeps a question until it is answered. So many at once are answered, and no more.
+    private mutating func note(_ asked: FrameRelayQuestion, _ interface: Int) {
+        guard questions < Self.mostQuestions else { return }
+        (question + questions).initialize(to: asked)
+        questions &+= 1
         answerInterface = interface
-        return true
     }
 
     @inline(never)
@@ -262,6 +276,14 @@ struct CircuitTraffic: ~Copyable {
                 time: now),
             for: reason)
     }
+}
+
+/// What the other end of a frame relay link asks the engine itself.
+enum FrameRelayQuestion {
+    /// Which circuits there are.
+    case status(FrameRelayStatus)
+    /// Which address the engine has on a circuit.
+    case address(InverseARP, own: IPAddress)
 }
 
 extension Circuit {

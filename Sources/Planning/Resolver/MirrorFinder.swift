@@ -27,6 +27,8 @@ extension TopologyFile {
                 own.name = Located(name, home.name.origin)
                 own.copiesEverything = nil
                 own.home = home.name.value
+                // A device of the machine's is bound to one interface.
+                (own.device, own.behind) = (nil, [])
                 file.interfaces.append(own)
             }
             file.nodes[index].legs[0].interface = Located(name, leg.interface.origin)

@@ -95,6 +95,12 @@ struct NamedCircuits: Sendable {
                 "\(quoted(file.nodes[first.node].name.value)) has the device of \(name), and "
                     + "\(quoted(file.nodes[other.node].name.value)) needs it",
                 hint: "a device of frame relay or ATM is in one node: give each its own interface")
+        } else if let first = owners.first, let other = owners.dropFirst().first {
+            diagnostics.error(
+                nodes.legs[other.node][other.leg].origin,
+                "\(quoted(file.nodes[first.node].name.value)) is on two circuits of \(name), and a node has a device for each of its "
+                    + "interfaces",
+                hint: "give each circuit an interface of its own: `encapsulation: dlci 100`")
         }
     }
 

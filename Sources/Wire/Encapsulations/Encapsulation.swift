@@ -81,6 +81,32 @@ public struct Encapsulation: Hashable, Sendable {
     }
 }
 
+extension Encapsulation {
+    /// Where a packet's network header may be in a frame of a device, in octets from the frame's first one, behind `tun_pi`: labels
+    /// and headers of frame relay are not of one length in both directions.
+    public var networkOffsets: [Int] {
+        guard link == .ethernet else {
+            let start = payload == .frameRelay ? FrameRelayHeader.addressLength : LLCHeader.cellLength
+            return protocolLengths.map { start + $0 }
+        }
+        let tagged = EthernetHeader.length + tags.count * VLANTag.length
+        guard labelsIn.count > 0 else { return [tagged] }
+        let stacks = Set([labelsIn.count, labelsOut.count]).map { $0 * LabelStack.entryLength }
+        let word = payload == .packets || payload == .ethernet && !hasControlWord ? 0 : ControlWord.length
+        return stacks.flatMap { stack in protocolLengths.map { tagged + stack + word + $0 } }.sorted()
+    }
+
+    /// The octets between the control word, or what stands in its place, and the packet.
+    private var protocolLengths: [Int] {
+        switch payload {
+        case .tagged, .packets, .multiplexed: [0]
+        case .ethernet: [EthernetHeader.length]
+        case .frameRelay: [FrameRelayHeader.shortLength, FrameRelayHeader.snapLength]
+        case .llc: [LLCHeader.length]
+        }
+    }
+}
+
 extension Encapsulation: CustomStringConvertible {
     /// As people write it: `vlan 100`, `mpls 16001/16002 ethernet`, `dlci 100`, `atm 1/100 llc`.
     public var description: String {

@@ -14,6 +14,7 @@ enum CircuitProperties {
         let frame = ExactOctets(choices.rest(2_000))
         let link = Encapsulation.Link(rawValue: kind & 3) ?? .ethernet
         _ = frame.read { FrameRelayStatus($0) }
+        try checkInverseARP(frame)
         guard let outer = read(frame, link), !outer.key.isPlain else { return }
         try require(outer.end <= frame.bytes.count, "the headers end at \(outer.end)")
         // The circuit of this frame, with one of the payloads that it may have.
@@ -90,6 +91,15 @@ enum CircuitProperties {
             // A packet of labels must have a version, and a uniform TTL of 0 or 1 cannot be sent on.
             try require(fault == .notAPacket || fault == .labelExpired, "what was written is refused: \(fault)")
         }
+    }
+
+    /// A request is answered by a message of its own type, which is no request.
+    private static func checkInverseARP(_ frame: ExactOctets) throws(BrokenProperty) {
+        guard let asked = frame.read({ InverseARP($0) }) else { return }
+        try require(frame.read { InverseARP.isOne($0) }, "a request has another type")
+        let reply = ExactOctets(count: InverseARP.length)
+        reply.edit { asked.writeReply(&$0, at: 0, from: IPAddress(ipv4: 0xC000_0201)) }
+        try require(reply.read { InverseARP.isOne($0) && InverseARP($0) == nil }, "a reply is a request")
     }
 
     /// A lower TTL leaves a right checksum right.
