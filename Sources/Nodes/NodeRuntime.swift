@@ -60,6 +60,8 @@ package final class NodeRuntime: @unchecked Sendable {
     var log: OutputLog?
     /// The process of the `run` command.
     var process: Pidfd?
+    /// The container that it runs, if its application is an image.
+    var container: NodeContainer?
     var startedAt = MonotonicTime(nanoseconds: 0)
     var pause = NodeRuntime.shortestPause
     private(set) var closing = false
@@ -118,7 +120,7 @@ package final class NodeRuntime: @unchecked Sendable {
     }
 
     /// The process of the `run` command.
-    package var pid: Int32? { process?.pid }
+    package var pid: Int32? { containerProcess ?? process?.pid }
 
     /// The sentence's beginning for what happens here.
     package var place: String { plan.place }
@@ -192,6 +194,10 @@ package final class NodeRuntime: @unchecked Sendable {
         let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
         become(.setup)
         openFolder()
+        do throws(ApplianceError) { try fetchImage(of: plan, cancellation) } catch {
+            become(.failed)
+            throw error
+        }
         for command in plan.process.setup {
             let child = try spawn(command, entrance, node, log)
             let outcome = CommandRun.finish(
@@ -239,6 +245,7 @@ package final class NodeRuntime: @unchecked Sendable {
     func spawn(
         _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
     ) throws(ApplianceError) -> Pidfd {
+        if mark != nil, program == nil, let image = plan.image { return try startContainer(of: image, log) }
         let account = mark == nil ? nil : try self.account(node)
         let bounds = mark == nil ? nil : try self.bounds(log)
         do throws(SystemError) {
@@ -312,7 +319,7 @@ package final class NodeRuntime: @unchecked Sendable {
         _ what: String, _ command: String, _ end: ProcessExit? = nil
     ) -> ApplianceError {
         let lines = loop.sync { self.log?.tail(lines: 20) ?? [] }
-        if end == .exited(127), lines.contains(where: { $0.contains("not found") }) {
+        if end == .exited(127), plan.process.guest == nil, lines.contains(where: { $0.contains("not found") }) {
             let program = command.split(separator: " ").first { $0 != "exec" && !$0.contains("=") } ?? "program"
             return ApplianceError(
                 .machine, "\(place): a program is not installed: \(command)",
@@ -341,6 +348,7 @@ package final class NodeRuntime: @unchecked Sendable {
             guard let end = try? child.statusIfEnded() else { return }
             loop.unwatch(child.descriptor)
             process = nil
+            letGoOfContainer()
             lastEnd = end.summary + (noteMemory() ?? "")
             log?.note("\(plan.name): \(subject) \(lastEnd ?? "")")
             guard !closing else { return }
@@ -372,6 +380,7 @@ package final class NodeRuntime: @unchecked Sendable {
         loop.preconditionCurrent()
         closing = true
         for program in programs { program.close() }
+        letGoOfContainer()
         if let process {
             loop.unwatch(process.descriptor)
             try? process.signal(SIGKILL)
@@ -389,6 +398,7 @@ package final class NodeRuntime: @unchecked Sendable {
             guard let child, child.waitForEnd(within: .seconds(5)) else { continue }
             _ = try? child.statusIfEnded()
         }
+        finishContainer()
         process = nil
         initProcess = nil
         log?.close()

@@ -236,8 +236,11 @@ public struct ProcessPlan: Sendable, Hashable {
     public var setup: [String]
     /// Programs that run beside the application, and are ready before it starts.
     public var programs: [ProgramPlan] = []
-    /// The shell command that is the application; nil if the kernel does the job (nftables, routing).
+    /// The shell command that is the application; nil if the kernel does the job (nftables, routing). Of a guest: what
+    /// stands for it in messages.
     public var run: String?
+    /// The application, if it is no shell command.
+    public var guest: GuestPlan?
     /// Shell commands that must each exit with status 0, in order, whenever the programs have become ready. Only then
     /// the node is ready.
     public var after: [String] = []

@@ -85,7 +85,12 @@ public struct NodeChange: Sendable, Hashable {
         // Nothing can take back the effects of `setup` on the namespace, and `setup` may have used its environment.
         if old.setup != new.setup { rebuild.append("its setup") }
         if !new.setup.isEmpty { rebuild += given }
-        if old.run != new.run { restart.append("its run") }
+        if old.guest != new.guest {
+            let key = new.guest?.key ?? "run"
+            restart.append(key == old.guest?.key ? "its \(key)" : "its application")
+        } else if old.run != new.run {
+            restart.append("its run")
+        }
         if old.confinement != new.confinement {
             var sameLimits = old.confinement
             sameLimits.limits = new.confinement.limits
