@@ -239,39 +239,6 @@ package final class NodeRuntime: @unchecked Sendable {
         return opened
     }
 
-    /// Starts a shell command in the node.
-    ///
-    /// - Parameter mark: The mark by which it and its descendants are found later; nil: no mark.
-    func spawn(
-        _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
-    ) throws(ApplianceError) -> Pidfd {
-        if mark != nil, program == nil, let image = plan.image { return try startContainer(of: image, log) }
-        let account = mark == nil ? nil : try self.account(node)
-        let bounds = mark == nil ? nil : try self.bounds(log)
-        do throws(SystemError) {
-            var started = (account.map { entrance.becoming($0, plan) } ?? entrance).command(
-                command, output: log.writeEnd)
-            if let mark {
-                started.rights = plan.process.confinement.rights(of: account)
-                started.limits = mark.limits.merging(bounds?.limits ?? [:]) { $1 }
-                started.controlGroups = bounds?.group?.entrances ?? []
-                loop.sync {
-                    log.begin()
-                    (self.host ?? self).following.wanted += 1
-                }
-            }
-            return try withExtendedLifetime(bounds) { () throws(SystemError) in
-                try ProcessLauncher.spawn(started, node: node)
-            }
-        } catch {
-            throw ApplianceError(
-                .failed, "\(place): \(error)",
-                hint: access(folder, X_OK) != 0
-                    ? "the folder \(folder) must exist"
-                    : plan.process.confinement.user != nil && !UserNamespace.hasOtherUsers ? Self.otherUsersHint : nil)
-        }
-    }
-
     func waitUntilReady(
         _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ cancellation: Cancellation, isWatched: Bool = false
     ) throws(ApplianceError) {
@@ -336,7 +303,7 @@ package final class NodeRuntime: @unchecked Sendable {
         return "if it changes its user: \(Self.otherUsersHint)"
     }
 
-    private static let otherUsersHint =
+    static let otherUsersHint =
         "let it stay root, or give this user subordinate ones (newuidmap of the package "
         + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
 

@@ -2,6 +2,8 @@
 public enum GuestPlan: Sendable, Hashable {
     /// A container of an image, in the node's network namespace.
     case image(ContainerImagePlan)
+    /// A virtual machine, whose network devices are on the node's legs.
+    case machine(MachinePlan)
 }
 
 /// A container image, and how a container of it is run.
@@ -46,6 +48,7 @@ extension GuestPlan {
     public var key: String {
         switch self {
         case .image: "image"
+        case .machine: "machine"
         }
     }
 
@@ -53,6 +56,7 @@ extension GuestPlan {
     public var summary: String {
         switch self {
         case .image(let image): "image \(image.name)"
+        case .machine(let machine): "machine \(machine.disk ?? machine.kernel ?? "")"
         }
     }
 
@@ -62,6 +66,9 @@ extension GuestPlan {
         case .image(var image):
             image.command = image.command.map(body)
             return .image(image)
+        case .machine(var machine):
+            machine.append = machine.append.map(body)
+            return .machine(machine)
         }
     }
 }
@@ -70,5 +77,10 @@ extension NodePlan {
     /// The image that its application is a container of; nil: there is none.
     public var image: ContainerImagePlan? {
         if case .image(let image)? = process.guest { image } else { nil }
+    }
+
+    /// The virtual machine that is its application; nil: there is none.
+    public var machine: MachinePlan? {
+        if case .machine(let machine)? = process.guest { machine } else { nil }
     }
 }

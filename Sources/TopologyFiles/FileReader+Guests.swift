@@ -3,7 +3,7 @@ import Plan
 import Reporting
 import Yams
 
-/// Applications that bring their own files: container images.
+/// Applications that bring their own files or their own kernel: container images and virtual machines.
 extension FileReader {
     /// Reads which image a node's application is. Without the key the node stays as it is.
     func guest(_ node: inout RawNode, _ fields: Fields) {
@@ -11,11 +11,23 @@ extension FileReader {
             node.process.guest = .image(image)
             if fields["run"] == nil { node.process.run = GuestPlan.image(image).summary }
         }
+        if let written = fields["machine"], let machine = machine(written, fields) {
+            if fields["image"] != nil {
+                diagnostics.error(
+                    fields.origin(of: "machine"), "\(fields.subject) has both `image` and `machine`",
+                    hint: "remove one: a node has one application")
+            }
+            node.process.guest = .machine(machine)
+            if fields["run"] == nil { node.process.run = GuestPlan.machine(machine).summary }
+        }
         guard let guest = node.process.guest else { return }
+        if case .machine = guest { refuseOutside(of: node, fields) }
         if fields["run"] != nil {
             diagnostics.error(
                 fields.origin(of: "run"), "\(fields.subject) has both `\(guest.key)` and `run`",
-                hint: "remove one: the command of an image is { name: …, command: [word, word] }")
+                hint: guest.key == "image"
+                    ? "remove one: the command of an image is { name: …, command: [word, word] }"
+                    : "remove one: `setup` and `programs` run beside the machine, in its node")
         }
         if let place = fields.pairs.first(where: { key, _ in Grammar.attachments.contains { $0.name == key.value } }) {
             diagnostics.error(
@@ -24,6 +36,52 @@ extension FileReader {
             // The place would be told again, for `run`.
             node.process.run = nil
         }
+    }
+
+    /// Reports keys that mean a kernel or a file system that the machine has itself.
+    private func refuseOutside(of node: RawNode, _ fields: Fields) {
+        for key in ["sysctls", "routes", "access", "negotiate"] where fields[key] != nil {
+            diagnostics.error(
+                fields.origin(of: key), "\(fields.subject) has `\(key)`, which a virtual machine has itself",
+                hint: "set it up in the machine, and remove `\(key)`")
+        }
+    }
+
+    private func machine(_ written: Node, _ fields: Fields) -> MachinePlan? {
+        let inner = nodes.fields(written, "`machine` of \(fields.subject)", Grammar.machine)
+        guard inner.isMapping else { return nil }
+        var machine = MachinePlan()
+        machine.disk = machineFile(inner, "disk")
+        machine.kernel = machineFile(inner, "kernel")
+        machine.initrd = machineFile(inner, "initrd")
+        if inner["disk"] == nil, inner["kernel"] == nil {
+            diagnostics.error(
+                written.origin, "`machine` of \(fields.subject) has neither `disk` nor `kernel`",
+                hint: "write { disk: server.qcow2 }, or { kernel: vmlinuz, initrd: initrd.img }")
+        }
+        for key in ["initrd", "append"] where inner[key] != nil && inner["kernel"] == nil {
+            diagnostics.error(
+                inner.origin(of: key), "`machine` of \(fields.subject) has `\(key)`, and no `kernel` that would get it",
+                hint: "add `kernel: …`, or remove `\(key)`")
+        }
+        if let append = nodes.text(inner["append"], "`append`") { machine.append = command(append, "`append`") }
+        if let memory = size(inner["memory"], "`memory`", in: Grammar.machineMemory, least: "16M") {
+            machine.memory = memory
+        }
+        if let count = nodes.integer(inner["cpus"], "`cpus`", in: Grammar.processors) {
+            machine.processors = count.value
+        }
+        let accelerator: Located<MachinePlan.Accelerator>? = nodes.choice(inner["accelerator"], "`accelerator`")
+        machine.accelerator = accelerator?.value
+        return machine
+    }
+
+    /// The absolute path of a machine's file. Whether it is there shows when the machine is to start, as with programs.
+    private func machineFile(_ fields: Fields, _ key: String) -> String? {
+        guard let written = nodes.text(fields[key], "`\(key)`") else { return nil }
+        let path = FileComposer.path(written.value, of: written.origin.position?.file ?? diagnostics.path)
+        let canonical = canonicalPath(path)
+        return canonical.hasPrefix("/") ? canonical : "\(canonicalPath("."))/\(canonical)"
     }
 
     private func image(_ written: Node, _ fields: Fields) -> ContainerImagePlan? {

@@ -2,11 +2,14 @@
 # Plays the machine of this scenario, runs a command on it, and takes all away when the command ends:
 #
 #   sudo ./machine.sh tapline run topology.yaml
+#   sudo ./machine.sh tapline run topology-machine.yaml
 #   sudo ./machine.sh bash
 #
 # Nothing of it is on the real machine: it has its own network, processes, /run and mounts, and in them podman's containers and
 # the image localhost/shop, which is made from this machine's busybox. No registry is asked.
 set -eu
+# The virtual machine of topology-machine.yaml comes from the network.
+case "$*" in *topology-machine*) [ "${GUESTS_MACHINE:-}" = "$$" ] || "$(dirname "$0")/guest.sh" ;; esac
 if [ "${GUESTS_MACHINE:-}" != "$$" ]; then
     exec unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
         sh -c 'GUESTS_MACHINE=$$; export GUESTS_MACHINE; exec sh "$0" "$@"' "$0" "$@"
