@@ -295,8 +295,11 @@ package final class NodeRuntime: @unchecked Sendable {
         return ApplianceError(.failed, "\(place): \(what): \(command)", hint: hint(lines), details: lines)
     }
 
-    /// The hint for a program that changes its user where there is no other user.
+    /// The hint for a program that changes its user where there is no other user, and for a machine that KVM runs.
     private func hint(_ lines: [String]) -> String? {
+        if let machine = plan.machine, (machine.accelerator ?? MachineProgram.usualAccelerator) == .kvm {
+            return "not every /dev/kvm runs every machine: `accelerator: tcg` shows whether it is that"
+        }
         let refusals = ["Invalid argument", "Operation not permitted"]
         guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers
         else { return nil }

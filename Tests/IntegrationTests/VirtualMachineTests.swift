@@ -32,12 +32,12 @@ import Testing
             head -c 1048576 /dev/zero >/run/disk.raw; sum=$(md5sum </run/disk.raw)
             variant more 's|memory: 128M|memory: 160M, disk: /run/disk.raw|'
             cp /run/disk.raw /var/tmp/tapline-test-disk.raw; sed -i 's|/run/disk.raw|/var/tmp/tapline-test-disk.raw|' /run/more.yaml
-            $t apply /run/more.yaml --name $n --dry-run; $t apply /run/more.yaml --name $n || exit 1; again
+            $t apply $n /run/more.yaml --dry-run; $t apply $n /run/more.yaml || exit 1; again
             tr '\\0' ' ' </proc/$(pgrep qemu)/cmdline | grep -o -e '-m 160M'
             [ "$sum" = "$(md5sum </var/tmp/tapline-test-disk.raw)" ] && echo the disk is as it was; rm /var/tmp/tapline-test-disk.raw
             sed -i 's|attach: servers|attach: { in: { interface: servers, address: 198.18.4.77 } }|' /run/more.yaml
             sed -i 's|, disk: [^,]*||' /run/more.yaml
-            $t apply /run/more.yaml --name $n || exit 1; again; $t logs $n web | grep 'web serves at 198.18.4.77'
+            $t apply $n /run/more.yaml || exit 1; again; echo "moved: $($t exec $n web -- curl -sS -m 5 http://198.18.4.77/)"
             kill -9 $(python3 -c "import json; print(json.load(open('/run/tapline/$n/state.json'))['control']['pid'])")
             for i in $(seq 50); do [ $(pgrep -c qemu) = 0 ] && break; sleep 0.1; done; echo "by itself: $(pgrep -c qemu) machines"
             $t down $n; left death
@@ -45,7 +45,7 @@ import Testing
         for words in [
             "first: hello from a machine", "it was ended by signal 9 (Killed), and was restarted", "bridge: 1",
             "-m 160M",
-            "the disk is as it was", "web serves at 198.18.4.77", "by itself: 0 machines",
+            "the disk is as it was", "moved: hello from a machine", "by itself: 0 machines",
             "left after death: 0 machines, 0 namespaces",
         ] {
             #expect(output.contains(words), "\(words): \(output)")
