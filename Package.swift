@@ -106,7 +106,8 @@ let package = Package(
         .target(
             name: "Nodes",
             dependencies: [
-                "Fabric", "ControlAPI", "EventLoop", "Plan", "LinuxNetwork", "Wire", "CLinux", "Reporting",
+                "Attachments", "Fabric", "ControlAPI", "EventLoop", "Plan", "LinuxNetwork", "Wire", "CLinux",
+                "Reporting",
             ],
             swiftSettings: settings),
         .target(

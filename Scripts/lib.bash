@@ -140,7 +140,7 @@ need_applications() {
 
 # What runs containers for the tests: they make theirs from the machine's own root file system, without a registry.
 need_podman() {
-    need_packages podman
+    need_packages podman busybox
 }
 
 # The programs of the topologies that only the tests run: one package a line, sorted.

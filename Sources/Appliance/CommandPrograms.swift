@@ -58,7 +58,8 @@ struct CommandPrograms {
     private func commands(of node: NodePlan) -> [Command] {
         let process = node.process
         var texts = process.setup
-        for (ready, run) in process.programs.map({ ($0.ready, Optional($0.run)) }) + [(process.ready, process.run)] {
+        let run = process.guest == nil ? process.run : nil
+        for (ready, run) in process.programs.map({ ($0.ready, Optional($0.run)) }) + [(process.ready, run)] {
             if let run { texts.append(run) }
             if case .command(let command) = ready { texts.append(command) }
         }

@@ -55,17 +55,15 @@ extension ControlProcess {
 
     /// Sends a signal to every process in a node. One that has ended meanwhile takes it without a word.
     private func signal(_ number: Int32, allIn node: NodeRuntime) {
-        guard let initProcess = node.currentInit else { return }
-        for pid in NodeProcesses.all(of: initProcess.pid) { try? Pidfd(pid: pid).signal(number) }
+        for pid in node.members { try? Pidfd(pid: pid).signal(number) }
     }
 
     /// Kills the processes in a node, and waits until they have ended.
     ///
     /// - Parameter sparingApplication: Whether the application itself, and its programs, are left to the caller.
     private func killAll(in node: NodeRuntime, sparingApplication: Bool) throws(ApplianceError) {
-        guard let initProcess = node.currentInit else { return }
         let spared = sparingApplication ? node.programPids : []
-        let pids = NodeProcesses.all(of: initProcess.pid).filter { !spared.contains($0) }
+        let pids = node.members.filter { !spared.contains($0) }
         let processes = pids.compactMap { try? Pidfd(pid: $0) }
         // One that has ended meanwhile takes the signal without a word; root may signal every other.
         for process in processes { try? process.signal(SIGKILL) }

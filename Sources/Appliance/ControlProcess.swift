@@ -226,6 +226,7 @@ public final class ControlProcess: @unchecked Sendable {
         let started = monotonicTime()
         try Machine.check()
         let enginePath = try Machine.enginePath()
+        try GuestNeeds(plan).require()
         if plan.records != nil { _ = try Machine.recordsPath() }
         credentials = try plan.records?.management.map { plan throws(ApplianceError) in
             try ManagementCredentials(plan)

@@ -74,7 +74,7 @@ extension Doctor {
                     "the management address (\(management.origin)) has no certificate, and openssl, which makes one, is "
                         + "not installed", hint: "install openssl, or name a `certificate`"))
         }
-        return findings + CommandPrograms(plan).findings
+        return findings + GuestNeeds(plan).findings + CommandPrograms(plan).findings
     }
 
     /// True if a program is installed on the machine.

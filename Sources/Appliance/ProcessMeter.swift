@@ -14,8 +14,8 @@ final class ProcessMeter: Sendable {
         var control: Int32
         /// Each engine's process.
         var engines: [(number: Int, pid: Int32?)]
-        /// Each node's init.
-        var nodes: [(name: String, pid: Int32?)]
+        /// Each node's init, and the first process of its container: one process of each of its PID namespaces.
+        var nodes: [(name: String, pids: [Int32])]
     }
 
     /// What they use.
@@ -78,9 +78,9 @@ final class ProcessMeter: Sendable {
                 guard let one = pid.flatMap(Self.reading) else { continue }
                 uses.engines[number] = Self.add([one], to: &meters[.engine(number), default: Meter()])
             }
-            let found = Self.processes(below: subjects.nodes.compactMap(\.pid))
-            for (name, pid) in subjects.nodes {
-                let own = pid.flatMap { found[$0] } ?? []
+            let found = Self.processes(below: subjects.nodes.flatMap(\.pids))
+            for (name, pids) in subjects.nodes {
+                let own = pids.flatMap { found[$0] ?? [] }
                 uses.nodes[name] = Self.add(own, to: &meters[.node(name), default: Meter()])
             }
             return uses

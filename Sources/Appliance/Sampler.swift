@@ -82,7 +82,7 @@ final class Sampler {
             processes: ProcessMeter.Subjects(
                 control: getpid(),
                 engines: (fleet?.status ?? []).map { ($0.number, $0.pid) },
-                nodes: nodes.map { ($0.plan.name, $0.initProcess?.pid) }))
+                nodes: nodes.map { ($0.plan.name, [$0.initProcess?.pid, $0.containerProcess].compactMap { $0 }) }))
     }
 }
 

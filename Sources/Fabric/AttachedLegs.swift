@@ -25,6 +25,12 @@ extension ApplianceState {
     package mutating func note(_ plan: AppliancePlan) {
         namespaces = NetworkBuilder.namespaces(of: plan)
         note(AttachedLegs.all(of: plan), in: plan.fabricNamespace)
+        containers = OwnedContainers.all(of: plan)
+    }
+
+    /// Notes the engine of a plan's containers. It stays noted when they are gone: looking for none costs nothing.
+    package mutating func noteContainers(of plan: AppliancePlan) {
+        containers = OwnedContainers.all(of: plan) ?? containers
     }
 
     /// Notes the devices that are lent to the fabric, or about to be.

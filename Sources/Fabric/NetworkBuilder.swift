@@ -254,6 +254,7 @@ package struct NetworkBuilder: Sendable {
                 links.append(try netlink.existingLink(named: leg.device).index)
             }
         }
+        if node.machine != nil { return try makeBridges(of: node, links, namespace) }
         let late = node.sysctls.filter { concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
         if !late.isEmpty { try Sysctl.write(late, in: namespace) }
         // The loopback device of somebody else's namespace is not touched: the leg has all, and takes all along.
@@ -284,7 +285,8 @@ package struct NetworkBuilder: Sendable {
         let netlink = try fabric.netlink
         let mtu = plan.interfaces[plan.device(of: leg.interface)].mtu
         let near = LinkSettings(name: leg.fabricDevice ?? leg.device, mtu: mtu, mark: mark, master: bridge)
-        let far = LinkSettings(name: leg.device, mac: leg.mac, mtu: mtu, mark: mark)
+        // A bridge takes frames for its ports' own addresses.
+        let far = LinkSettings(name: leg.device, mac: leg.isOfMachine ? nil : leg.mac, mtu: mtu, mark: mark)
         let pair = try netlink.createVeth(near: near, far: far, in: namespace, farIndex: number)
         try netlink.setBridgePort(
             index: pair.near,

@@ -1,3 +1,4 @@
+import Attachments
 import EventLoop
 import Glibc
 import LinuxNetwork
@@ -14,6 +15,8 @@ public enum Prune {
         public var namespaces: [String]
         /// Its control groups.
         public var controlGroups: [String] = []
+        /// The containers of its nodes' images.
+        public var containers: [String] = []
         /// Processes of its nodes that live on, in the host's numbers.
         public var processes: [Int32]
         /// Its folder of state; nil if that is gone.
@@ -67,7 +70,7 @@ public enum Prune {
         report.leftAlone = names.isEmpty ? found.strange : []
         let names = Set(found.marked.keys).union(StateDirectory.allNames())
         let folders = Set(names.map { DerivedNames.topology($0) })
-        let byFolder = Set(found.groups.keys).union(StateDirectory.foldersWithImages())
+        let byFolder = Set(found.groups.keys).union(StateDirectory.foldersWithImages()).union(found.containers.keys)
         for name in names.union(byFolder.subtracting(folders)).sorted() where wanted(name) {
             let directory = try StateDirectory(name: name)
             let namespaces = found.marked[name] ?? []
@@ -77,6 +80,7 @@ public enum Prune {
             }
             var leftover = Leftover(
                 name: name, namespaces: namespaces, controlGroups: found.groups[directory.folder] ?? [],
+                containers: found.containers[directory.folder] ?? [],
                 processes: processes(of: name, in: namespaces),
                 state: directory.exists ? directory.path : nil, images: directory.unpackedImages)
             let intended = directory.readState()?.namespaces ?? []
@@ -103,6 +107,8 @@ public enum Prune {
         var marked: [String: [String]] = [:]
         /// Topology's folder → its control groups.
         var groups = ControlGroups.all()
+        /// Topology's folder → its containers.
+        var containers = Prune.containers()
         /// Files on which no namespace is mounted.
         var unfinished: [String] = []
         /// The sentences about those files.
@@ -127,6 +133,13 @@ public enum Prune {
             }
         }
         return survey
+    }
+
+    /// The containers that topologies have made. An engine that does not answer shows none: that is no reason to leave
+    /// the rest.
+    private static func containers() -> [String: [String]] {
+        guard let engine = ContainerProgram(.podman), engine.isUsed else { return [:] }
+        return (try? engine.marked()) ?? [:]
     }
 
     /// A control process holds the lock as long as it lives. If its folder was removed, its TAPs show it: a TAP exists
@@ -173,6 +186,7 @@ public enum Prune {
         defer { lock.release() }
         for pid in leftover.processes { end(pid, leftover) }
         try Teardown(directory: directory).takeAway(directory.readState())
+        try ContainerProgram(.podman)?.remove(leftover.containers)
         // The mark of such a namespace says whose it is, not its name.
         for name in leftover.namespaces {
             do throws(SystemError) {

@@ -43,6 +43,8 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     public var fabric: String?
     /// The devices of the machine that are interfaces, as they were; nil if there are none.
     public var loans: [DeviceLoan]?
+    /// Whether containers of images are made; nil: none.
+    public var containers: OwnedContainers?
 
     /// Memberwise.
     public init(name: String, run: String, file: String, namespaces: [String], nodes: [String] = []) {
@@ -168,6 +170,12 @@ public struct StateDirectory: Sendable, Hashable {
     package var filesPath: String { "\(path)/files" }
     /// The node's /etc/hosts.
     package func hostsPath(_ node: String) -> String { "\(filesPath)/\(DerivedNames.node(node)).hosts" }
+    /// A file that says which container of an image the node's application is.
+    ///
+    /// - Parameter what: `id`, or `pid`.
+    package func containerPath(_ node: String, _ what: String) -> String {
+        "\(filesPath)/\(DerivedNames.node(node)).container.\(what)"
+    }
     /// The node's /etc/resolv.conf.
     package func resolverPath(_ node: String) -> String { "\(filesPath)/\(DerivedNames.node(node)).resolv.conf" }
 
@@ -183,7 +191,8 @@ public struct StateDirectory: Sendable, Hashable {
     /// Takes away what one node has left: its folder, and the files that it saw. Nothing may run in it any more.
     package func removeNode(_ node: String) {
         removeTree(nodePath(node))
-        for file in [hostsPath(node), resolverPath(node)] { unlink(file) }
+        let containers = ["id", "pid"].map { containerPath(node, $0) }
+        for file in [hostsPath(node), resolverPath(node)] + containers { unlink(file) }
         removeTree(keptFilesPath(node))
     }
 

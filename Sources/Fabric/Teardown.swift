@@ -47,6 +47,7 @@ package struct Teardown {
         // Devices go home before the fabric goes: a veth would end with it.
         do throws(ApplianceError) { try giveBack(state) } catch { failure = error }
         let isKept = failure != nil
+        do throws(ApplianceError) { try removeContainers(state) } catch { failure = failure ?? error }
         let before = ForeignProcesses(of: found.filter { (try? ownership(of: $0)) == .ours })
         for name in found {
             do throws(SystemError) {

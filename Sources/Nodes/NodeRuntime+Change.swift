@@ -77,6 +77,8 @@ extension NodeRuntime {
     /// - Throws: `ApplianceError` if the application does not start or is not ready in time, or if `cancellation` is
     ///   raised.
     package func restart(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
+        // The one that runs does its work until the image is there.
+        try fetchImage(of: plan, cancellation)
         let old: Pidfd? = loop.sync {
             self.attempt += 1
             self.own = .starting
@@ -89,7 +91,10 @@ extension NodeRuntime {
             self.process = nil
             return child
         }
-        if let old { CommandRun.end(old) }
+        if let old {
+            CommandRun.end(old)
+            try endContainer()
+        }
         exchangePrograms(for: plan)
         try take(plan, folder: folder)
         if plan.process.run == nil { become(plan.process.isNothing ? .idle : .ready) }
@@ -162,7 +167,8 @@ extension NodeRuntime {
     package func end() {
         let processes = loop.sync {
             self.close()
-            return self.programs.compactMap(\.process) + [self.process, self.initProcess].compactMap { $0 }
+            return self.programs.compactMap(\.process)
+                + [self.process, self.container?.keeper, self.initProcess].compactMap { $0 }
         }
         // Its init ends only when the last process of the node has been reaped.
         for process in processes where process.waitForEnd(within: .seconds(5)) { _ = try? process.statusIfEnded() }

@@ -12,9 +12,9 @@ extension NodeRuntime {
     /// The subject of sentences about its process.
     package var subject: String { program.map { "its program \($0)" } ?? "its application" }
 
-    /// The processes of its `run` command and of its programs.
+    /// The processes of its `run` command and of its programs, and those of its container.
     package var programPids: Set<Int32> {
-        loop.sync { Set(([self] + self.programs).compactMap { $0.process?.pid }) }
+        loop.sync { Set(([self] + self.programs).compactMap { $0.process?.pid } + self.containerProcesses) }
     }
 
     /// Where the log of one of its programs is; nil for its `run` command's. nil if that has none yet.
@@ -26,9 +26,10 @@ extension NodeRuntime {
     }
 
     func readinessProbe(_ entrance: NodeEntrance, _ node: Pidfd) -> ReadinessProbe {
-        ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node) {
-            [weak self] program in self?.logPlace(of: program)
-        }
+        ReadinessProbe(
+            plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node,
+            container: plan.process.ready == .started ? containerReadiness() : nil
+        ) { [weak self] program in self?.logPlace(of: program) }
     }
 
     /// The state of all of it. On the loop's thread.

@@ -158,6 +158,7 @@ extension NodeRuntime {
     ///
     /// Processes that `setup` or people have started live on.
     func endEarlierRuns(in node: Pidfd) throws(ApplianceError) {
+        if program == nil { try endContainer() }
         let marks = runs.withLock { $0 }
         let left = NodeProcesses.all(of: node.pid).filter { ProcessMark.isCarried(marks, by: $0) }
         guard !left.isEmpty else {

@@ -60,6 +60,8 @@ package final class NodeRuntime: @unchecked Sendable {
     var log: OutputLog?
     /// The process of the `run` command.
     var process: Pidfd?
+    /// The container that it runs, if its application is an image.
+    var container: NodeContainer?
     var startedAt = MonotonicTime(nanoseconds: 0)
     var pause = NodeRuntime.shortestPause
     private(set) var closing = false
@@ -118,7 +120,7 @@ package final class NodeRuntime: @unchecked Sendable {
     }
 
     /// The process of the `run` command.
-    package var pid: Int32? { process?.pid }
+    package var pid: Int32? { containerProcess ?? process?.pid }
 
     /// The sentence's beginning for what happens here.
     package var place: String { plan.place }
@@ -192,6 +194,10 @@ package final class NodeRuntime: @unchecked Sendable {
         let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
         become(.setup)
         openFolder()
+        do throws(ApplianceError) { try fetchImage(of: plan, cancellation) } catch {
+            become(.failed)
+            throw error
+        }
         for command in plan.process.setup {
             let child = try spawn(command, entrance, node, log)
             let outcome = CommandRun.finish(
@@ -231,38 +237,6 @@ package final class NodeRuntime: @unchecked Sendable {
         let opened = try OutputLog(loop: loop, path: directory.outputPath(plan.name, program: program))
         log = opened
         return opened
-    }
-
-    /// Starts a shell command in the node.
-    ///
-    /// - Parameter mark: The mark by which it and its descendants are found later; nil: no mark.
-    func spawn(
-        _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
-    ) throws(ApplianceError) -> Pidfd {
-        let account = mark == nil ? nil : try self.account(node)
-        let bounds = mark == nil ? nil : try self.bounds(log)
-        do throws(SystemError) {
-            var started = (account.map { entrance.becoming($0, plan) } ?? entrance).command(
-                command, output: log.writeEnd)
-            if let mark {
-                started.rights = plan.process.confinement.rights(of: account)
-                started.limits = mark.limits.merging(bounds?.limits ?? [:]) { $1 }
-                started.controlGroups = bounds?.group?.entrances ?? []
-                loop.sync {
-                    log.begin()
-                    (self.host ?? self).following.wanted += 1
-                }
-            }
-            return try withExtendedLifetime(bounds) { () throws(SystemError) in
-                try ProcessLauncher.spawn(started, node: node)
-            }
-        } catch {
-            throw ApplianceError(
-                .failed, "\(place): \(error)",
-                hint: access(folder, X_OK) != 0
-                    ? "the folder \(folder) must exist"
-                    : plan.process.confinement.user != nil && !UserNamespace.hasOtherUsers ? Self.otherUsersHint : nil)
-        }
     }
 
     func waitUntilReady(
@@ -312,7 +286,7 @@ package final class NodeRuntime: @unchecked Sendable {
         _ what: String, _ command: String, _ end: ProcessExit? = nil
     ) -> ApplianceError {
         let lines = loop.sync { self.log?.tail(lines: 20) ?? [] }
-        if end == .exited(127), lines.contains(where: { $0.contains("not found") }) {
+        if end == .exited(127), plan.process.guest == nil, lines.contains(where: { $0.contains("not found") }) {
             let program = command.split(separator: " ").first { $0 != "exec" && !$0.contains("=") } ?? "program"
             return ApplianceError(
                 .machine, "\(place): a program is not installed: \(command)",
@@ -321,15 +295,18 @@ package final class NodeRuntime: @unchecked Sendable {
         return ApplianceError(.failed, "\(place): \(what): \(command)", hint: hint(lines), details: lines)
     }
 
-    /// The hint for a program that changes its user where there is no other user.
+    /// The hint for a program that changes its user where there is no other user, and for a machine that KVM runs.
     private func hint(_ lines: [String]) -> String? {
+        if let machine = plan.machine, (machine.accelerator ?? MachineProgram.usualAccelerator) == .kvm {
+            return "not every /dev/kvm runs every machine: `accelerator: tcg` shows whether it is that"
+        }
         let refusals = ["Invalid argument", "Operation not permitted"]
         guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers
         else { return nil }
         return "if it changes its user: \(Self.otherUsersHint)"
     }
 
-    private static let otherUsersHint =
+    static let otherUsersHint =
         "let it stay root, or give this user subordinate ones (newuidmap of the package "
         + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
 
@@ -341,6 +318,7 @@ package final class NodeRuntime: @unchecked Sendable {
             guard let end = try? child.statusIfEnded() else { return }
             loop.unwatch(child.descriptor)
             process = nil
+            letGoOfContainer()
             lastEnd = end.summary + (noteMemory() ?? "")
             log?.note("\(plan.name): \(subject) \(lastEnd ?? "")")
             guard !closing else { return }
@@ -372,6 +350,7 @@ package final class NodeRuntime: @unchecked Sendable {
         loop.preconditionCurrent()
         closing = true
         for program in programs { program.close() }
+        letGoOfContainer()
         if let process {
             loop.unwatch(process.descriptor)
             try? process.signal(SIGKILL)
@@ -389,6 +368,7 @@ package final class NodeRuntime: @unchecked Sendable {
             guard let child, child.waitForEnd(within: .seconds(5)) else { continue }
             _ = try? child.statusIfEnded()
         }
+        finishContainer()
         process = nil
         initProcess = nil
         log?.close()

@@ -15,21 +15,27 @@ struct ReadinessProbe {
     /// What is asked, if it is something that a command, TCP and HTTP do not ask.
     let inquiry: NodeInquiry?
 
+    /// What tells that a container has come up, if nothing else is to be asked.
+    let container: ContainerReadiness?
+
     /// - Parameter log: Where the log of a program of the node is.
     init(
         plan: ReadinessPlan, namespace: NetworkNamespace, entrance: NodeEntrance, node: Pidfd,
+        container: ContainerReadiness? = nil,
         log: @escaping @Sendable (_ program: String?) -> LogPlace?
     ) {
         self.plan = plan
         self.namespace = namespace
         self.entrance = entrance
         self.node = node
+        self.container = container
         if case .question(let question) = plan { inquiry = NodeInquiry(question, log: log) } else { inquiry = nil }
     }
 
     /// The condition that is waited for, as the end of a sentence.
     var summary: String {
         switch plan {
+        case .started where container != nil: "the container does not run, or its image's health check fails"
         case .started: "it was not started"
         case .command(let command): "this failed: \(command)"
         case .tcp(let address, let port): "no TCP connection to \(address) port \(port)"
@@ -45,7 +51,7 @@ struct ReadinessProbe {
     func holds(timeout: Duration, _ cancellation: Cancellation) throws(ApplianceError) -> Bool {
         switch plan {
         case .started:
-            return true
+            return try container?.holds(timeout: timeout, cancellation) ?? true
         case .command(let command):
             let outcome = try CommandRun.captured(
                 command, in: entrance, node: node, timeout: timeout, cancellation: cancellation)

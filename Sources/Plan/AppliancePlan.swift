@@ -145,6 +145,9 @@ public struct LegPlan: Sendable, Hashable {
     public var takesEverything: Bool
     /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
     public var isLocked: Bool
+    /// True if a virtual machine is behind the device: the addresses and the MAC address are the machine's, and the device
+    /// is a port of a bridge in the node's namespace.
+    public var isOfMachine = false
     /// True if a program of the node ends a circuit there: the device has no addresses and no routes, and the program makes one
     /// that has them.
     public var isCircuit = false
@@ -236,8 +239,11 @@ public struct ProcessPlan: Sendable, Hashable {
     public var setup: [String]
     /// Programs that run beside the application, and are ready before it starts.
     public var programs: [ProgramPlan] = []
-    /// The shell command that is the application; nil if the kernel does the job (nftables, routing).
+    /// The shell command that is the application; nil if the kernel does the job (nftables, routing). Of a guest: what
+    /// stands for it in messages.
     public var run: String?
+    /// The application, if it is no shell command.
+    public var guest: GuestPlan?
     /// Shell commands that must each exit with status 0, in order, whenever the programs have become ready. Only then
     /// the node is ready.
     public var after: [String] = []
@@ -309,6 +315,8 @@ public struct NodePlan: Sendable, Hashable {
     public var nameServers: [IPAddress] = []
     /// The network namespace of somebody else's that it is in; nil: it has one of its own.
     public var attachment: AttachmentPlan?
+    /// Where its namespace is beside the virtual machine in it; nil: there is none, or no address is free.
+    public var vantage: VantagePlan?
     /// True if it answers the others: it reads its hosts file again when that has changed.
     public var isResolver = false
     /// Its process.

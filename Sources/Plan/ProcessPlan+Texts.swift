@@ -4,6 +4,7 @@ extension ProcessPlan {
         var process = self
         process.setup = setup.map(body)
         process.run = run.map(body)
+        process.guest = guest?.mappingTexts(body)
         process.reload = reload.map(body)
         process.after = after.map(body)
         process.environment = environment.mapValues(body)

@@ -28,12 +28,12 @@ extension FileReader {
         return limits
     }
 
-    private func size(_ node: Node?, _ what: String, in range: ClosedRange<UInt64>) -> UInt64? {
+    func size(_ node: Node?, _ what: String, in range: ClosedRange<UInt64>, least: String = "1M") -> UInt64? {
         guard let written = nodes.text(node, what) else { return nil }
         guard let octets = LimitsPlan.octets(written.value), range.contains(octets) else {
             diagnostics.error(
                 written.origin, "\(what) is \(quoted(written.value))",
-                hint: "write an amount with its unit, 1M or more: 64M, 2G")
+                hint: "write an amount with its unit, \(least) or more: 64M, 2G")
             return nil
         }
         return octets

@@ -113,6 +113,7 @@ extension FileReader {
         if let offload = nodes.flag(fields["offload"], "`offload`") { node.offload = offload.value }
         if let judged = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`") { node.antiSpoofing = judged }
         process(&node, fields)
+        guest(&node, fields)
         files(&node, fields)
         if let filesystem = fields["filesystem"] { node.filesystem = self.filesystem(filesystem) }
         confinement(&node.process.confinement, fields)

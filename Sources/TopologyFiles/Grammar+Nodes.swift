@@ -90,7 +90,7 @@ extension Grammar {
             KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
             KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
             KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
-        ] + confinement + attachments
+        ] + confinement + guests + attachments
 
     /// Where somebody else's network namespace is that a node's legs are put in.
     static let attachments = [

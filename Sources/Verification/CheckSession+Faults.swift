@@ -85,9 +85,8 @@ extension CheckSession {
 
     /// The processes in a node, except processes that the check itself started there.
     private func targets(_ node: NodeRuntime) throws(ApplianceError) -> [Pidfd] {
-        guard let initProcess = node.currentInit else { return [] }
         let own = marks[node.plan.name] ?? []
-        let pids = NodeProcesses.all(of: initProcess.pid).filter { !ProcessMark.isCarried(own, by: $0) }
+        let pids = node.members.filter { !ProcessMark.isCarried(own, by: $0) }
         return pids.compactMap { try? Pidfd(pid: $0) }
     }
 

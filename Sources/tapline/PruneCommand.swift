@@ -58,6 +58,8 @@ struct PruneCommand: ParsableCommand {
             var parts: [String] = []
             if leftover.state != nil { parts.append("its state") }
             if leftover.images != nil { parts.append("its images") }
+            let containers = leftover.containers.count
+            if containers > 0 { parts.append("\(containers) container\(containers == 1 ? "" : "s")") }
             if namespaces > 0 { parts.append("\(namespaces) namespace\(namespaces == 1 ? "" : "s")") }
             if processes > 0 { parts.append("\(processes) process\(processes == 1 ? "" : "es")") }
             return "\(report.dryRun ? "would take" : "took") '\(leftover.name)' away: \(parts.joined(separator: ", "))"

@@ -17,7 +17,8 @@ import Testing
     @Test func thereAreFolders() {
         let named = [
             "access-circuits", "attached", "balance", "caches-and-switches", "database", "dns-security", "egress",
-            "failover", "impaired", "intrusion-prevention", "long-chain", "network-address", "one-armed", "ports",
+            "failover", "guests", "impaired", "intrusion-prevention", "long-chain", "network-address", "one-armed",
+            "ports",
             "proxy", "routing",
             "tenants", "tls-inspection", "transparent-ips", "two-engines", "two-vendors", "virtual-router",
             "virus-detection",
@@ -25,7 +26,10 @@ import Testing
         ].map { "\($0)/topology.yaml" }
         #expect(
             Set(Self.files).isSuperset(
-                of: named + ["two-engines/topology-by-direction.yaml", "attached/topology-container.yaml"]))
+                of: named + [
+                    "two-engines/topology-by-direction.yaml", "attached/topology-container.yaml",
+                    "guests/topology-machine.yaml",
+                ]))
     }
 
     @Test(arguments: files) func everyCheckOfTheFileHolds(_ name: String) throws {

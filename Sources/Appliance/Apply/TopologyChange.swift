@@ -75,6 +75,7 @@ final class TopologyChange {
     func perform() throws(ApplianceError) -> Int {
         let kept: Int
         do throws(ApplianceError) {
+            try GuestNeeds(new).require()
             try NodeImages(control.directory).unpack(for: new.nodes, cancellation)
             try announce()
             try addInterfaces()
@@ -132,6 +133,9 @@ final class TopologyChange {
             .sorted()
         let nodes = addedNodes.map(\.name)
         let legs = AttachedLegs.all(of: new).filter { !AttachedLegs.all(of: old).contains($0) }
+        if new.nodes.contains(where: { $0.image != nil }) {
+            try control.record.change { $0.noteContainers(of: new) }
+        }
         let loans = try comingLoans()
         guard !namespaces.isEmpty || !nodes.isEmpty || !legs.isEmpty || !loans.isEmpty else { return }
         undoing("the state") { [self] in

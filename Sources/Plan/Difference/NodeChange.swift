@@ -26,6 +26,7 @@ public struct NodeChange: Sendable, Hashable {
         if old.kind != new.kind { rebuild.append("it is \(new.kind.phrase) now") }
         compareLegs(old, new)
         if old.attachment != new.attachment { rebuild.append("its network namespace") }
+        if old.machine != nil || new.machine != nil { compareMachines(old, new) }
         let written = Set(new.sysctls.map(\.name))
         let gone = Set(LegMatch(old.legs, new.legs).removed.map { old.legs[$0].device })
         for sysctl in old.sysctls where !written.contains(sysctl.name) {
@@ -38,6 +39,14 @@ public struct NodeChange: Sendable, Hashable {
         compareProcesses(old.process, new.process, isElsewhere, Self.variables(old, new))
         compareFiles(old, new)
         compareNetworks(old, new)
+    }
+
+    /// The network of a virtual machine is its own: it is told once, when it starts.
+    private mutating func compareMachines(_ old: NodePlan, _ new: NodePlan) {
+        func network(_ node: NodePlan) -> [[AnyHashable]] {
+            [node.legs, node.loopback, node.local, node.routes, [node.vantage], [node.machine == nil]]
+        }
+        if network(old) != network(new) { rebuild.append("the network of its machine") }
     }
 
     /// Legs are added and removed while the node runs. A leg that stays must stay as it is.
@@ -85,7 +94,12 @@ public struct NodeChange: Sendable, Hashable {
         // Nothing can take back the effects of `setup` on the namespace, and `setup` may have used its environment.
         if old.setup != new.setup { rebuild.append("its setup") }
         if !new.setup.isEmpty { rebuild += given }
-        if old.run != new.run { restart.append("its run") }
+        if old.guest != new.guest {
+            let key = new.guest?.key ?? "run"
+            restart.append(key == old.guest?.key ? "its \(key)" : "its application")
+        } else if old.run != new.run {
+            restart.append("its run")
+        }
         if old.confinement != new.confinement {
             var sameLimits = old.confinement
             sameLimits.limits = new.confinement.limits

@@ -26,11 +26,26 @@ struct HealthResolver: ServiceStage, Diagnosing {
                         interval: check.interval, fastInterval: check.fastInterval, timeout: check.timeout,
                         rise: check.rise, fall: check.fall)
                     plan.ownProbes = own
+                    aim(&plan, of: application)
                     plans.append(plan)
                 }
             }
             checkContradictions(Array(zip(plans, origins)))
             return plans
+        }
+    }
+
+    /// What asks an instance that is a virtual machine asks the machine.
+    private func aim(_ plan: inout HealthCheckPlan, of application: ResolvedApplication) {
+        for node in application.members {
+            guard case .machine? = file.nodes[node].process.guest,
+                let address = AddressFamily.allCases.lazy.compactMap({ family in
+                    legs[node].lazy.compactMap { $0.address(family) }.first
+                }).first
+            else { continue }
+            let name = file.nodes[node].name.value
+            let probe = plan.ownProbes[name] ?? plan.probe
+            if probe.aimed(at: address) != probe { plan.ownProbes[name] = probe.aimed(at: address) }
         }
     }
 

@@ -246,6 +246,8 @@ extension TopologyFile {
     func needsPort(_ node: Int) -> Bool {
         // A device would go with a namespace of somebody else's, and the engine's queue of it.
         if nodes[node].attachment != nil { return true }
+        // The leg of a virtual machine is a port of a bridge in its node.
+        if case .machine? = nodes[node].process.guest { return true }
         // So does a virtual MAC address, in both directions.
         if !nodes[node].virtual.isEmpty { return true }
         let names = [nodes[node].name.value, shownName(node)]

@@ -35,6 +35,7 @@ struct NodePlanner: EntryStage, Diagnosing {
                 // All of these are the owner's.
                 plan.sysctls = []
             }
+            if plan.machine != nil { beMachine(&plan) }
             return plan
         }
     }
