@@ -18,7 +18,7 @@ import Testing
         let named = [
             "access-circuits", "attached", "balance", "caches-and-switches", "database", "dns-security", "egress",
             "failover", "impaired", "intrusion-prevention", "long-chain", "network-address", "one-armed", "ports",
-            "proxy", "routing",
+            "proxy", "remote", "routing",
             "tenants", "tls-inspection", "transparent-ips", "two-engines", "two-vendors", "virtual-router",
             "virus-detection",
             "voice-and-things", "vpn", "web-security",
