@@ -6,7 +6,8 @@ engine=198.18.64.1 site=198.51.100.$((n * 16 + 7)) router=198.51.100.$((n * 16 +
 engine6=2001:db8:64::1 site6=2001:db8:51:$n::7 router6=2001:db8:51:$n::1
 near=198.18.$((n * 10 + 2)) far=198.18.$((n * 10 + 3)) mac=02:00:00:0$n
 ip link set lo up
-# The router's end is in the namespace of the node's first process.
+# The router's end is in the namespace of the node's first process. One from before a restart may still be there.
+nsenter --target 1 --net ip link delete site$n 2>/dev/null || :
 ip link add wan mtu 1400 type veth peer name site$n mtu 1400 netns 1
 nsenter --target 1 --net sh -c "
     ip address add $router/28 dev site$n
