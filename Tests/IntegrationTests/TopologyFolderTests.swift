@@ -25,7 +25,10 @@ import Testing
         ].map { "\($0)/topology.yaml" }
         #expect(
             Set(Self.files).isSuperset(
-                of: named + ["two-engines/topology-by-direction.yaml", "attached/topology-container.yaml"]))
+                of: named + [
+                    "two-engines/topology-by-direction.yaml", "attached/topology-container.yaml",
+                    "remote/topology-two-sites.yaml", "remote/topology-service-headers.yaml",
+                ]))
     }
 
     @Test(arguments: files) func everyCheckOfTheFileHolds(_ name: String) throws {
