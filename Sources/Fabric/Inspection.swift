@@ -64,6 +64,7 @@ package struct Inspection {
     private func legs() -> [String] {
         plan.nodes.filter { $0.attachment == nil || built.foreign[$0.name] != nil }.flatMap { node in
             node.legs.flatMap { leg -> [String] in
+                if leg.isRemote { return [] }
                 guard case .bridge = plan.interfaces[leg.interface].attachment else { return [] }
                 let interface = plan.interfaces[leg.interface].name
                 return [

@@ -247,6 +247,8 @@ package struct NetworkBuilder: Sendable {
     ) throws(SystemError) {
         let netlink = try namespace.netlink
         var links: [Int32] = []
+        // Nothing is made of an application at another site.
+        if node.legs.contains(where: \.isRemote) { return }
         for leg in node.legs {
             if let bridge = bridges[leg.interface], let fabric {
                 links.append(try connect(leg, bridge, fabric, namespace))

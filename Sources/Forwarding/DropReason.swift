@@ -39,6 +39,18 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case badLLC
     case unknownCircuit
 
+    // The headers of a tunnel make no sense (`TunnelFault`), are of no tunnel, or say that the frame may not leave it.
+    case truncatedTunnel
+    case badTunnelHeader
+    case badTunnelChecksum
+    case tunnelFragment
+    case servicePathEnded
+    case unknownTunnel
+    case wrongServicePath
+    case wrongTunnelPeer
+    case nestedTunnel
+    case tunnelCongestion
+
     // The frame makes sense, but the engine must not forward it.
     case notForUs
     case passiveEmission
@@ -112,6 +124,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             .tooManyTags, .truncatedLabelStack, .labelStackTooDeep, .reservedLabel, .labelExpired, .notAPacket,
             .truncatedControlWord, .badControlWord, .truncatedPseudoWire, .truncatedFrameRelay, .badFrameRelayAddress,
             .badFrameRelayProtocol, .badFrameRelayStatus, .badInverseARP, .truncatedLLC, .badLLC, .unknownCircuit,
+            .truncatedTunnel, .badTunnelHeader, .badTunnelChecksum, .tunnelFragment, .servicePathEnded,
+            .unknownTunnel, .wrongServicePath, .wrongTunnelPeer, .nestedTunnel, .tunnelCongestion,
             .notForUs, .passiveEmission,
             .toTheEngine, .badNeighbourMessage, .neighbourConflict, .neighbourNotOurs, .spoofedSource,
             .badGroupMessage, .groupNotOpen, .noService, .portNotServed, .noSequencingEntry, .removedNode,
@@ -208,6 +222,41 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             (
                 "unknown-circuit",
                 "No circuit of the interface has the frame's VLANs, labels, DLCI or virtual channel."
+            )
+        case .truncatedTunnel:
+            (
+                "truncated-tunnel",
+                "The frame ends inside the UDP, VXLAN, Geneve or NSH header of its tunnel, or inside the inner Ethernet header."
+            )
+        case .badTunnelHeader:
+            (
+                "bad-tunnel-header",
+                "A header of the tunnel has a version, flag, length or protocol that the engine does not take, or an unknown "
+                    + "critical option."
+            )
+        case .badTunnelChecksum:
+            ("bad-tunnel-checksum", "The checksum of the tunnel's IP or UDP header is wrong.")
+        case .tunnelFragment:
+            ("tunnel-fragment", "A tunnel's packet came in fragments, which the engine does not put together.")
+        case .servicePathEnded:
+            ("service-path-ended", "The service index of the network service header is 0.")
+        case .unknownTunnel:
+            (
+                "unknown-tunnel", "No tunnel of the interface has the frame's network identifier, or service path."
+            )
+        case .wrongServicePath:
+            (
+                "wrong-service-path",
+                "The service path or index of the network service header is not the one behind the application."
+            )
+        case .wrongTunnelPeer:
+            ("wrong-tunnel-peer", "The packet has a tunnel's network identifier, but does not come from its far end.")
+        case .nestedTunnel:
+            ("nested-tunnel", "The frame inside the tunnel is for another tunnel of the same interface.")
+        case .tunnelCongestion:
+            (
+                "tunnel-congestion",
+                "The tunnel met congestion, and the inner packet's sender does not understand the mark (RFC 6040)."
             )
         case .notForUs:
             ("not-for-us", "The frame's Ethernet destination is not the engine's.")
@@ -327,30 +376,5 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
                     + "kernel does by itself: nothing is lost."
             )
         }
-    }
-}
-
-extension DropReason {
-    /// Why a frame is dropped whose outer headers cannot be read.
-    public init(_ fault: EncapsulationFault) {
-        self =
-            switch fault {
-            case .truncatedTag: .truncatedTag
-            case .reservedVLAN: .reservedVLAN
-            case .tooManyTags: .tooManyTags
-            case .truncatedLabelStack: .truncatedLabelStack
-            case .labelStackTooDeep: .labelStackTooDeep
-            case .reservedLabel: .reservedLabel
-            case .labelExpired: .labelExpired
-            case .notAPacket: .notAPacket
-            case .truncatedControlWord: .truncatedControlWord
-            case .badControlWord: .badControlWord
-            case .truncatedPseudoWire: .truncatedPseudoWire
-            case .truncatedFrameRelay: .truncatedFrameRelay
-            case .badFrameRelayAddress: .badFrameRelayAddress
-            case .badFrameRelayProtocol: .badFrameRelayProtocol
-            case .truncatedLLC: .truncatedLLC
-            case .badLLC: .badLLC
-            }
     }
 }

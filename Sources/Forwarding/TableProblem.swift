@@ -51,6 +51,8 @@ public enum TableProblem: Sendable, Hashable {
     case mtu(interface: String, Int)
     /// A circuit that breaks a rule of `TableCircuit`.
     case circuit(interface: String, String)
+    /// A tunnel that breaks a rule of `TableTunnel`.
+    case tunnel(interface: String, String)
     /// A neighbour, source or claim names an interface that the table does not have.
     case interface(Int, place: String)
     /// Two MAC addresses for one neighbour.
@@ -109,6 +111,7 @@ extension TableProblem: CustomStringConvertible {
             "\(place): \(address) is not an address that one host can have"
         case .tooManyInterfaces(let count):
             "\(count) interfaces: the limit is \(Layout.maximumInterfaces)"
+        case .tunnel(let interface, let fault): "interface \(interface) cannot be that tunnel: \(fault)"
         case .circuit(let interface, let fault): "interface \(interface) cannot be that circuit: \(fault)"
         case .mtu(let interface, let mtu):
             "interface \(interface): an MTU of \(mtu) is outside 576 to 65521 (1280 to 65521 with IPv6 addresses)"

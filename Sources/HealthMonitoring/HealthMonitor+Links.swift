@@ -24,7 +24,9 @@ extension HealthMonitor {
             case .lost: findLinks()
             case .gone(let device):
                 if let (instance, leg) = legsByDevice[device] { gone(instance, leg) }
+                for (instance, leg) in farLegs[device] ?? [] { gone(instance, leg) }
             case .present(let link):
+                for (instance, leg) in farLegs(over: link) { present(link, instance, leg) }
                 if let (instance, leg) = legsByDevice[link.index] {
                     present(link, instance, leg)
                 } else if let (instance, leg) = leg(named: link.name) {
@@ -37,16 +39,21 @@ extension HealthMonitor {
     /// Only for devices that are new: it looks through all.
     private func leg(named device: String) -> (WatchedInstance, Int)? {
         for instance in instances.values {
-            if let leg = instance.legs.firstIndex(where: { $0.fabricDevice == device }) { return (instance, leg) }
+            let leg = instance.legs.firstIndex { $0.tunnel == nil && $0.fabricDevice == device }
+            if let leg { return (instance, leg) }
         }
         return nil
     }
 
     private func present(_ link: Link, _ instance: WatchedInstance, _ leg: Int) {
         if instance.legs[leg].device != link.index {
-            if let old = instance.legs[leg].device { legsByDevice[old] = nil }
+            forget(instance, leg)
             instance.legs[leg].device = link.index
-            legsByDevice[link.index] = (instance, leg)
+            if instance.legs[leg].tunnel == nil {
+                legsByDevice[link.index] = (instance, leg)
+            } else {
+                farLegs[link.index, default: []].append((instance, leg))
+            }
         }
         let why: String? =
             if !link.isUp { "is switched off (\(link.name))" } else if link.master == nil {
@@ -55,8 +62,15 @@ extension HealthMonitor {
         change(instance, leg, why)
     }
 
+    /// A leg's device is not its device any more.
+    private func forget(_ instance: WatchedInstance, _ leg: Int) {
+        guard let old = instance.legs[leg].device else { return }
+        if instance.legs[leg].tunnel == nil { legsByDevice[old] = nil }
+        farLegs[old]?.removeAll { $0.instance === instance && $0.leg == leg }
+    }
+
     private func gone(_ instance: WatchedInstance, _ leg: Int) {
-        if let old = instance.legs[leg].device { legsByDevice[old] = nil }
+        forget(instance, leg)
         instance.legs[leg].device = nil
         change(instance, leg, "is gone: the device was deleted")
     }

@@ -61,10 +61,10 @@ extension HealthMonitor {
 
     private func send(_ check: WatchedCheck, leg: Int, _ number: UInt64) {
         guard let shape = check.shape, let device = device(of: check, leg) else { return }
-        let inward = check.instance.legs[leg].inward
+        let watched = check.instance.legs[leg], inward = watched.inward
         let trailer = ProbeTrailer(probe: check.identity, number: number, token: token)
-        packets?.queue(on: device) {
-            shape.write(into: &$0, to: inward.destination, from: inward.source, trailer)
+        queue(watched, on: device) { frame, _ in
+            shape.write(into: &frame, to: inward.destination, from: inward.source, trailer)
         }
     }
 
@@ -76,7 +76,7 @@ extension HealthMonitor {
     /// an answer to a question from :: goes to all, including the engine.
     func askNeighbour(_ check: WatchedCheck, _ leg: Int, _ address: IPAddress, _ number: UInt64) {
         guard let device = device(of: check, leg) else { return }
-        packets?.queue(on: device) { frame in
+        queue(check.instance.legs[leg], on: device) { frame, _ in
             switch address.family {
             case .ipv4: ARPFields(requestFor: address, from: prober, IPAddress(ipv4: 0)).write(into: &frame)
             case .ipv6:
@@ -89,7 +89,13 @@ extension HealthMonitor {
 
     /// A frame came out of a leg.
     func saw(_ frame: RawSpan, on device: Int32) {
+        if let far = farLegs[device] { return saw(frame, beyond: far) }
         guard let (instance, leg) = legsByDevice[device] else { return }
+        saw(frame, instance, leg)
+    }
+
+    /// The same of a known leg.
+    func saw(_ frame: RawSpan, _ instance: WatchedInstance, _ leg: Int) {
         guard let seen = SeenProbe(frame, token: token) else {
             sawAnswer(frame, instance, leg)
             return
@@ -116,9 +122,9 @@ extension HealthMonitor {
     }
 
     private func answer(_ check: WatchedCheck, _ frame: RawSpan, _ number: UInt64, _ leg: Int) {
-        guard let shape = check.shape, let device = device(of: check, leg), let packets else { return }
-        let inward = check.instance.legs[leg].inward
-        let isSent = packets.queue(on: device, answering: frame) { answer, request in
+        guard let shape = check.shape, let device = device(of: check, leg) else { return }
+        let watched = check.instance.legs[leg], inward = watched.inward
+        let isSent = queue(watched, on: device, answering: frame) { answer, request in
             shape.writeAnswer(
                 into: &answer, to: request, destinationMAC: inward.destination, sourceMAC: inward.source, token: token)
         }
@@ -188,7 +194,7 @@ extension HealthMonitor {
                     ?? (address.family == .ipv6 ? Self.linkLocal(leg.mac) : nil)
                 guard let own else { continue }
                 if asking { ask(leg, device, own, as: address, mac) }
-                packets?.queue(on: device) { frame in
+                queue(leg, on: device) { frame, _ in
                     switch address.family {
                     case .ipv4:
                         ARPFields(replyTo: ARPFields(requestFor: address, from: leg.mac, own), from: mac)
@@ -204,7 +210,7 @@ extension HealthMonitor {
     }
 
     private func ask(_ leg: WatchedLeg, _ device: Int32, _ own: IPAddress, as address: IPAddress, _ mac: MACAddress) {
-        packets?.queue(on: device) { frame in
+        queue(leg, on: device) { frame, _ in
             switch address.family {
             case .ipv4:
                 var request = ARPFields(requestFor: own, from: mac, address)

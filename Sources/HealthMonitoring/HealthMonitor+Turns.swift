@@ -204,7 +204,8 @@ extension HealthMonitor {
             let isTransparent = !leg.deliverToo.isEmpty
             let hops = engine.addresses.map(\.address) + node.routes.filter { $0.leg == index }.map(\.gateway)
             return WatchedLeg(
-                name: plan.interfaces[leg.interface].name, fabricDevice: leg.fabricDevice, device: nil, mac: leg.mac,
+                name: plan.interfaces[leg.interface].name, fabricDevice: leg.fabricDevice ?? nextHopDevice(of: leg),
+                tunnel: plan.table.tunnel(engine), device: nil, mac: leg.mac,
                 addresses: leg.addresses,
                 inward: (leg.deliverToo.first ?? leg.mac, other.deliverToo.first ?? engine.mac),
                 engine: isTransparent ? [] : Array(Set(hops)))
@@ -262,6 +263,7 @@ extension HealthMonitor {
             slots[check.slot] = nil
         }
         legsByDevice = legsByDevice.filter { $0.value.instance !== instance }
+        for device in farLegs.keys { farLegs[device]?.removeAll { $0.instance === instance } }
         slots[instance.slot] = nil
     }
 }

@@ -60,6 +60,8 @@ package final class HealthMonitor: @unchecked Sendable {
     var slots: [Watched?] = []
     var checksByIdentity: [UInt64: WatchedCheck] = [:]
     var legsByDevice: [Int32: (instance: WatchedInstance, leg: Int)] = [:]
+    /// The legs behind tunnels, by the device of the next hop to the far end.
+    var farLegs: [Int32: [(instance: WatchedInstance, leg: Int)]] = [:]
     var queue = TimeQueue()
     var touchedChecks: [WatchedCheck] = []
     var touchedInstances: [WatchedInstance] = []
@@ -104,7 +106,7 @@ package final class HealthMonitor: @unchecked Sendable {
             home = try NetworkNamespace.current()
             if let fabric = built.fabric {
                 packets = try ProbeSocket(
-                    in: fabric, token: token, mac: prober, longest: ProbeShape.longestFrame)
+                    in: fabric, token: token, mac: prober, longest: Self.longestFrame(plan))
                 links = try LinkWatch(in: fabric)
             } else {
                 packets = nil

@@ -20,6 +20,8 @@ struct WatchedLeg {
     let name: String
     /// The end of its veth in the fabric; nil if there is none, and nothing can be seen.
     let fabricDevice: String?
+    /// Where it is behind a tunnel: what frames look like there. The device is that of the next hop to the far end.
+    let tunnel: Tunnel?
     /// The number of that end now; nil while there is none.
     var device: Int32?
     /// The leg's own MAC address, and its addresses.

@@ -103,6 +103,8 @@ public struct InterfacePlan: Sendable, Hashable {
     public var link: Encapsulation.Link?
     /// The headers before its packets, for people; nil if it is no circuit.
     public var encapsulation: String?
+    /// True if it is the tunnel of an application at another site.
+    public var isTunnel = false
 
     /// True if the place is free (`TableInterface.isVacant`).
     public var isVacant: Bool { attachment == .vacant }
@@ -151,6 +153,8 @@ public struct LegPlan: Sendable, Hashable {
     /// True if a program of the node ends a circuit there: the device has no addresses and no routes, and the program makes one
     /// that has them.
     public var isCircuit = false
+    /// True if it is the leg of an application at another site: Tapline has no device of it.
+    public var isRemote = false
     /// The MAC addresses besides `mac` that the node uses for addresses that it may announce.
     public var virtual: [VirtualAddress] = []
 
@@ -381,5 +385,12 @@ public struct HostPlan: Sendable, Hashable {
     public init(address: IPAddress, name: String) {
         self.address = address
         self.name = name
+    }
+}
+
+extension NodePlan {
+    /// Makes it the stand-in of an application at another site: a namespace with nothing in it.
+    public mutating func isRemote() {
+        (loopback, local, routes, sysctls) = ([], [], [], [])
     }
 }

@@ -18,7 +18,7 @@ extension FileReader {
             var node = application.template
             node.name = name
             var instance = RawInstance(name: name.value)
-            if let value { override(&node, &instance, value) }
+            if let value { override(&node, &instance, value, fields) }
             application.instances.append(instance)
             made.append(node)
         }
@@ -82,10 +82,13 @@ extension FileReader {
     }
 
     /// Reads the values of an instance that replace the application's.
-    private func override(_ node: inout RawNode, _ instance: inout RawInstance, _ value: Node) {
+    private func override(
+        _ node: inout RawNode, _ instance: inout RawInstance, _ value: Node, _ application: Fields
+    ) {
         let fields = nodes.fields(value, "instance \(quoted(node.name.value))", Grammar.instance)
         instance.weight = nodes.integer(fields["weight"], "the weight", in: Grammar.weights)
         instance.priority = nodes.integer(fields["priority"], "the priority", in: Grammar.priorities)
+        remote(&node, fields, of: application)
         own(&node, fields, ofInstance: true)
         addresses(of: &node, fields)
     }

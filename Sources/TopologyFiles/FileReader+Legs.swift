@@ -6,6 +6,11 @@ import Yams
 extension FileReader {
     /// Reads the legs of an application or a router.
     func attach(_ node: inout RawNode, _ fields: Fields) {
+        if fields["remote"] != nil {
+            diagnostics.error(
+                fields.origin(of: "remote"), "\(fields.subject) has `remote` beside `attach`",
+                hint: "remove one of the two: a remote application is on no interface, but behind tunnels")
+        }
         guard let attach = fields["attach"] else {
             guard fields.isMapping else { return }
             diagnostics.error(

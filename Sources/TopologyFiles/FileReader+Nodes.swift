@@ -135,7 +135,7 @@ extension FileReader {
         let mode: Located<SendMode>? = nodes.choice(fields["send"], "`send`")
         if mode?.value == .network { node.networkAddress = mode?.origin }
         if mode?.value == .announced { node.announced = mode?.origin }
-        attach(&node, fields)
+        if fields["remote"] != nil, fields["attach"] == nil { remote(&node, fields) } else { attach(&node, fields) }
         let copies: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
         if let copies {
             if !node.passive {

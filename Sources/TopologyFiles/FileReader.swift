@@ -39,6 +39,7 @@ struct FileReader {
         if let node = fields["filesystem"], let usual = filesystem(node) { file.filesystem = usual }
         readNodes(fields, &file)
         resolveCircuits(of: &file)
+        resolveTunnels(of: &file)
         file.included.merge(sources.templates) { included, _ in included }
         if let node = fields["services"] {
             for (name, value) in nodes.entries(node, "services").pairs {

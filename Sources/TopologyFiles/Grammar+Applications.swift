@@ -10,13 +10,18 @@ extension Grammar {
     static let priorities = 1...254
 
     static let application = MappingGrammar(
-        "application", "A network application: a job done by a program in a namespace of its own.",
+        "application", "A network application: a job done by a program in a namespace of its own, or at another site.",
+        kinds: ["attach", "remote"],
         [
             KeyGrammar("type", .text, "Its kind in your own words: firewall."),
             KeyGrammar(
                 "attach", .oneOf([.name, .mapping(attachment)]),
-                "{ in: X, out: Y }, one interface for both directions, or legs of your own names: { wan: X, dmz: Y, lan: Z }.",
-                required: true),
+                "{ in: X, out: Y }, one interface for both directions, or legs of your own names: { wan: X, dmz: Y, lan: Z }."
+            ),
+            KeyGrammar(
+                "remote", .mapping(remote),
+                "It is at another site, behind tunnels: { interface: underlay, vxlan: { id: 42, peer: 198.51.100.7 } }."
+            ),
             KeyGrammar(
                 "passive", .flag,
                 "It gets copies; what it sends where they arrive is dropped. Its further legs are as those of any node."
@@ -84,6 +89,7 @@ extension Grammar {
                 "address", .oneOf([.oneOrMany(.address), .mapping(instanceAddress)]),
                 "Its addresses, { in: …, out: … } if it has several legs; the first free ones by default."),
             KeyGrammar("prefixes", .oneOrMany(.prefix), "Networks that it sends from besides its own addresses."),
+            KeyGrammar("remote", .mapping(remote), "Its tunnels, if it is at another site."),
         ] + everyNode + repetition)
 
     static let instanceAddress = MappingGrammar(

@@ -11,7 +11,7 @@ struct Fields {
     var subject: String
     /// False if the value is no mapping, which has been reported.
     fileprivate(set) var isMapping = true
-    fileprivate(set) var pairs: [(key: Located<String>, value: Node)]
+    var pairs: [(key: Located<String>, value: Node)]
 
     /// The value of a key.
     subscript(key: String) -> Node? { pairs.first { $0.key.value == key }?.value }

@@ -11,11 +11,13 @@ package struct RawCircuit: Sendable {
 }
 
 extension TopologyFile {
-    /// The file with its circuits behind all interfaces that have devices.
+    /// The file with its circuits, and its tunnels behind these, behind all interfaces that have devices.
     package func placingCircuitsLast() -> TopologyFile {
-        guard interfaces.contains(where: { $0.circuit != nil }) else { return self }
+        guard interfaces.contains(where: { $0.circuit != nil || $0.tunnel != nil }) else { return self }
         var file = self
-        file.interfaces = interfaces.filter { $0.circuit == nil } + interfaces.filter { $0.circuit != nil }
+        file.interfaces =
+            interfaces.filter { $0.circuit == nil && $0.tunnel == nil } + interfaces.filter { $0.circuit != nil }
+            + interfaces.filter { $0.tunnel != nil }
         return file
     }
 

@@ -38,6 +38,8 @@ package struct RawInterface: Sendable {
     package var behind: [Located<IPPrefix>] = []
     /// Its headers, if its packets are on another interface's device.
     package var circuit: RawCircuit?
+    /// Its far end, if its frames are in packets of another interface.
+    package var tunnel: RawTunnel?
 }
 
 extension RawInterface {
@@ -67,6 +69,8 @@ package struct RawLeg: Sendable {
     package var impairment: ImpairmentPair?
     /// True if the file names a circuit, and not an interface.
     package var namesCircuit = false
+    /// The MAC address of a remote application; nil: the planner chooses it.
+    package var mac: Located<MACAddress>?
 }
 
 /// When a process counts as ready, as the file has it.
@@ -121,6 +125,10 @@ package struct RawNode: Sendable {
     package var dependsOnHealth: [Located<String>] = []
     /// The network namespace of somebody else that its legs are put in; nil: it gets one of its own.
     package var attachment: AttachmentPlan?
+    /// The place of `remote`, if it is an application at another site.
+    package var remote: SourceOrigin?
+    /// The tunnel of each leg of such an application, until they are interfaces of the file.
+    package var tunnels: [RawInterface] = []
 }
 
 /// A route by hand.

@@ -18,8 +18,7 @@ import Testing
         let named = [
             "access-circuits", "attached", "balance", "caches-and-switches", "database", "dns-security", "egress",
             "failover", "guests", "impaired", "intrusion-prevention", "long-chain", "network-address", "one-armed",
-            "ports",
-            "proxy", "routing",
+            "ports", "proxy", "remote", "routing",
             "tenants", "tls-inspection", "transparent-ips", "two-engines", "two-vendors", "virtual-router",
             "virus-detection",
             "voice-and-things", "vpn", "web-security",
@@ -29,6 +28,7 @@ import Testing
                 of: named + [
                     "two-engines/topology-by-direction.yaml", "attached/topology-container.yaml",
                     "guests/topology-machine.yaml",
+                    "remote/topology-two-sites.yaml", "remote/topology-service-headers.yaml",
                 ]))
     }
 

@@ -4,7 +4,7 @@ import Wire
 
 /// The contents of the first message.
 struct EngineHello {
-    /// The number of interfaces with devices. Those behind them in the table are circuits.
+    /// The number of interfaces with devices. Those behind them in the table are circuits and tunnels.
     var interfaces: Int
     /// The number of queues of each interface.
     var queueCount: Int
@@ -73,7 +73,8 @@ extension EngineMain {
         mapping = Mapping(
             table: table, counters: counters.base, countersSize: counters.size, firstBlock: hello.firstBlock)
         _ = counters.leak()
-        let devices = published.snapshot.interfaceCount - published.snapshot.circuitCount
+        let devices =
+            published.snapshot.interfaceCount - published.snapshot.circuitCount - published.snapshot.tunnelCount
         guard devices == hello.interfaces else {
             throw EngineError(
                 "take the table",
@@ -151,7 +152,10 @@ extension EngineMain {
                 WorkerHandle(
                     worker: Worker(
                         io: CapturingFrameIO(
-                            ImpairingFrameIO(CircuitFrameIO(port.io, table: table.snapshot))), table: table,
+                            ImpairingFrameIO(
+                                TunnelFrameIO(
+                                    CircuitFrameIO(port.io, table: table.snapshot), table: table.snapshot))),
+                        table: table,
                         neighbours: neighbours,
                         worker: hello.firstBlock + index,
                         tuning: hello.tuning),

@@ -15,8 +15,8 @@ struct WorkerOrder {
 }
 
 /// What a worker of an engine reads and writes with. Impaired links lie between the engine with its capture points and the
-/// queues, so captures and traces show frames as the engine sees them. Circuits' headers are taken off and written below both.
-typealias EngineFrameIO = CapturingFrameIO<ImpairingFrameIO<CircuitFrameIO<EpollFrameIO>>>
+/// queues, so captures and traces show frames as the engine sees them. Circuits' and tunnels' headers are taken off and written below both.
+typealias EngineFrameIO = CapturingFrameIO<ImpairingFrameIO<TunnelFrameIO<CircuitFrameIO<EpollFrameIO>>>>
 
 /// The state that a worker's thread and the main thread share.
 struct WorkerHandle: ~Copyable {
@@ -67,7 +67,7 @@ struct WorkerCrew: ~Copyable {
     }
 
     /// Whether a worker has a ring to write with.
-    var writesByRing: Bool { handles.contains { $0.pointee.worker.io.base.base.base.writing == .ring } }
+    var writesByRing: Bool { handles.contains { $0.pointee.worker.io.base.base.base.base.writing == .ring } }
 
     /// Adds a worker, before the threads start.
     mutating func add(_ handle: consuming WorkerHandle) {
@@ -158,7 +158,7 @@ private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
     guard let handle = context?.assumingMemoryBound(to: WorkerHandle.self) else { return nil }
     // Workers need no descriptors that the main thread opens later. If the kernel refuses, reads cost a little more.
     _ = clinux_own_descriptors()
-    handle.pointee.worker.io.base.base.base.begin()
+    handle.pointee.worker.io.base.base.base.base.begin()
     var noted = handle.pointee.worker.noteWriting()
     ring(handle.pointee.moved)
     // Before the process is confined there is nothing to do.
@@ -171,7 +171,7 @@ private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
         if next != handle.pointee.taken.load(ordering: .relaxed), let next {
             take(next, handle)
         }
-        if noted != handle.pointee.worker.io.base.base.base.writing { noted = handle.pointee.worker.noteWriting() }
+        if noted != handle.pointee.worker.io.base.base.base.base.writing { noted = handle.pointee.worker.noteWriting() }
         // Frames wait for a neighbour for some seconds at most, and on an impaired link as long as it delays them.
         if handle.pointee.isEnding.load(ordering: .acquiring), !handle.pointee.worker.holdsFrames { return nil }
         handle.pointee.worker.turn()
@@ -185,7 +185,7 @@ private func take(_ order: UnsafeMutablePointer<WorkerOrder>, _ handle: UnsafeMu
     _ = handle.pointee.worker.noteWriting()
     let queues = handle.pointee.queues
     let queueSets = order.pointee.queueSets
-    handle.pointee.worker.io.base.base.base.takeQueues { index in
+    handle.pointee.worker.io.base.base.base.base.takeQueues { index in
         let queueSet = Int(queues.queueSets[index])
         return queueSet % queues.workers == queues.worker && queueSets.contains(queueSet)
     }

@@ -185,8 +185,8 @@ extension Worker where IO == EngineFrameIO {
     ///
     /// - Returns: The way that it noted.
     func noteWriting() -> EngineTuning.Writing {
-        forwarder.counters.noteWriting(io.base.base.base.writing, failure: io.base.base.base.ringFailure)
-        return io.base.base.base.writing
+        forwarder.counters.noteWriting(io.base.base.base.base.writing, failure: io.base.base.base.base.ringFailure)
+        return io.base.base.base.base.writing
     }
 }
 

@@ -8,7 +8,9 @@ extension TableChecks {
         let devices = table.deviceCount
         for (index, interface) in table.interfaces.enumerated() {
             guard let circuit = interface.circuit else {
-                if index > devices { problems.append(.circuit(interface: interface.name, "it is behind a circuit")) }
+                if index > devices, interface.tunnel == nil {
+                    problems.append(.circuit(interface: interface.name, "it is behind a circuit"))
+                }
                 continue
             }
             guard circuit.carrier >= 0, circuit.carrier < devices else {

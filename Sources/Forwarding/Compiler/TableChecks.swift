@@ -57,6 +57,7 @@ struct TableChecks {
             }
         }
         problems += circuitProblems(table)
+        problems += tunnelProblems(table)
     }
 
     private mutating func checkNodes() {

@@ -50,6 +50,7 @@ public enum TableCompiler {
         for (section, words) in access.words { image[section] = words }
         image.ruleCounterCount = table.ruleCounterCount
         addCircuits(table, to: &image)
+        addTunnels(table, to: &image)
         image.setGroups(table.groups)
         image.room = room.judging(!table.access.isEmpty)
         return (

@@ -61,6 +61,10 @@ public struct Snapshot: @unchecked Sendable {
     let circuitPlaces: Int
     /// The number of interfaces that are circuits of others.
     public let circuitCount: Int
+    let tunnels: Int
+    let tunnelPlaces: Int
+    /// The number of interfaces that are tunnels over others.
+    public let tunnelCount: Int
     /// The last eight octets (big-endian) of the health checks' own packets; 0 if there are none.
     public let heartbeatToken: UInt64
     /// True if nodes on some interface may join groups, so that the engine asks for their groups.
@@ -129,6 +133,9 @@ public struct Snapshot: @unchecked Sendable {
         circuits = layout.offset(.circuits)
         circuitPlaces = layout.offset(.circuitPlaces)
         circuitCount = layout.count(.circuits)
+        tunnels = layout.offset(.tunnels)
+        tunnelPlaces = layout.offset(.tunnelPlaces)
+        tunnelCount = layout.count(.tunnels)
         heartbeatToken = layout.heartbeatToken
         var flags: UInt64 = 0
         for index in 0..<layout.count(.interfaces) {

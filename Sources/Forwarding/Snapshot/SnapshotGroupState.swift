@@ -78,6 +78,9 @@ extension Snapshot {
         circuits = table.circuits
         circuitPlaces = table.circuitPlaces
         circuitCount = table.circuitCount
+        tunnels = table.tunnels
+        tunnelPlaces = table.tunnelPlaces
+        tunnelCount = table.tunnelCount
         holders = table.holders
         holderMask = table.holderMask
         groupSlots = table.groupSlots

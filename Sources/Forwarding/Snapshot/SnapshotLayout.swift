@@ -105,13 +105,17 @@ enum Section: Int, CaseIterable, Sendable {
     /// For each interface: its circuit + 1 | the first circuit that it carries<<16 | how many it carries<<32. None if there are no
     /// circuits.
     case circuitPlaces
+    /// The words of a `Tunnel`; carrier | interface<<32; 0. Those of one carrier are next to each other, ascending by their keys.
+    case tunnels
+    /// As `circuitPlaces`, of tunnels.
+    case tunnelPlaces
 
     /// The octets of one record.
     @inlinable
     var stride: Int {
         switch self {
         case .prefixSlots4, .claimedPrefixes, .claims, .mirrors, .fragments, .instanceSlots, .accessRules, .accessPorts,
-            .accessVectors, .circuitPlaces:
+            .accessVectors, .circuitPlaces, .tunnelPlaces:
             8
         case .holders, .intervals, .entries, .rewrites, .accessPoints: 16
         case .addresses, .macs, .prefixSlots6, .origins, .accessAddresses: 24
@@ -120,6 +124,7 @@ enum Section: Int, CaseIterable, Sendable {
             32
         case .accessLists, .circuits: 64
         case .masks: 96
+        case .tunnels: 128
         case .prefixIndexes: 160
         }
     }
@@ -131,7 +136,7 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Rises with every change of the layout. A snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 9
+    @usableFromInline static let version: UInt32 = 10
     /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
     static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
     /// Octets of the header before the section table.

@@ -80,6 +80,7 @@ struct SnapshotValidation {
         try validation.checkGroups()
         try validation.checkAccess()
         try validation.checkCircuits()
+        try validation.checkTunnels()
         return (validation.layout, validation.unused)
     }
 

@@ -18,11 +18,13 @@ public struct TableInterface: Hashable, Sendable {
     public var namesAll: Bool
     /// The other interface whose device has its frames, and how; nil: it has a device of its own.
     public var circuit: TableCircuit?
+    /// The other interface whose packets have its frames; nil: it is no tunnel.
+    public var tunnel: TableTunnel?
 
     /// Memberwise.
     public init(
         name: String, mac: MACAddress, aliases: [MACAddress] = [], mtu: Int = 1500, addresses: [InterfaceAddress] = [],
-        namesAll: Bool = false, circuit: TableCircuit? = nil
+        namesAll: Bool = false, circuit: TableCircuit? = nil, tunnel: TableTunnel? = nil
     ) {
         self.name = name
         self.mac = mac
@@ -31,6 +33,7 @@ public struct TableInterface: Hashable, Sendable {
         self.addresses = addresses
         self.namesAll = namesAll
         self.circuit = circuit
+        self.tunnel = tunnel
     }
 
     /// The name of a place among the interfaces that is free: an interface was there and was removed. A name of a

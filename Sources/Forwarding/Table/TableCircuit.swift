@@ -21,8 +21,8 @@ public struct TableCircuit: Hashable, Sendable {
 }
 
 extension ForwardingTable {
-    /// The interfaces with devices of their own; those behind them are circuits.
-    public var deviceCount: Int { interfaces.firstIndex { $0.circuit != nil } ?? interfaces.count }
+    /// The interfaces with devices of their own; those behind them are circuits and tunnels.
+    public var deviceCount: Int { interfaces.firstIndex { $0.circuit != nil || $0.tunnel != nil } ?? interfaces.count }
 
     /// The interface whose device has an interface's frames: itself, or the one that carries it.
     public func carrier(of interface: Int) -> Int { interfaces[interface].circuit?.carrier ?? interface }

@@ -100,7 +100,7 @@ extension AppliancePlan {
         for node in nodes.indices {
             for leg in nodes[node].legs.indices {
                 let plan = nodes[node].legs[leg]
-                guard case .bridge = interfaces[plan.interface].attachment else { continue }
+                guard case .bridge = interfaces[plan.interface].attachment, !plan.isRemote else { continue }
                 let known = before[nodes[node].name]?.legs.first { $0.interface == plan.interface }?.fabricDevice
                 if let known {
                     nodes[node].legs[leg].fabricDevice = known

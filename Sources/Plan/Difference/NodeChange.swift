@@ -173,6 +173,7 @@ extension LegPlan {
     func isSameDevice(as other: LegPlan) -> Bool {
         interface == other.interface && device == other.device && mac == other.mac
             && offload == other.offload && takesEverything == other.takesEverything && isCircuit == other.isCircuit
+            && isRemote == other.isRemote
     }
 }
 

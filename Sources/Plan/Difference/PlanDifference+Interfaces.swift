@@ -29,15 +29,17 @@ extension PlanDifference {
     ///
     /// - Returns: False if interfaces come or go where there are circuits.
     private mutating func compareCircuitsAndLoans(_ old: AppliancePlan, _ new: AppliancePlan) -> Bool {
-        let hasCircuits = (old.interfaces + new.interfaces).contains { $0.carrier != nil }
+        let carried = (old.interfaces + new.interfaces).filter { $0.carrier != nil }
+        let hasCircuits = !carried.isEmpty
+        let what = carried.allSatisfy(\.isTunnel) ? "tunnels" : "circuits"
         let (before, after) = (Self.interfacesByName(old), Self.interfacesByName(new))
         let coming = new.interfaces.filter { !$0.isVacant && before[$0.name] == nil }
         let going = old.interfaces.filter { !$0.isVacant && after[$0.name] == nil }
         for interface in coming {
             if hasCircuits {
                 refuse(
-                    "the \(interface.word) \(interface.name) is new, and the topology has circuits",
-                    "attach nodes to the interfaces and circuits that are there", old.name)
+                    "the \(interface.word) \(interface.name) is new, and the topology has \(what)",
+                    "attach nodes to the interfaces and \(what) that are there", old.name)
             } else if let device = interface.device,
                 let holder = going.first(where: { $0.device?.name == device.name })
             {
@@ -49,7 +51,7 @@ extension PlanDifference {
         for interface in going {
             if hasCircuits {
                 refuse(
-                    "the \(interface.word) \(interface.name) is gone, and the topology has circuits",
+                    "the \(interface.word) \(interface.name) is gone, and the topology has \(what)",
                     "keep it in the file, without nodes", old.name)
             }
         }
@@ -106,5 +108,5 @@ extension InterfacePlan {
     /// True if its device is a TUN of frame relay or ATM, which is always a node's own device.
     fileprivate var isTUN: Bool { link.map { $0 != .ethernet } ?? false }
 
-    fileprivate var word: String { carrier == nil ? "interface" : "circuit" }
+    fileprivate var word: String { carrier == nil ? "interface" : isTunnel ? "tunnel" : "circuit" }
 }

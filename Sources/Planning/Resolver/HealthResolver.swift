@@ -53,6 +53,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
     private func allProbes(
         _ check: RawHealthCheck, of application: ResolvedApplication
     ) -> [(name: String, probe: HealthCheckPlan.Probe, own: [String: HealthCheckPlan.Probe])] {
+        guard !isBeyondReach(check, of: application) else { return [] }
         if case .command(let command) = check.probe {
             return [("command", .command(command), ownCommands(command, of: application))]
         }
@@ -80,6 +81,20 @@ struct HealthResolver: ServiceStage, Diagnosing {
                 hint: "write addresses that all of them pass on")
         }
         return [(first.name, first.probe, isShared ? [:] : own)]
+    }
+
+    /// Reports a check that is made inside a node, if the application is at another site.
+    private func isBeyondReach(_ check: RawHealthCheck, of application: ResolvedApplication) -> Bool {
+        guard file.nodes[application.members[0]].remote != nil else { return false }
+        switch check.probe {
+        case .echo, .heartbeat: return false
+        case .neighbour, .tcp, .http, .command, .question, .unread: break
+        }
+        diagnostics.error(
+            check.origin,
+            "\(quoted(application.raw.name.value)) is at another site, where no check of this kind can be made",
+            hint: "write { echo: true }, or { heartbeat: true }: these go through its tunnels")
+        return true
     }
 
     private func probes(

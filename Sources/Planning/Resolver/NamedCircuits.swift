@@ -12,7 +12,10 @@ struct NamedCircuits: Sendable {
     let links: [Encapsulation.Link?]
 
     init(_ file: TopologyFile, _ interfaces: NamedInterfaces, _ nodes: NamedNodes, _ diagnostics: Diagnostics) {
-        carriers = file.interfaces.map { $0.circuit.flatMap { interfaces.index[$0.carrier] } }
+        carriers = file.interfaces.map { interface in
+            let carrier = interface.circuit?.carrier ?? interface.tunnel?.underlay.value
+            return carrier.flatMap { interfaces.index[$0] }
+        }
         var links = [Encapsulation.Link?](repeating: nil, count: file.interfaces.count)
         var known: [Name: Int] = [:]
         for (index, carrier) in carriers.enumerated() {
@@ -36,6 +39,9 @@ struct NamedCircuits: Sendable {
             }
             links[carrier] = links[carrier] ?? encapsulation.link
             Self.checkNodes(of: index, encapsulation, file, nodes, diagnostics)
+        }
+        for (index, carrier) in carriers.enumerated() where file.interfaces[index].tunnel != nil {
+            if let carrier { links[carrier] = links[carrier] ?? .ethernet }
         }
         self.links = links
         for (index, link) in links.enumerated() where link != nil && link != .ethernet {

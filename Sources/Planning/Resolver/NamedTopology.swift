@@ -27,6 +27,7 @@ final class NamedTopology: Sendable {
     let interfaces: NamedInterfaces
     let nodes: NamedNodes
     let circuits: NamedCircuits
+    let tunnels: NamedTunnels
     let groups: NamedApplications
     let fabric: NamedFabric
 
@@ -43,6 +44,7 @@ final class NamedTopology: Sendable {
         interfaces = NamedInterfaces(file, topology: self.name, &names, diagnostics)
         nodes = NamedNodes(file, interfaces, topology: self.name, &names, diagnostics)
         circuits = NamedCircuits(file, interfaces, nodes, diagnostics)
+        tunnels = NamedTunnels(file, interfaces, nodes, diagnostics)
         groups = NamedApplications(file, nodes, diagnostics)
         fabric = NamedFabric(file, nodes, circuits, groups, bridges: kept?.bridges ?? [], &names)
     }
@@ -132,7 +134,7 @@ struct NamedNodes: Sendable {
                 legsOn[interface].append((index, legs[index].count))
                 legs[index].append(
                     PlacedLeg(
-                        interface: interface, role: role, mac: names.mac(parts),
+                        interface: interface, role: role, mac: raw.mac?.value ?? names.mac(parts),
                         alias: node.transparent ? names.mac(parts + ["alias"]) : nil,
                         device: GeneratedNames.device(
                             file.interfaces[interface].home ?? raw.interface.value, besides: legs[index].map(\.device)),
@@ -223,7 +225,9 @@ struct NamedFabric: Sendable {
         }
         devices = nodes.legs.enumerated().map { index, legs in
             legs.map { leg in
-                guard case .bridge = attachments[leg.interface] else { return nil }
+                guard case .bridge = attachments[leg.interface], file.interfaces[leg.interface].tunnel == nil else {
+                    return nil
+                }
                 return names.fabricDevice(
                     "v", [file.nodes[index].name.value, file.interfaces[leg.interface].name.value])
             }

@@ -25,6 +25,7 @@ struct NodePlanner: EntryStage, Diagnosing {
                 namespace: DerivedNames.namespace(topology: name, node: raw.name.value), legs: legPlans,
                 loopback: served[index] ?? [], local: localPrefixes(index), routes: routes(index, served[index] ?? []),
                 sysctls: sysctls(index), hosts: raw.hosts, process: process)
+            if raw.remote != nil { plan.isRemote() }
             plan.files = resolved.files[index]
             plan.filesystem = raw.filesystem ?? file.filesystem
             plan.nameServers = nameServers(of: index)
@@ -52,6 +53,7 @@ struct NodePlanner: EntryStage, Diagnosing {
         if named.circuits.carriers[leg.interface] != nil {
             plan.isCircuit = true
             plan.offload = false
+            plan.isRemote = file.interfaces[leg.interface].tunnel != nil
         }
         let links = file.interfaces[leg.interface].addresses.map(\.value.value.prefix)
         plan.virtual = file.nodes[node].virtual.compactMap { held in

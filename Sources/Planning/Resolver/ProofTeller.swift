@@ -175,7 +175,9 @@ struct ProofTeller: EntryStage, Diagnosing {
             .portShift(let entry), .portsOfInstances(let entry),
             .counter(let entry, _), .entryGroup(let entry, _), .tooManyChoices(let entry):
             references = [entry]
-        case .macAddress, .address, .tooManyInterfaces, .mtu, .circuit, .interface, .neighbourTwice, .sourceTwice,
+        case .macAddress, .address, .tooManyInterfaces, .mtu, .circuit,
+            .tunnel, .interface, .neighbourTwice,
+            .sourceTwice,
             .tooManyGroups, .tooManyJoiners, .group, .tooManyAccessPoints, .accessNode, .accessList:
             references = []
         }

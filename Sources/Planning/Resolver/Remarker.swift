@@ -93,6 +93,10 @@ struct Remarker: EntryStage, Diagnosing {
             }
         }
         for answerer in answerers { busy.insert(answerer.node) }
+        for tunnel in named.tunnels.tunnels.compactMap({ $0 }) {
+            let hops = legsOn[tunnel.carrier].filter { legs[$0.node][$0.leg].mac == tunnel.nextHop }
+            busy.formUnion(hops.map { lead($0.node) })
+        }
         // What ends at them is asked for while the topology is up.
         for (name, rules) in file.negotiations() {
             busy.formUnion(([name] + rules.through).compactMap { nodeIndex[$0.value] }.map { lead($0) })
@@ -143,7 +147,7 @@ struct Remarker: EntryStage, Diagnosing {
     private func remarkOnTransparentNodes() {
         var reported: Set<String> = []
         for (index, node) in file.nodes.enumerated()
-        where node.transparent && node.process.isNothing {
+        where node.transparent && node.remote == nil && node.process.isNothing {
             guard reported.insert(self.shownName(index)).inserted else { continue }
             diagnostics.remark(
                 place(index),

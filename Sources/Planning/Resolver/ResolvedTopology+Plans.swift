@@ -18,7 +18,8 @@ extension ResolvedTopology {
             }
             plan.carrier = named.circuits.carriers[index]
             plan.link = named.circuits.links[index]
-            plan.encapsulation = interface.circuit.map { "\($0.encapsulation)" }
+            plan.encapsulation = interface.circuit.map { "\($0.encapsulation)" } ?? interface.tunnel?.text
+            plan.isTunnel = interface.tunnel != nil
             return plan
         }
     }

@@ -32,7 +32,7 @@ extension ResolvedTopology {
                 name: interface.name.value, mac: named.interfaces.engineMACs[index], aliases: aliases[index],
                 mtu: interface.mtu.value,
                 addresses: interface.addresses.map(\.value.value), namesAll: namesAll(index, sources),
-                circuit: named.circuits.tableCircuit(index, file, named.nodes))
+                circuit: named.circuits.tableCircuit(index, file, named.nodes), tunnel: named.tunnels.tunnels[index])
         }
         let claimed = services.flatMap { service in
             service.raw.addresses.flatMap { address in

@@ -270,13 +270,17 @@ struct ServiceResolver: AddressStage, Diagnosing {
                     let isRouted =
                         !file.nodes[node].transparent
                         && (!file.nodes[node].passive || !service.listeners.contains(node))
+                    let isTunnel = interface.tunnel != nil
                     if family == .ipv4, isRouted, gateway(.ipv4, on: leg.interface) == nil {
                         diagnostics.error(
                             interface.name.origin,
-                            "interface \(quoted(interface.name.value)) has no IPv4 address, and "
+                            "\(isTunnel ? "the tunnel" : "interface") \(quoted(interface.name.value)) has no IPv4 "
+                                + "address, and "
                                 + "\(quoted(shownName(node))) on it must send packets of "
                                 + "\(address.value) to the engine",
-                            hint: "add `address: …`, or make the application transparent")
+                            hint: isTunnel
+                                ? "add `gateway: 198.18.5.1/24`, the engine's address inside, to its `remote`"
+                                : "add `address: …`, or make the application transparent")
                     }
                 }
             }

@@ -22,6 +22,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case negotiation
     /// The headers of encapsulations: `Wire`.
     case circuit
+    /// The headers of tunnels, and errors about their packets: `Wire`.
+    case tunnel
 
     /// Gives the target one input.
     ///
@@ -38,6 +40,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .impairment: try ImpairmentProperties.check(input)
         case .negotiation: try NegotiationProperties.check(input)
         case .circuit: try CircuitProperties.check(input)
+        case .tunnel: try TunnelProperties.check(input)
         }
     }
 }

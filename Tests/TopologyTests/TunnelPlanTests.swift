@@ -1,0 +1,111 @@
+import Forwarding
+import Plan
+import Planning
+import Testing
+import TopologyFiles
+import Wire
+
+/// Remote applications in a plan: their tunnels, the table, and what `apply` can change of them.
+@Suite struct TunnelPlanTests {
+    static func text(_ firewall: String = both, ids: String = "geneve: { id: 12, peer: 198.51.100.8 }") -> String {
+        """
+        name: remote
+        interfaces:
+          customers: { address: 192.0.2.1/24 }
+          servers: { address: 198.18.4.1/24 }
+          underlay: { address: [198.18.64.1/24, "2001:db8:64::1/64"] }
+        customers:
+          alice: { interface: customers }
+        routers:
+          transit: { interface: underlay }
+        applications:
+          firewall: { type: firewall, remote: { interface: underlay, \(firewall) } }
+          ids: { passive: true, remote: { interface: underlay, \(ids) } }
+          web: { type: web-server, attach: servers }
+        services:
+          shop: { address: 203.0.113.80, ports: tcp/80, from: alice, distribute: [ids, firewall], sequence: [firewall, web] }
+        """
+    }
+
+    static let both = """
+        in: { vxlan: { id: 10, peer: 198.51.100.7 }, gateway: 198.18.2.1/24, mac: "02:00:00:00:10:07" }, \
+        out: { vxlan: { id: 11, peer: "2001:db8:100::7" }, gateway: 198.18.3.1/24, mtu: 1300 }
+        """
+
+    @Test func tunnelsStandBehindInterfacesWithDevices() throws {
+        let plan = try plan(Self.text())
+        #expect(
+            plan.interfaces.map(\.name) == ["customers", "servers", "underlay", "firewall-in", "firewall-out", "ids"])
+        #expect(plan.interfaces.map(\.carrier) == [nil, nil, nil, 2, 2, 2])
+        #expect(plan.interfaces.map(\.link) == [nil, nil, .ethernet, nil, nil, nil])
+        #expect(plan.interfaces.map(\.mtu) == [1500, 1500, 1500, 1450, 1300, 1450])
+        #expect(plan.interfaces[4].encapsulation == "vxlan 11 to 2001:db8:100::7")
+        #expect(plan.table.deviceCount == 3)
+        let transit = try #require(plan.nodes.first { $0.name == "transit" })
+        let tunnel = try #require(plan.table.interfaces[3].tunnel)
+        #expect(tunnel.nextHop == transit.legs[0].mac && tunnel.carrier == 2)
+        #expect("\(tunnel.local)" == "198.18.64.1" && "\(tunnel.peer)" == "198.51.100.7")
+        #expect(plan.table.interfaces[4].tunnel.map { "\($0.local)" } == "2001:db8:64::1")
+        let firewall = try #require(plan.nodes.first { $0.name == "firewall" })
+        #expect(firewall.legs.map(\.isRemote) == [true, true] && firewall.legs.allSatisfy { $0.fabricDevice == nil })
+        #expect(firewall.legs.map(\.interface) == [3, 4] && firewall.legs[0].mac == MACAddress("02:00:00:00:10:07"))
+        #expect(firewall.routes.isEmpty && firewall.loopback.isEmpty && firewall.sysctls.isEmpty)
+        #expect(firewall.legs.flatMap(\.addresses).map { "\($0)" } == ["198.18.2.2/24", "198.18.3.2/24"])
+        _ = try TableCompiler.compile(plan.table, generation: 1)
+    }
+
+    /// The entries are those of applications on interfaces: only the numbers of interfaces differ.
+    @Test func theEntriesAreThoseOfOtherApplications() throws {
+        let plan = try plan(Self.text())
+        let request = try #require(plan.table.entries.first { $0.kind == .distribution && $0.direction == .request })
+        #expect(Set(request.targets.map(\.interface)) == [3, 5])
+        #expect(plan.table.entries.contains { $0.receivedInterface == 4 && $0.direction == .request })
+        #expect(plan.table.entries.contains { $0.receivedInterface == 3 && $0.direction == .response })
+    }
+
+    @Test func serviceHeadersHaveTheirPlace() throws {
+        let plan = try plan(
+            Self.text(
+                "in: { nsh: { path: 42, peer: 198.51.100.7 }, gateway: 198.18.2.1/24 }, "
+                    + "out: { nsh: { path: 42, index: 254 }, gateway: 198.18.3.1/24 }"))
+        #expect(
+            plan.interfaces.compactMap(\.encapsulation) == [
+                "nsh 42/255 in vxlan 0 to 198.51.100.7", "nsh 42/254", "geneve 12 to 198.51.100.8",
+            ])
+        #expect(plan.interfaces.map(\.mtu).suffix(3) == [1426, 1462, 1450])
+        _ = try TableCompiler.compile(plan.table, generation: 1)
+    }
+
+    @Test func instancesAreAtSitesOfTheirOwn() throws {
+        let text = Self.text().replacing(
+            "remote: { interface: underlay, \(Self.both) }",
+            with: """
+                remote: { interface: underlay, mtu: 1350 }, instances: { \
+                north: { remote: { in: { vxlan: { id: 10, peer: 198.51.100.7 }, gateway: 198.18.2.1/24 }, \
+                out: { vxlan: { id: 11, peer: 198.51.100.7 }, gateway: 198.18.3.1/24 } } }, \
+                south: { remote: { in: { vxlan: { id: 10, peer: 198.51.100.9 }, gateway: 198.18.5.1/24 }, \
+                out: { vxlan: { id: 11, peer: 198.51.100.9 }, gateway: 198.18.6.1/24 } } } }, health: { heartbeat: true }
+                """
+        ).replacing("ids, ", with: "")
+        let plan = try plan(
+            text.replacing(
+                "  ids: { passive: true, remote: { interface: underlay, geneve: { id: 12, peer: 198.51.100.8 } } }\n",
+                with: ""))
+        #expect(
+            plan.interfaces.map(\.name).suffix(4) == ["north-in", "north-out", "south-in", "south-out"])
+        #expect(plan.interfaces.suffix(4).allSatisfy { $0.mtu == 1350 })
+        _ = try TableCompiler.compile(plan.table, generation: 1)
+    }
+
+    @Test func aChangedTunnelIsAppliedAndOthersComeAndGoNot() throws {
+        let before = try plan(Self.text())
+        let moved = try plan(Self.text(ids: "geneve: { id: 13, peer: 198.51.100.9 }"))
+        #expect(PlanDifference(from: before, to: moved.adopting(before)).refusals.isEmpty)
+        let fresh = try Planner.plan(
+            TopologyFile.parse(
+                Self.text("vxlan: { id: 10, peer: 198.51.100.7 }, gateway: 198.18.2.1/24"), path: "t.yaml"),
+            keeping: before
+        ).adopting(before)
+        #expect(!PlanDifference(from: before, to: fresh).refusals.isEmpty)
+    }
+}
