@@ -1,4 +1,5 @@
 import Attachments
+import CLinux
 import EventLoop
 import Fabric
 import Glibc
