@@ -29,13 +29,16 @@ struct GuestNeeds {
             return faults.map { Doctor.Finding("machines", .fail, $0.message, hint: $0.hint) }
         }
         guard !machines.isEmpty else { return [] }
-        let slow = machines.contains { $0.machine?.accelerator != .tcg } && !MachineProgram.hasKVM
+        let slow = machines.contains { $0.machine?.accelerator == nil } && MachineProgram.usualAccelerator == .tcg
         let what = "\(MachineProgram.name) runs the machines of \(Plural.nodes(machines.count))"
         return [
             slow
                 ? Doctor.Finding(
-                    "machines", .warn, "\(what) by translation, many times slower: /dev/kvm cannot be opened",
-                    hint: "allow it for this user, or write `accelerator: tcg`")
+                    "machines", .warn,
+                    "\(what) by translation, many times slower: "
+                        + (MachineProgram.hasKVM
+                            ? "the processor has no virtualisation" : "/dev/kvm cannot be opened"),
+                    hint: "give the machine such a processor and its user /dev/kvm, or write `accelerator: tcg`")
                 : Doctor.Finding("machines", .ok, what)
         ]
     }

@@ -118,5 +118,15 @@ package enum MachineProgram {
         return true
     }
 
-    static var usualAccelerator: MachinePlan.Accelerator { hasKVM ? .kvm : .tcg }
+    /// What runs machines that do not say it. Where the processor has no virtualisation of its own, some kernels have a /dev/kvm
+    /// that runs few machines.
+    package static var usualAccelerator: MachinePlan.Accelerator { hasKVM && hasVirtualisation ? .kvm : .tcg }
+
+    /// True if the processor has instructions for virtual machines, or does not say.
+    private static var hasVirtualisation: Bool {
+        let text = String(decoding: readFile("/proc/cpuinfo", limit: 8_192) ?? [], as: UTF8.self)
+        let lines = text.split(separator: "\n")
+        guard let flags = lines.first(where: { $0.hasPrefix("flags") }) else { return true }
+        return flags.split(separator: " ").contains { $0 == "vmx" || $0 == "svm" }
+    }
 }

@@ -27,8 +27,8 @@ extension Grammar {
             KeyGrammar("cpus", .integer(processors), "How many processors it has; 1 by default."),
             KeyGrammar(
                 "accelerator", .choice(MachinePlan.Accelerator.allCases.map(\.rawValue)),
-                "What runs its instructions: the processor (kvm) or a translator (tcg); by default kvm where /dev/kvm can be "
-                    + "opened."),
+                "What runs its instructions: the processor (kvm) or a translator (tcg); by default kvm where the processor "
+                    + "has virtualisation and /dev/kvm can be opened."),
         ])
     static let processors = 1...64
     static let machineMemory: ClosedRange<UInt64> = (16 << 20)...(1 << 40)
