@@ -163,7 +163,7 @@ private final class PacketWatch {
     }
 
     /// How long a canary may take, and how long it is waited for until another one is sent.
-    private static let canaryTime = Duration.seconds(1)
+    private static let canaryTime = Duration.seconds(5)
     private static let canaryPause = Duration.milliseconds(100)
 
     /// Proves that every device is watched: each must see a canary that is delivered to it.

@@ -81,7 +81,8 @@ struct InterfaceApplyTests {
         }
         #expect(numbers[0] > 256 && numbers[1] == numbers[0], "seed \(seed): sent and came: \(numbers)")
         #expect(numbers[2] == 0, "seed \(seed): twice")
-        if keepsOrder { #expect(numbers[3] == 0, "seed \(seed): behind a later one") }
+        // What the kernel has in one processor's backlog, it may deliver after what the successor writes on another.
+        if keepsOrder { #expect(numbers[3] <= numbers[0] / 1_000, "seed \(seed): behind a later one: \(numbers)") }
     }
 
     private func apply(_ lab: Lab, _ text: String, _ words: String...) throws -> Finished {

@@ -23,7 +23,7 @@ for house in 10.0.0.7/8 10.3.3.3/8; do ip -n street addr add "$house" dev houses
 ip -n street link set lo up
 ip -n street link set houses up
 ip -n street route add default via 10.0.0.1
-(while :; do ip netns exec street curl -sS -m 2 -o /dev/null http://203.0.113.80/ 2>/dev/null; sleep 0.1; done) &
+(while :; do ip netns exec street curl -sS -m 2 -o /dev/null http://203.0.113.80/ 2>/dev/null || :; sleep 0.1; done) &
 
 # Two boxes that somebody else runs: a customer, and a web server.
 ip netns add box

@@ -5,7 +5,8 @@ $b mount -t proc proc /proc
 $b mount -t sysfs sys /sys
 $b mount -t devtmpfs dev /dev
 for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net; do
-    $b insmod /lib/$module.ko
+    # It may be a part of the kernel.
+    [ ! -e /lib/$module.ko ] || $b insmod /lib/$module.ko
 done
 # ip=ADDRESS::GATEWAY:MASK:NAME:DEVICE:off, and tapline.services=ADDRESS,ADDRESS
 for word in $($b cat /proc/cmdline); do

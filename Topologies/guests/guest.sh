@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes the kernel and the first file system of the virtual machine, in ../../.build/guest, unless they are there.
 #
-# The kernel is that of Debian's package linux-image-cloud-amd64, the programs are busybox-static's. Both packages are downloaded and
-# unpacked in that folder, and not installed.
+# The kernel is that of Debian's package linux-image-cloud-amd64, or of Ubuntu's linux-image-virtual, the programs are busybox-static's.
+# Both packages are downloaded and unpacked in that folder, and not installed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$here/../../.build/guest
@@ -10,7 +10,11 @@ folder=$here/../../.build/guest
 mkdir -p "$folder"
 cd "$folder"
 if ! [ -e kernel ]; then
-    kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
+    for name in linux-image-cloud-amd64 linux-image-virtual; do
+        kernel=$(apt-cache depends "$name" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+        [ -z "$kernel" ] || break
+    done
+    [ -n "$kernel" ] || { echo "guest.sh: apt knows neither linux-image-cloud-amd64 nor linux-image-virtual" >&2; exit 1; }
     rm -rf unpacked
     mkdir unpacked
     (cd unpacked && apt-get -q download "$kernel" busybox-static >download.log 2>&1) || { cat unpacked/download.log >&2; exit 1; }
@@ -20,11 +24,18 @@ if ! [ -e kernel ]; then
 fi
 rm -rf root
 mkdir -p root/bin root/lib root/dev root/proc root/sys root/www root/tmp
-cp unpacked/bin/busybox root/bin/busybox
+for file in unpacked/bin/busybox unpacked/usr/bin/busybox; do
+    if [ -e "$file" ]; then cp "$file" root/bin/busybox; fi
+done
 ln -s busybox root/bin/sh
 for module in net/core/failover drivers/virtio/virtio drivers/virtio/virtio_ring drivers/virtio/virtio_pci_modern_dev \
     drivers/virtio/virtio_pci_legacy_dev drivers/virtio/virtio_pci drivers/net/net_failover drivers/net/virtio_net; do
-    cp unpacked/lib/modules/*/kernel/$module.ko root/lib/
+    # It may be compressed, or a part of the kernel.
+    for file in unpacked/lib/modules/*/kernel/"$module".ko unpacked/usr/lib/modules/*/kernel/"$module".ko; do
+        to=root/lib/${module##*/}.ko
+        if [ -e "$file" ]; then cp "$file" "$to"; fi
+        if [ -e "$file.xz" ]; then xz -dc "$file.xz" >"$to"; fi
+    done
 done
 echo 'hello from a machine' >root/www/index.html
 # A page of 8 MiB, for segments larger than the MTU.

@@ -87,10 +87,38 @@ extension Snapshot {
         return sendsAlike(other, entry) ? .covered : .byPorts
     }
 
-    /// True if two entries send packets to the same places, with the same rewrites. A table stores equal hops once.
+    /// True if two entries send packets to the same places, with the same rewrites.
     private func sendsAlike(_ left: UInt32, _ right: UInt32) -> Bool {
         if left == right { return true }
-        let (a, b) = (entries &+ Int(left) &* 16, entries &+ Int(right) &* 16)
-        return word(a) == word(b) && word(a &+ 8) >> 28 == word(b &+ 8) >> 28
+        let (a, b) = (entry(Int(left)), entry(Int(right)))
+        return a.rewriteSource == b.rewriteSource && a.outerShift == b.outerShift && leadsAlike(a.targets, b.targets)
+    }
+
+    /// True if hops are the same. A compiled table stores equal ones once; a patch may bring some that are there already.
+    private func leadsAlike(_ left: Range<Int>, _ right: Range<Int>) -> Bool {
+        if left == right { return true }
+        guard left.count == right.count else { return false }
+        for place in 0..<left.count {
+            let (a, b) = (left.lowerBound &+ place, right.lowerBound &+ place)
+            if a != b, !isAlike(targets &+ a &* 32, targets &+ b &* 32) { return false }
+        }
+        return true
+    }
+
+    /// True if two records of hops say the same. They refer to hops behind them.
+    private func isAlike(_ left: Int, _ right: Int) -> Bool {
+        let head = word(left)
+        guard head == word(right) else { return false }
+        if UInt8(truncatingIfNeeded: head >> 32) < Layout.kindInstance {
+            return word(left &+ 8) == word(right &+ 8) && word(left &+ 16) == word(right &+ 16)
+                && word(left &+ 24) == word(right &+ 24)
+        }
+        return leadsAlike(hops(left &+ 8), hops(right &+ 8)) && leadsAlike(hops(left &+ 16), hops(right &+ 16))
+    }
+
+    /// The hops that a word names.
+    private func hops(_ place: Int) -> Range<Int> {
+        let first = Int(Self.lowHalf(word(place)))
+        return Range(uncheckedBounds: (first, first &+ Int(Self.highHalf(word(place)))))
     }
 }
