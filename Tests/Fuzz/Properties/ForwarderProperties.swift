@@ -111,6 +111,13 @@ private final class ForwarderRig {
         return verdict == .packet && fields.message != .neighbourDiscovery
     }
 
+    /// What tells a reset of the engine's own from a copy; 0 for what is not TCP.
+    private static func controlBits(_ frame: [UInt8], _ fields: PacketFields) -> UInt8 {
+        let place = fields.transportOffset + 13
+        let isTCP = fields.transportProtocol == IPProtocol.tcp && fields.fragment != .later
+        return isTCP && place < frame.count ? frame[place] : 0
+    }
+
     /// A frame that goes out is one that the kernel takes and its receiver can use.
     private func check(_ frame: MemoryFrameIO.Frame, about input: MemoryFrameIO.Frame?) throws(BrokenProperty) {
         try require(table.interfaces.indices.contains(frame.interface), "a frame to interface \(frame.interface)")
@@ -144,7 +151,8 @@ private final class ForwarderRig {
         let (_, before) = read(input)
         let sent = Array(input.bytes.dropFirst(VirtioNetHeader.length))
         if octets.count == sent.count, before.fragment == fields.fragment, before.message == fields.message,
-            before.icmpType == fields.icmpType, before.transportProtocol == fields.transportProtocol
+            before.icmpType == fields.icmpType, before.transportProtocol == fields.transportProtocol,
+            Self.controlBits(sent, before) == Self.controlBits(octets, fields)
         {
             // A copy: whatever was right of its checksums, is.
             let state = offload.checksumState(of: fields)

@@ -16,7 +16,7 @@ enum TunnelProperties {
         let count = frame.bytes.count
         try checkError(frame, kind)
         try checkMark(frame, mark)
-        var payload = 14..<count
+        var payload = 14..<max(14, count)
         if kind != .ethernet {
             guard let outer = frame.read({ OuterTransport($0) }) else { return }
             if outer.fault != nil { return }
