@@ -110,7 +110,7 @@ extension EngineFleet {
                 }
                 impairments.memory = memory
                 impairments.links = try LinkImages(
-                    links, generation: impairments.number + 1, interfaces: resources.queues.count + circuits)
+                    links, generation: impairments.number + 1, interfaces: resources.interfaces)
                 for slot in fresh {
                     for memory in impairments.former + [memory] { memory.clear(slot: slot) }
                 }

@@ -10,15 +10,18 @@ import Wire
 package struct EngineSet {
     /// How many engines there are, and how they share the queues.
     package var plan: EnginesPlan
-    /// For each interface its queues, as many for each; none at a place that is free.
+    /// For each interface its queues, as many for each; none at a place that is free, and at one of a circuit.
     package var queues: [[Int32]]
+    /// The places of the interfaces that come: what was counted and noted there is not theirs.
+    package var coming: [Int]
     /// Whether all of them take datagrams for segmentation.
     package var segmentsUDP: Bool
 
     /// Memberwise.
-    package init(plan: EnginesPlan, queues: [[Int32]], segmentsUDP: Bool) {
+    package init(plan: EnginesPlan, queues: [[Int32]], coming: [Int] = [], segmentsUDP: Bool) {
         self.plan = plan
         self.queues = queues
+        self.coming = coming
         self.segmentsUDP = segmentsUDP
     }
 }
@@ -88,7 +91,7 @@ extension EngineFleet {
                 )
             }
             let compiled = try Self.compile(table, leavesRoom: leavesRoom)
-            do { try begin(set, compiled, done) } catch let error as ApplianceError {
+            do { try begin(set, table, compiled, done) } catch let error as ApplianceError {
                 throw error
             } catch {
                 throw ApplianceError(.failed, "other engines could not be started: \(error)")
@@ -100,7 +103,8 @@ extension EngineFleet {
     }
 
     private func begin(
-        _ set: EngineSet, _ compiled: CompiledTable, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+        _ set: EngineSet, _ table: ForwardingTable, _ compiled: CompiledTable,
+        _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) throws {
         // A single one gets a spare beside it.
         let processes = set.plan.count == 1 ? 2 : set.plan.count
@@ -110,7 +114,7 @@ extension EngineFleet {
                 .failed, "a capture or a trace runs, and has no room for what more engines or workers see",
                 hint: "end it, and apply the file then")
         }
-        try growCounters(for: compiled, interfaces: set.queues.count + circuits, blocks: blocks)
+        try growCounters(for: compiled, interfaces: table.interfaces.count, blocks: blocks)
         if let memory = impairments.memory, memory.blocks < resources.counterLayout.workers {
             let larger = try ImpairmentMemory(blocks: resources.counterLayout.workers)
             impairments.former.append(memory)
@@ -120,13 +124,13 @@ extension EngineFleet {
         let generation = newestGeneration
         let whole = try SealedMemory(compiled.bytes(generation: generation), generation: generation)
         var handed = resources
-        let most = set.queues.map(\.count).max() ?? 1
-        handed.queues = set.queues.map { $0.isEmpty ? Array(repeating: idleQueue, count: most) : $0 }
+        handed.queues = Self.queues(set.queues, of: table, idle: idleQueue)
+        handed.circuits = table.interfaces.count - handed.queues.count
         handed.queueSets = set.plan.queueSets(of: handed.queues)
         handed.workers = set.plan.workers
         (handed.table, handed.tableSize, handed.generation) = (whole.memory.descriptor, whole.memory.size, generation)
         handed.tuning = EngineTuning(set.plan, coalescesUDP: set.segmentsUDP)
-        noteComing(set.queues)
+        noteComing(set.coming)
         let regrowth = Regrowth(
             plan: set.plan, resources: handed, published: SharedTable(table: TableVersion(whole)), compiled: compiled,
             done: done)
@@ -134,11 +138,19 @@ extension EngineFleet {
         for _ in 0..<set.plan.count { regrowth.fresh.append(try spawn(handed)) }
     }
 
+    /// The queues of all places that have to have some. Where there is no device of its own, one stands for them that never has
+    /// a frame.
+    static func queues(_ queues: [[Int32]], of table: ForwardingTable, idle: Int32) -> [[Int32]] {
+        let most = queues.map(\.count).max() ?? 1
+        return (0..<table.queuedPlaces).map { place in
+            let own = queues.indices.contains(place) ? queues[place] : []
+            return own.isEmpty ? Array(repeating: idle, count: most) : own
+        }
+    }
+
     /// What was counted and noted at the places of new interfaces is not theirs.
-    private func noteComing(_ queues: [[Int32]]) {
-        for (place, fresh) in queues.enumerated() where !fresh.isEmpty {
-            let isThere = resources.queues.indices.contains(place) && resources.queues[place].first != idleQueue
-            guard !isThere else { continue }
+    private func noteComing(_ places: [Int]) {
+        for place in places {
             earlier[place] = EarlierInterface(count: reader.interface(place), since: .now)
             neighbours.forget { $0.interface == place }
         }

@@ -36,7 +36,7 @@ extension EngineFleet {
         try SharedMapping.renewCounters(resources.counters, resources.counterLayout)
         neighbours.initialize()
         let process = try EngineProcess(
-            loop: loop, path: path, logPath: logPath, counters: countersNumber, circuits: circuits, resources: handed,
+            loop: loop, path: path, logPath: logPath, counters: countersNumber, resources: handed,
             handlers: EngineProcess.Handlers(
                 said: { [unowned self] in heard($0, $1) }, broke: { [unowned self] in broke($0, $1) },
                 ended: { [unowned self] in bury($0, $1) }, inspect: inspect))

@@ -75,8 +75,6 @@ package final class EngineFleet: @unchecked Sendable {
     var earlier: [Int: EarlierInterface] = [:]
     /// A queue that never has a frame: it stands for those of places without an interface.
     let idleQueue: Int32
-    /// How many circuits the table has, behind the interfaces that have queues. A change of interfaces changes none.
-    let circuits: Int
     private var firstReady: ((Result<Void, ApplianceError>) -> Void)?
     private(set) var hasStopped = false
     /// The corrections of queues before a process was started. The next process that ends reports them.
@@ -91,7 +89,7 @@ package final class EngineFleet: @unchecked Sendable {
     /// Makes the memories and compiles the first table; starts nothing yet.
     ///
     /// - Parameters:
-    ///   - queues: For each interface `plan.queues` queues.
+    ///   - queues: For each interface `plan.queues` queues; none at the place of a circuit.
     ///   - segmentsUDP: Whether all of them take datagrams for segmentation.
     ///   - leavesRoom: True if a few entries or access lists at a time will change.
     ///   - record: Takes each process that is started, so that it can be ended by others after this one has died.
@@ -117,7 +115,6 @@ package final class EngineFleet: @unchecked Sendable {
         division = QueueSetAssignment(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
         self.leavesRoom = leavesRoom
         compiled = try Self.compile(table, leavesRoom: leavesRoom)
-        circuits = table.interfaces.count - table.deviceCount
         idleQueue = EngineLink.makeIdleQueue()
         do throws(EngineError) {
             let whole = try SealedMemory(compiled.bytes(generation: 1), generation: 1)
@@ -127,8 +124,10 @@ package final class EngineFleet: @unchecked Sendable {
             let layout = CounterLayout(
                 workers: (plan.count * 2 + 2) * plan.workers, interfaces: table.interfaces.count,
                 entries: compiled.counterCount, rules: compiled.ruleCounterCount)
+            let queues = Self.queues(queues, of: table, idle: idleQueue)
             resources = EngineResources(
-                queues: queues, queueSets: plan.queueSets(of: queues), workers: plan.workers,
+                queues: queues, circuits: table.interfaces.count - queues.count,
+                queueSets: plan.queueSets(of: queues), workers: plan.workers,
                 counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
                 neighbours: try SharedMapping.makeNeighbours(), table: whole.memory.descriptor,
                 tableSize: whole.memory.size,

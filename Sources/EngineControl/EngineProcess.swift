@@ -100,15 +100,13 @@ package final class EngineProcess {
     var isIdle: Bool { assigned.isEmpty && confirmed.isEmpty && assignments.isEmpty }
 
     /// Starts the program at `path`, and hands it the resources. It says `ready`, or ends.
-    ///
-    /// - Parameter circuits: How many interfaces of the table have no queues of their own.
     init(
-        loop: EventLoop, path: String, logPath: String, counters: Int, circuits: Int, resources: EngineResources,
+        loop: EventLoop, path: String, logPath: String, counters: Int, resources: EngineResources,
         handlers: Handlers
     ) throws {
         self.loop = loop
         blocks = resources.firstBlock..<resources.firstBlock + resources.workers
-        interfaces = resources.queues.count + circuits
+        interfaces = resources.interfaces
         self.counters = counters
         handed = resources.generation
         table = resources.generation

@@ -4,6 +4,17 @@ import LinuxNetwork
 import Plan
 import Reporting
 
+extension BuiltTopology {
+    /// There is a place for an interface.
+    fileprivate mutating func makeRoom(for place: Int) {
+        while taps.count <= place {
+            taps.append(nil)
+            bridges.append(nil)
+            devices.append(nil)
+        }
+    }
+}
+
 /// Interfaces that come and go while the topology is up.
 extension NetworkBuilder {
     /// Makes the namespace of the bridges if there is none yet.
@@ -17,7 +28,7 @@ extension NetworkBuilder {
     }
 
     /// Makes interfaces of the plan: the bridge of each, and its TAP as a port. No engine reads the TAPs yet, and no node
-    /// is behind them.
+    /// is behind them. Of a circuit nothing is made.
     ///
     /// - Parameter places: Their places in the plan. Each has a bridge there, and the bridges' namespace is there.
     /// - Returns: What is built then.
@@ -26,20 +37,16 @@ extension NetworkBuilder {
         var grown = built
         // All TAPs have the same number of queues, also if the engines need fewer by now.
         let queues = built.taps.compactMap { $0?.queues.count }.max() ?? 1
-        for place in places {
+        let circuits = places.filter { plan.interfaces[$0].carrier != nil }
+        for place in places where plan.interfaces[place].carrier == nil {
             do throws(ApplianceError) {
                 try cancellation.check()
                 let made = try attempting("interface \(plan.interfaces[place].name)") { () throws(SystemError) in
                     try makeInterface(place, grown.namespaces, grown.fabric, queues: queues)
                 }
-                while grown.taps.count <= place {
-                    grown.taps.append(nil)
-                    grown.bridges.append(nil)
-                }
+                grown.makeRoom(for: place)
                 (grown.taps[place], grown.bridges[place]) = (made.tap, made.bridge)
-                let device = try bindDevice(to: place, made.bridge, grown.fabric)
-                while grown.devices.count <= place { grown.devices.append(nil) }
-                grown.devices[place] = device
+                grown.devices[place] = try bindDevice(to: place, made.bridge, grown.fabric)
             } catch {
                 for place in places { _ = try? giveBackDevice(of: place, from: grown) }
                 try? removeDevices(of: place, in: grown)
@@ -47,10 +54,15 @@ extension NetworkBuilder {
                 throw error
             }
         }
+        for place in circuits {
+            grown.makeRoom(for: place)
+            grown.bridges[place] = plan.interfaces[place].carrier.flatMap { grown.bridges[$0] }
+        }
         return grown
     }
 
-    /// Takes interfaces away: the TAP of each, and its bridge. No engine may have their queues any more.
+    /// Takes interfaces away: the TAP of each, and its bridge. No engine may have their queues any more. Of a circuit there is
+    /// nothing to take away.
     ///
     /// - Parameter places: Their places in this plan.
     /// - Returns: What is left then.
@@ -59,12 +71,7 @@ extension NetworkBuilder {
         var left = built
         for place in places where left.taps.indices.contains(place) {
             try removeDevices(of: place, in: left)
-            (left.taps[place], left.bridges[place]) = (nil, nil)
-            if left.devices.indices.contains(place) { left.devices[place] = nil }
-        }
-        while let last = left.taps.last, last == nil {
-            left.taps.removeLast()
-            left.bridges.removeLast()
+            (left.taps[place], left.bridges[place], left.devices[place]) = (nil, nil, nil)
         }
         return left
     }
@@ -83,7 +90,8 @@ extension NetworkBuilder {
     }
 
     private func removeDevices(of place: Int, in built: BuiltTopology) throws(ApplianceError) {
-        guard plan.interfaces.indices.contains(place) else { return }
+        // A circuit's are its carrier's.
+        guard plan.interfaces.indices.contains(place), plan.interfaces[place].carrier == nil else { return }
         var homes: [(namespace: NetworkNamespace, devices: [String])] = []
         switch plan.interfaces[place].attachment {
         case .vacant: break

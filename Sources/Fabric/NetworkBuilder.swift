@@ -18,12 +18,12 @@ package struct BuiltTopology: Sendable {
     package var fabric: NetworkNamespace?
     /// The bridges' numbers in the fabric, in the order of the interfaces; nil if the TAP is a node's own device.
     var bridges: [Int32?]
-    /// The TAPs, in the order of the interfaces; nil at a place that is free. Circuits are behind all of them, and have none.
+    /// The TAPs, in the order of the interfaces; nil at a place that is free, and at one of a circuit.
     package var taps: [TapDevice?]
     /// The numbers in the fabric of the machine's devices that are bound to interfaces, in the order of the interfaces.
     package var devices: [Int32?] = []
 
-    /// The queues as the engine takes them, for each interface; none at a place that is free.
+    /// The queues as the engine takes them, for each interface; none where there is no TAP.
     package var queues: [[Int32]] { taps.map { $0?.queues ?? [] } }
 
     /// True if the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be coalesced.
@@ -80,7 +80,10 @@ package struct NetworkBuilder: Sendable {
         for (index, interface) in plan.interfaces.enumerated() {
             try cancellation.check()
             if let carrier = interface.carrier {
+                // In a new topology it stands before its circuits.
                 built.bridges.append(built.bridges[carrier])
+                built.taps.append(nil)
+                built.devices.append(nil)
                 continue
             }
             let made = try attempting("interface \(interface.name)") { () throws(SystemError) in
@@ -316,15 +319,4 @@ extension TapDevice.Kind {
             case .atm?: .atm
             }
     }
-}
-
-extension AppliancePlan {
-    /// The MAC addresses by which the engine is reached on an interface.
-    package func engineMACs(on interface: Int) -> [MACAddress] {
-        let here = interfaces.indices.filter { $0 == interface || interfaces[$0].carrier == interface }
-        return here.flatMap { [table.interfaces[$0].mac] + table.interfaces[$0].aliases }
-    }
-
-    /// The interface whose device has an interface's frames: itself, or the one that carries it.
-    package func device(of interface: Int) -> Int { interfaces[interface].carrier ?? interface }
 }

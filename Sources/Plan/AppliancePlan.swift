@@ -97,7 +97,7 @@ public struct InterfacePlan: Sendable, Hashable {
     public var attachment: Attachment
     /// The device of the machine that is a port of the bridge, too; nil: none.
     public var device: DevicePlan?
-    /// The index of the interface whose TAP has its frames, if it is a circuit. Circuits are behind all interfaces with TAPs.
+    /// The index of the interface whose TAP has its frames, if it is a circuit or a tunnel.
     public var carrier: Int?
     /// The kind of the device, if it carries circuits: a TAP without offloads, or a TUN.
     public var link: Encapsulation.Link?

@@ -11,7 +11,8 @@ package struct RawCircuit: Sendable {
 }
 
 extension TopologyFile {
-    /// The file with its circuits, and its tunnels behind these, behind all interfaces that have devices.
+    /// The file with its circuits, and its tunnels behind these, behind all interfaces that have devices: only places before those
+    /// need queues.
     package func placingCircuitsLast() -> TopologyFile {
         guard interfaces.contains(where: { $0.circuit != nil || $0.tunnel != nil }) else { return self }
         var file = self

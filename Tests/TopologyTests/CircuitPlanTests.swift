@@ -35,7 +35,7 @@ import Wire
         #expect(
             plan.interfaces[1].attachment == .direct(node: "carol")
                 && plan.interfaces[4].attachment == .direct(node: "carol"))
-        #expect(plan.table.deviceCount == 3)
+        #expect(plan.table.queuedPlaces == 3)
         #expect(plan.table.interfaces[3].circuit?.encapsulation.description == "vlan 100")
         let alice = try #require(plan.nodes.first { $0.name == "alice" })
         #expect(alice.legs.allSatisfy { $0.isCircuit && !$0.offload } && alice.legs[0].interface == 3)
@@ -63,27 +63,85 @@ import Wire
         return difference.refusals.map(\.what)
     }
 
-    @Test func nothingComesOrGoesBesideCircuits() throws {
+    /// The plan of a file where another one runs.
+    private func plan(_ text: String, where running: AppliancePlan) throws -> AppliancePlan {
+        try Planner.plan(TopologyFile.parse(text, path: "t.yaml"), keeping: running).adopting(running)
+    }
+
+    @Test func interfacesAndCircuitsComeAndGoBesideCircuitsAndKeepTheirPlaces() throws {
         let two = "red: { encapsulation: vlan 100, address: 192.0.2.1/29 }, blue: { encapsulation: vlan 200 }"
         let servers = "  servers: { address: 198.18.4.1/24 }"
-        let spare = Self.text().replacing(servers, with: "  spare: {}\n" + servers)
+        let spare = Self.text(two).replacing(servers, with: "  spare: {}\n" + servers)
         let before = try plan(Self.text())
         #expect(try refusals(Self.text(), where: before).isEmpty)
+        #expect(try refusals(spare, where: before).isEmpty)
+        // A new interface stands behind the circuits that are there, and before it a place that has no queues of its own.
+        let grown = try plan(spare, where: before)
+        let names = ["access", "serial device", "servers", "red", "serial", "spare", "blue"]
+        #expect(grown.interfaces.map(\.name).sorted() == names.sorted())
+        #expect(grown.interfaces.prefix(5).map(\.name) == names.prefix(5).map { $0 })
+        #expect(grown.interfaces.map(\.carrier).prefix(5) == [nil, nil, nil, 0, 1])
+        let blue = try #require(grown.interfaces.firstIndex { $0.name == "blue" })
+        let fresh = try #require(grown.interfaces.firstIndex { $0.name == "spare" })
         #expect(
-            try refusals(Self.text(two), where: before) == ["the circuit blue is new, and the topology has circuits"])
+            grown.interfaces[blue].carrier == 0 && grown.interfaces[blue].attachment == grown.interfaces[0].attachment)
+        #expect(grown.table.queuedPlaces == fresh + 1)
+        _ = try TableCompiler.compile(grown.table, generation: 1)
+        let actions = PlanDifference(from: before, to: grown).actions.map { $0.line(grown) }
+        #expect(actions.contains("circuit blue is added") && actions.contains("interface spare is added"))
+        // The bridge of the device leads the circuit's address to the engine.
+        #expect(actions.contains { $0.contains("interface access") && $0.contains("MAC addresses") }, "\(actions)")
+        // All of it goes again, and the places with it.
+        #expect(try refusals(Self.text(), where: grown).isEmpty)
+        let back = try plan(Self.text(), where: grown)
+        #expect(back.interfaces.map(\.name) == before.interfaces.map(\.name))
+        // A place in the middle stays free, and the next new one gets it, whatever its kind.
+        let middle = try plan(middleText(spare: true))
+        let without = try plan(middleText(spare: false), where: middle)
+        #expect(without.interfaces.filter(\.isVacant).count <= 1)
+        let again = try plan(middleText(spare: true), where: without)
+        #expect(!again.interfaces.contains(where: \.isVacant))
+        _ = try TableCompiler.compile(again.table, generation: 1)
+    }
+
+    private func middleText(spare: Bool) -> String {
+        let two = "red: { encapsulation: vlan 100, address: 192.0.2.1/29 }, blue: { encapsulation: vlan 200 }"
+        return Self.text(two).replacing("  servers: {", with: (spare ? "  spare: {}\n" : "") + "  servers: {")
+            .replacing("  serial: { encapsulation: dlci 100, address: 192.0.2.17/29 }\n", with: "")
+            .replacing("  carol: { circuit: dlci 100, run: exec endpoint }\n", with: "").replacing(
+                ", carol]", with: "]")
+    }
+
+    @Test func aDeviceWithoutItsLastCircuitStaysAndATUNNeitherComesNorGoes() throws {
+        let none = Self.text().replacing(
+            "  access: { circuits: { red: { encapsulation: vlan 100, address: 192.0.2.1/29 } } }", with: "  access: {}"
+        )
+        .replacing("  alice: { circuit: red, run: exec endpoint }\n", with: "").replacing(
+            "[alice, carol]", with: "[carol]")
+        let before = try plan(Self.text())
+        #expect(try refusals(none, where: before).isEmpty)
+        let without = try plan(none, where: before)
         #expect(
-            try refusals(Self.text(), where: plan(Self.text(two))) == [
-                "the circuit blue is gone, and the topology has circuits"
+            without.interfaces[0].link == .ethernet
+                && without.interfaces[0].attachment == before.interfaces[0].attachment)
+        #expect(try refusals(Self.text(), where: without).isEmpty)
+        // One that never had a circuit leaves to the kernel what circuits cannot.
+        #expect(
+            try refusals(Self.text(), where: plan(none)) == [
+                "interface access has no circuits yet, and its device leaves checksums and segmentation to the kernel, which "
+                    + "devices with circuits do not"
             ])
+        let lone = Self.text(serial: "vlan 7").replacing(
+            "  serial: { encapsulation: vlan 7, address: 192.0.2.17/29 }\n", with: ""
+        )
+        .replacing("  carol: { circuit: vlan 7, run: exec endpoint }\n", with: "").replacing(
+            "[alice, carol]", with: "[alice]")
         #expect(
-            try refusals(spare, where: before) == ["the interface spare is new, and the topology has circuits"])
-        #expect(
-            try refusals(Self.text(), where: plan(spare)) == [
-                "the interface spare is gone, and the topology has circuits"
+            try refusals(Self.text(), where: plan(lone)) == [
+                "serial device is new, and its device would be in a node that is there or starts with it"
             ])
-        // It would have its place before the circuits, which the running table does not have there.
-        let placed = try Planner.plan(TopologyFile.parse(spare, path: "t.yaml"), keeping: before).adopting(before)
-        #expect(placed.interfaces.map(\.name) == ["access", "serial device", "servers", "spare", "red", "serial"])
+        #expect(try refusals(lone, where: before) == ["serial device is gone, and its device is in a node"])
+        #expect(try refusals(Self.text(serial: "vlan 7"), where: plan(lone)).isEmpty)
     }
 
     @Test func enginesChangeBesideCircuitsIfNoTUNNeedsAQueue() throws {

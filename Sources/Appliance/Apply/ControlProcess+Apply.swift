@@ -295,7 +295,7 @@ extension PlanDifference {
                 case .publish, .checks, .tenants, .access: nil
                 case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
                 case .addInterface: "an interface is new"
-                case .removeInterface(_, let name): "interface \(name) is gone"
+                case .removeInterface(_, let title): "\(title) is gone"
                 case .engines(let what): what.joined(separator: ", ")
                 case .add(let node): "node \(node) is new"
                 case .remove(let node): "node \(node) is gone"

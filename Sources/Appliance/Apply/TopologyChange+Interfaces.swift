@@ -54,7 +54,7 @@ extension TopologyChange {
         // New TAPs have theirs.
         let running = control.loop.sync { [control] in control.plan }
         try self.builder(for: running).growQueues(to: during.engines.queues, of: built())
-        try replaceEngines(during.engines, built().queues) { [during] table in
+        try replaceEngines(during.engines, built().queues, coming: places) { [during] table in
             let missing = table.interfaces.count..<max(table.interfaces.count, during.table.interfaces.count)
             table.interfaces += during.table.interfaces[missing]
             for place in places { table.interfaces[place] = during.table.interfaces[place] }
@@ -122,9 +122,10 @@ extension TopologyChange {
 
     /// Gives other engines the place of those that run, and waits until the last of these has sent on what it held.
     private func replaceEngines(
-        _ plan: EnginesPlan, _ queues: [[Int32]], _ change: @escaping (inout ForwardingTable) -> Void
+        _ plan: EnginesPlan, _ queues: [[Int32]], coming: [Int] = [],
+        _ change: @escaping (inout ForwardingTable) -> Void
     ) throws(ApplianceError) {
-        let set = EngineSet(plan: plan, queues: queues, segmentsUDP: try built().segmentsUDP)
+        let set = EngineSet(plan: plan, queues: queues, coming: coming, segmentsUDP: try built().segmentsUDP)
         let changed = Box(change)
         try control.waiting(cancellation) { [control, cause] done in
             control.publisher.change(

@@ -68,10 +68,12 @@ extension EngineMain {
         do throws(EngineError) {
             let snapshot = try Self.snapshot(fresh, keepsGroups ? old.snapshot : nil)
             published = try PublishedTable(snapshot: snapshot, counters: fresh.counters, layout: layout)
-            guard snapshot.interfaceCount == interfaces else {
+            guard snapshot.interfaceCount == interfaces, snapshot.queuedPlaces <= queuedPlaces else {
                 throw EngineError(
                     "take the table",
-                    because: "it has \(snapshot.interfaceCount) interfaces, but the engine \(interfaces)")
+                    because:
+                        "it has \(snapshot.interfaceCount) interfaces, \(snapshot.queuedPlaces) of them with queues, "
+                        + "but the engine \(interfaces) and \(queuedPlaces)")
             }
         } catch {
             if arrival.table != nil { fresh.table.unmap() }

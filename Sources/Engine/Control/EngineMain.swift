@@ -21,6 +21,8 @@ public struct EngineMain: ~Copyable {
     /// The memory that is mapped for impaired links; nil before there are any.
     var impairmentMemory: ImpairmentMemory?
     var interfaces = 0
+    /// How many of them have queues; those behind them are circuits and tunnels.
+    var queuedPlaces = 0
 
     /// The memory that is mapped for the table in force.
     struct Mapping {

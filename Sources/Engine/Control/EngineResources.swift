@@ -4,6 +4,8 @@ public struct EngineResources: Sendable {
     /// The TAP queues, non-blocking, the same number for each interface. An engine gets all of them, so that it can
     /// take over any.
     public var queues: [[Int32]]
+    /// How many interfaces of the table have no queues: the circuits and tunnels behind all that have.
+    public var circuits: Int
     /// For each queue, its queue set: less than `QueueSets.capacity`.
     public var queueSets: [[Int]]
     /// The number of workers. The worker that reads a queue set has the set's index modulo the number of workers.
@@ -28,11 +30,13 @@ public struct EngineResources: Sendable {
 
     /// Memberwise.
     public init(
-        queues: [[Int32]], queueSets: [[Int]], workers: Int, counters: Int32, counterLayout: CounterLayout,
+        queues: [[Int32]], circuits: Int = 0, queueSets: [[Int]], workers: Int, counters: Int32,
+        counterLayout: CounterLayout,
         firstBlock: Int = 0, neighbours: Int32, table: Int32, tableSize: Int, generation: UInt64,
         tuning: EngineTuning = EngineTuning()
     ) {
         self.queues = queues
+        self.circuits = circuits
         self.queueSets = queueSets
         self.workers = workers
         self.counters = counters
@@ -44,4 +48,7 @@ public struct EngineResources: Sendable {
         self.generation = generation
         self.tuning = tuning
     }
+
+    /// How many interfaces the table has.
+    public var interfaces: Int { queues.count + circuits }
 }

@@ -4,7 +4,7 @@ import Wire
 
 /// The contents of the first message.
 struct EngineHello {
-    /// The number of interfaces with devices. Those behind them in the table are circuits and tunnels.
+    /// The number of interfaces that have queues. Those behind them in the table are circuits and tunnels.
     var interfaces: Int
     /// The number of queues of each interface.
     var queueCount: Int
@@ -73,14 +73,13 @@ extension EngineMain {
         mapping = Mapping(
             table: table, counters: counters.base, countersSize: counters.size, firstBlock: hello.firstBlock)
         _ = counters.leak()
-        let devices =
-            published.snapshot.interfaceCount - published.snapshot.circuitCount - published.snapshot.tunnelCount
-        guard devices == hello.interfaces else {
+        guard published.snapshot.queuedPlaces == hello.interfaces else {
             throw EngineError(
                 "take the table",
-                because: "it has \(devices) interfaces with devices, but the engine \(hello.interfaces)")
+                because:
+                    "it has \(published.snapshot.queuedPlaces) places with queues, but the engine \(hello.interfaces)")
         }
-        interfaces = published.snapshot.interfaceCount
+        (interfaces, queuedPlaces) = (published.snapshot.interfaceCount, hello.interfaces)
         hire(hello, queues.queueSets, ports, published, neighbours)
         try crew.start()
         try confinement.enter(

@@ -5,15 +5,9 @@ extension TableChecks {
     func circuitProblems(_ table: ForwardingTable) -> [TableProblem] {
         var problems: [TableProblem] = []
         var known: [CircuitName: String] = [:]
-        let devices = table.deviceCount
-        for (index, interface) in table.interfaces.enumerated() {
-            guard let circuit = interface.circuit else {
-                if index > devices, interface.tunnel == nil {
-                    problems.append(.circuit(interface: interface.name, "it is behind a circuit"))
-                }
-                continue
-            }
-            guard circuit.carrier >= 0, circuit.carrier < devices else {
+        for interface in table.interfaces {
+            guard let circuit = interface.circuit else { continue }
+            guard table.interfaces.indices.contains(circuit.carrier), table.interfaces[circuit.carrier].hasDevice else {
                 problems.append(.circuit(interface: interface.name, "its carrier is no interface with a device"))
                 continue
             }

@@ -30,6 +30,13 @@ extension Snapshot {
         return Range(uncheckedBounds: (first, first &+ Int(truncatingIfNeeded: place >> 32)))
     }
 
+    /// How many places have to have queues: all up to the last interface that is no circuit and no tunnel.
+    public var queuedPlaces: Int {
+        var count = interfaceCount
+        while count > 0, circuit(of: count &- 1) >= 0 || tunnel(of: count &- 1) >= 0 { count &-= 1 }
+        return count
+    }
+
     /// The circuit at a place below `circuitCount`.
     public func circuit(at place: Int) -> CircuitRecord {
         let record = circuits &+ place &* 64

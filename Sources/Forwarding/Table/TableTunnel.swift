@@ -5,7 +5,7 @@ import Wire
 /// Entries, neighbours and sources name it like every interface. What is received on it, and sent towards it, is plain Ethernet for
 /// them: the engine takes the outer headers off before it decides, and writes them in front of what it sends.
 public struct TableTunnel: Hashable, Sendable {
-    /// The index of the interface that has the packets: the underlay. It is no tunnel, and has a lower index than every tunnel.
+    /// The index of the interface that has the packets: the underlay. It is no tunnel.
     public var carrier: Int
     /// What is between the outer addresses and the inner frame.
     public var encapsulation: TunnelEncapsulation

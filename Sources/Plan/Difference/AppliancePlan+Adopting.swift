@@ -18,7 +18,20 @@ extension AppliancePlan {
         for index in plan.interfaces.indices where !plan.interfaces[index].isVacant {
             let isKnown =
                 old.interfaces.indices.contains(index) && old.interfaces[index].name == plan.interfaces[index].name
-            if isKnown { plan.keepAttachment(of: index, old, before) } else { plan.giveBridge(to: index, old) }
+            guard isKnown else {
+                plan.giveBridge(to: index, old)
+                continue
+            }
+            // A device without its last circuit stays as it is.
+            if plan.interfaces[index].link == nil, old.interfaces[index].link == .ethernet {
+                plan.interfaces[index].link = .ethernet
+            }
+            plan.keepAttachment(of: index, old, before)
+        }
+        // A circuit's nodes are where its carrier is, which may stand behind it.
+        for index in plan.interfaces.indices {
+            guard let carrier = plan.interfaces[index].carrier else { continue }
+            plan.interfaces[index].attachment = plan.interfaces[carrier].attachment
         }
         plan.nameFabricDevices(before, old)
         return plan
@@ -52,13 +65,8 @@ extension AppliancePlan {
     }
 
     private mutating func keepAttachment(of index: Int, _ old: AppliancePlan, _ before: [String: NodePlan]) {
-        if let carrier = interfaces[index].carrier {
-            // It is before this one.
-            interfaces[index].attachment = interfaces[carrier].attachment
-            return
-        }
         // A TUN is always a node's own device, and a TAP of circuits never is.
-        guard interfaces[index].link == nil else { return }
+        guard interfaces[index].carrier == nil, interfaces[index].link == nil else { return }
         switch old.interfaces[index].attachment {
         case .vacant: break
         case .bridge: interfaces[index].attachment = old.interfaces[index].attachment

@@ -12,8 +12,7 @@ extension PlanDifference {
                 "write the one from before, or name the interface otherwise, so that one goes and another comes",
                 old.name)
         }
-        // Without the same interfaces on both sides, circuits have other places: there is no more to compare.
-        guard compareCircuitsAndLoans(old, new) else { return }
+        compareComing(old, new)
         compareDevices(old, new)
         // What is counted, noted and captured is known by the interface's place. The planner keeps the places.
         let isOrdered = zip(old.interfaces, new.interfaces).allSatisfy { before, after in
@@ -24,22 +23,16 @@ extension PlanDifference {
         refuse("the interfaces are in another order", "write \(names.joined(separator: ", "))", old.name)
     }
 
-    /// Interfaces come and go where nothing is a circuit: circuits stand behind all interfaces with devices, so their places
-    /// would change. A device of the machine is lent to one interface at a time.
-    ///
-    /// - Returns: False if interfaces come or go where there are circuits.
-    private mutating func compareCircuitsAndLoans(_ old: AppliancePlan, _ new: AppliancePlan) -> Bool {
-        let carried = (old.interfaces + new.interfaces).filter { $0.carrier != nil }
-        let hasCircuits = !carried.isEmpty
-        let what = carried.allSatisfy(\.isTunnel) ? "tunnels" : "circuits"
+    /// Interfaces and circuits come and go. A TUN is in a node from its start to its end, and a device of the machine is lent to one
+    /// interface at a time.
+    private mutating func compareComing(_ old: AppliancePlan, _ new: AppliancePlan) {
         let (before, after) = (Self.interfacesByName(old), Self.interfacesByName(new))
-        let coming = new.interfaces.filter { !$0.isVacant && before[$0.name] == nil }
         let going = old.interfaces.filter { !$0.isVacant && after[$0.name] == nil }
-        for interface in coming {
-            if hasCircuits {
+        for interface in new.interfaces where !interface.isVacant && before[interface.name] == nil {
+            if interface.isTUN {
                 refuse(
-                    "the \(interface.word) \(interface.name) is new, and the topology has \(what)",
-                    "attach nodes to the interfaces and \(what) that are there", old.name)
+                    "\(interface.name) is new, and its device would be in a node that is there or starts with it",
+                    "only `up` makes devices of frame relay and ATM: run 'tapline down', then 'tapline up'", old.name)
             } else if let device = interface.device,
                 let holder = going.first(where: { $0.device?.name == device.name })
             {
@@ -48,14 +41,11 @@ extension PlanDifference {
                     "apply a file without both first, or keep the name \(holder.name)", old.name)
             }
         }
-        for interface in going {
-            if hasCircuits {
-                refuse(
-                    "the \(interface.word) \(interface.name) is gone, and the topology has \(what)",
-                    "keep it in the file, without nodes", old.name)
-            }
+        for interface in going where interface.isTUN {
+            refuse(
+                "\(interface.name) is gone, and its device is in a node",
+                "only `down` ends devices of frame relay and ATM: keep it in the file", old.name)
         }
-        return !hasCircuits || coming.isEmpty && going.isEmpty
     }
 
     /// What is behind a device's queues stays the same kind of device, in the same node.
@@ -64,7 +54,13 @@ extension PlanDifference {
         for after in new.interfaces {
             guard let was = before[after.name] else { continue }
             let isMoved = after.isTUN && was.attachment != after.attachment
-            if was.link != after.link || Self.carrier(of: was, old) != Self.carrier(of: after, new) || isMoved {
+            if was.link == nil, after.link == .ethernet {
+                let tunnel = new.interfaces.contains { $0.isTunnel && Self.carrier(of: $0, new) == after.name }
+                refuse(
+                    "interface \(after.name) has no \(tunnel ? "tunnels" : "circuits") yet, and its device leaves checksums "
+                        + "and segmentation to the kernel, which devices with \(tunnel ? "tunnels" : "circuits") do not",
+                    "write them on an interface of their own, which may be new", old.name)
+            } else if was.link != after.link || Self.carrier(of: was, old) != Self.carrier(of: after, new) || isMoved {
                 refuse(
                     "the device of interface \(after.name) becomes another",
                     "keep its encapsulation on the same kind of device, with the same node",
@@ -107,6 +103,4 @@ extension PlanDifference {
 extension InterfacePlan {
     /// True if its device is a TUN of frame relay or ATM, which is always a node's own device.
     fileprivate var isTUN: Bool { link.map { $0 != .ethernet } ?? false }
-
-    fileprivate var word: String { carrier == nil ? "interface" : isTunnel ? "tunnel" : "circuit" }
 }

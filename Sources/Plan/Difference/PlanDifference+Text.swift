@@ -11,8 +11,8 @@ extension PlanDifference.Action {
     /// For a person.
     public func line(_ plan: AppliancePlan) -> String {
         switch self {
-        case .addInterface(let interface): "interface \(plan.interfaces[interface].name) is added"
-        case .removeInterface(_, let name): "interface \(name) is removed"
+        case .addInterface(let interface): "\(plan.interfaces[interface].title) is added"
+        case .removeInterface(_, let title): "\(title) is removed"
         case .engines(let what): "engines: \(what.joined(separator: ", "))"
         case .bridge(let interface): "interface \(plan.interfaces[interface].name) gets a bridge"
         case .reshape(let interface, let what):

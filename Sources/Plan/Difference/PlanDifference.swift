@@ -7,10 +7,11 @@ import Wire
 public struct PlanDifference: Sendable, Hashable {
     /// One thing that is done. Interfaces are indices, nodes are named.
     public enum Action: Sendable, Hashable {
-        /// An interface that was not there: its bridge, and its TAP with a queue for each worker of each engine.
+        /// An interface that was not there: its bridge, and its TAP with a queue for each worker of each engine. Or a circuit or a
+        /// tunnel, which has its carrier's.
         case addInterface(Int)
-        /// An interface goes. Its place stays free.
-        case removeInterface(Int, name: String)
+        /// An interface goes. Its place stays free. The title is its kind and its name.
+        case removeInterface(Int, title: String)
         /// Other engines take the place of those that run.
         case engines(what: [String])
         /// The TAP that was a node's own device becomes a port of a bridge. The node gets a veth in its place, with the
@@ -202,7 +203,7 @@ public struct PlanDifference: Sendable, Hashable {
         let going = old.interfaces.indices.filter { isThere($0, old) && !isThere($0, new) }
         return (
             coming.map { .addInterface($0) },
-            going.map { .removeInterface($0, name: old.interfaces[$0].name) }
+            going.map { .removeInterface($0, title: old.interfaces[$0].title) }
         )
     }
 
@@ -224,8 +225,7 @@ public struct PlanDifference: Sendable, Hashable {
         if old.table.interfaces[index].addresses != new.table.interfaces[index].addresses {
             what.append("the engine's addresses on it")
         }
-        let (mac, aliases) = (new.table.interfaces[index].mac, new.table.interfaces[index].aliases)
-        if old.table.interfaces[index].mac != mac || old.table.interfaces[index].aliases != aliases {
+        if Set(old.engineMACs(on: index)) != Set(new.engineMACs(on: index)) {
             what.append("the engine's MAC addresses on it")
         }
         if !what.isEmpty { actions.append(.reshape(interface: index, what: what)) }

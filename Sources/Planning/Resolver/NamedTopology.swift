@@ -37,7 +37,7 @@ final class NamedTopology: Sendable {
     init(_ raw: TopologyFile, name: String?, keeping kept: KeptParts?, _ diagnostics: Diagnostics) {
         followsMistakes = !diagnostics.isEmpty
         let separated = raw.separatingCopies()
-        file = (kept.map { separated.ordered(as: $0) } ?? separated).placingCircuitsLast()
+        file = kept.map { separated.ordered(as: $0) } ?? separated.placingCircuitsLast()
         self.name = name ?? raw.name.value
         self.kept = kept
         var names = kept?.names ?? GeneratedNames()
@@ -203,10 +203,13 @@ struct NamedFabric: Sendable {
         for (index, interface) in file.interfaces.enumerated() {
             attachments.append(attachment(index, interface))
         }
+        // A circuit's nodes are where its carrier is, which may stand behind it.
+        for (index, carrier) in circuits.carriers.enumerated() {
+            if let carrier { attachments[index] = attachments[carrier] }
+        }
         func attachment(_ index: Int, _ interface: RawInterface) -> InterfacePlan.Attachment {
             if interface.isVacant { return .vacant }
-            // A circuit's nodes are where its carrier is, which has a lower index.
-            if let carrier = circuits.carriers[index] { return attachments[carrier] }
+            if circuits.carriers[index] != nil { return .vacant }
             if circuits.links[index] != nil, let only = circuits.node(on: index, nodes) {
                 if circuits.links[index] != .ethernet { return .direct(node: file.nodes[only].name.value) }
             }

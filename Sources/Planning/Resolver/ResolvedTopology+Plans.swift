@@ -102,7 +102,7 @@ extension ResolvedTopology {
         }
         let answering = Set(entries.filter { $0.direction == .response }.map(device))
         let asking = Set(entries.filter { $0.direction == .request }.map(device))
-        plan.engineOfInterface = file.interfaces.indices.filter { named.circuits.carriers[$0] == nil }.map {
+        plan.engineOfInterface = file.interfaces.indices.map {
             answering.contains($0) && !asking.contains($0) ? 1 : 0
         }
         return plan
