@@ -69,7 +69,7 @@ extension NetworkBuilder {
         }
         return try attempting("interface \(plan.name)") { () throws(SystemError) in
             let port = try loan.lend(
-                to: fabric, bridge: bridge, mtu: plan.mtu, mark: mark, learns: !device.behind.isEmpty)
+                to: fabric, bridge: bridge, mtu: plan.mtu, mark: mark, learns: device.learns)
             for mac in device.stations { try fabric.netlink.addForwardingEntry(mac, port: port) }
             return port
         }

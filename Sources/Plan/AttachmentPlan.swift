@@ -61,15 +61,18 @@ extension AttachmentPlan.Place: CustomStringConvertible {
 public struct DevicePlan: Sendable, Hashable {
     /// Its name.
     public var name: String
-    /// The networks of hosts that are learnt behind it; none: only `stations` are there.
+    /// The networks of hosts behind it, without headers of a circuit.
     public var behind: [IPPrefix]
+    /// True if hosts are learnt behind it or behind one of its circuits; otherwise only `stations` are there.
+    public var learns: Bool
     /// The MAC addresses behind it that the file names.
     public var stations: [MACAddress]
 
     /// Memberwise.
-    public init(name: String, behind: [IPPrefix] = [], stations: [MACAddress] = []) {
+    public init(name: String, behind: [IPPrefix] = [], learns: Bool = false, stations: [MACAddress] = []) {
         self.name = name
         self.behind = behind
+        self.learns = learns
         self.stations = stations
     }
 }

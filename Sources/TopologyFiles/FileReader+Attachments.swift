@@ -87,8 +87,15 @@ extension FileReader {
                 interface.device = written
             }
         }
+        behind(&interface, fields, isLent: fields["device"] != nil)
+    }
+
+    /// Reads which networks are behind the device of an interface, or of a circuit's.
+    ///
+    /// - Parameter isLent: Whether it is a device of the machine.
+    func behind(_ interface: inout RawInterface, _ fields: Fields, isLent: Bool) {
         guard let behind = fields["behind"] else { return }
-        guard fields["device"] != nil else {
+        guard isLent else {
             diagnostics.error(
                 fields.origin(of: "behind"), "\(fields.subject) has `behind`, and no `device` that could lead there",
                 hint: "add `device: …`, or give a customer `prefixes`")

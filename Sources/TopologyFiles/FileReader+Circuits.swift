@@ -8,12 +8,6 @@ extension FileReader {
     ///
     /// An interface with `encapsulation` is a circuit by itself, on a device that has no other frames.
     func circuits(of interface: RawInterface, _ fields: Fields) -> [RawInterface] {
-        if interface.device != nil, let key = ["encapsulation", "circuits"].first(where: { fields[$0] != nil }) {
-            diagnostics.error(
-                fields.origin(of: key), "\(fields.subject) has `\(key)` beside `device`",
-                hint: "remove `\(key)`: a device of the machine carries plain Ethernet")
-            return [interface]
-        }
         if let node = fields["encapsulation"] {
             if fields["circuits"] != nil {
                 diagnostics.error(
@@ -26,10 +20,12 @@ extension FileReader {
             var device = RawInterface(
                 name: Located("\(interface.name.value) device", interface.name.origin), mtu: interface.mtu)
             device.mtu.value = interface.mtu.value + encapsulation.overhead
-            device.queue = interface.queue
+            (device.queue, device.device) = (interface.queue, interface.device)
             var circuit = interface
+            circuit.device = nil
             circuit.circuit = RawCircuit(
-                carrier: device.name.value, encapsulation: encapsulation, origin: node.origin)
+                carrier: device.name.value, encapsulation: encapsulation, origin: node.origin, device: device.device)
+            checkLoan(of: circuit)
             return [device, circuit]
         }
         guard let node = fields["circuits"] else { return [interface] }
@@ -50,11 +46,31 @@ extension FileReader {
             guard let encapsulation = encapsulation(written, "the encapsulation of circuit \(quoted(name.value))")
             else { continue }
             circuit.circuit = RawCircuit(
-                carrier: interface.name.value, encapsulation: encapsulation, origin: written.origin)
+                carrier: interface.name.value, encapsulation: encapsulation, origin: written.origin,
+                device: interface.device)
+            behind(&circuit, own, isLent: interface.device != nil)
+            checkLoan(of: circuit)
             device.mtu.value = max(device.mtu.value, circuit.mtu.value + encapsulation.overhead)
             found.append(circuit)
         }
         return [device] + found
+    }
+
+    /// Reports a circuit that a device of the machine cannot carry, and hosts that cannot be learnt behind it.
+    private func checkLoan(of interface: RawInterface) {
+        guard let circuit = interface.circuit, let device = circuit.device else { return }
+        let encapsulation = circuit.encapsulation
+        if encapsulation.link != .ethernet {
+            diagnostics.error(
+                circuit.origin,
+                "\(quoted("\(encapsulation)")) is not on Ethernet, and the device \(quoted(device.value)) is",
+                hint: "write a VLAN or labels, or remove `device`")
+        } else if encapsulation.payload != .tagged, let prefix = interface.behind.first {
+            diagnostics.error(
+                prefix.origin,
+                "nobody is learnt behind \(quoted("\(encapsulation)")): labels lead to the one node of a circuit",
+                hint: "write a VLAN: vlan 100 or qinq 100.200")
+        }
     }
 
     /// A circuit's name in place of an interface's. It may also be named by what tells it apart, where that is enough.

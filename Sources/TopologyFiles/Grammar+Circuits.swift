@@ -12,6 +12,10 @@ extension Grammar {
             KeyGrammar(
                 "address", .oneOrMany(.addressWithLength),
                 "The engine's addresses on the circuit, each with its prefix length."),
+            KeyGrammar(
+                "behind", .oneOrMany(.prefix),
+                "Networks behind the interface's `device`, in the circuit's own, on a VLAN: their hosts are learnt, and are customers "
+                    + "of `from: CIRCUIT`."),
             KeyGrammar("mtu", .integer(mtus), "The largest packet in octets, 1500 by default, without these headers."),
             copies("Of what arrives here"),
             KeyGrammar(

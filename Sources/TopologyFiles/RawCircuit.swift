@@ -8,6 +8,13 @@ package struct RawCircuit: Sendable {
     package var encapsulation: Encapsulation
     /// The place of `encapsulation`.
     package var origin: SourceOrigin
+    /// The device of the machine that carries it, if the carrier has one.
+    package var device: Located<String>?
+}
+
+extension RawInterface {
+    /// The device of the machine that has its frames: its own, or its carrier's.
+    package var loan: Located<String>? { device ?? circuit?.device }
 }
 
 extension TopologyFile {

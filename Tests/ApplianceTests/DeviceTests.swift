@@ -12,7 +12,8 @@ final class PlayedMachine {
     let box: ForeignNamespace
     var name: String { topology.name }
 
-    init(device: String = "eth1", behind: String = "10.0.0.0/16") throws {
+    init(device: String = "eth1", behind: String = "10.0.0.0/16", wan: String? = nil) throws {
+        let wan = wan ?? "{ device: \(device), address: 10.0.0.1/8, behind: \(behind) }"
         topology = try ScratchTopology(small: nil)
         machine = try ForeignNamespace("machine-\(topology.name)")
         street = try ForeignNamespace("street-\(topology.name)")
@@ -20,7 +21,7 @@ final class PlayedMachine {
         try """
         name: \(topology.name)
         interfaces:
-          wan: { device: \(device), address: 10.0.0.1/8, behind: \(behind) }
+          wan: \(wan)
           lan: { address: 192.0.2.1/24 }
           servers: { address: 198.18.4.1/24 }
         customers:
@@ -129,6 +130,68 @@ struct DeviceTests {
         let wan = try #require((status["interfaces"] as? [[String: Any]])?.first { $0["name"] as? String == "wan" })
         #expect(wan["device"] as? String == "eth1")
         #expect(wan["deviceFault"] == nil)
+        let down = try played.down()
+        #expect(down.status == 0, "\(down.errors)")
+        try played.expect(before)
+        try played.topology.expectGone()
+    }
+
+    @Test("hosts in VLANs behind the device are customers of circuits; each hears its own answers alone")
+    func virtualNetworks() throws {
+        func circuit(_ name: String, _ encapsulation: String, _ network: String) -> String {
+            "\(name): { encapsulation: \(encapsulation), address: 10.\(network).0.1/16, behind: 10.\(network).0.0/16 }"
+        }
+        let circuits = [
+            circuit("red", "vlan 100", "1"), circuit("blue", "qinq 100.200", "2"), circuit("grey", "vlan 7", "3"),
+        ]
+        let played = try PlayedMachine(wan: "{ device: eth1, circuits: { \(circuits.joined(separator: ", ")) } }")
+        let before = try played.state()
+        let up = try played.up()
+        #expect(up.status == 0, "\(up.errors)")
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let endpoint = root.appendingPathComponent("Topologies/access-circuits/endpoint.py").path
+        // Each house has its own end of a circuit, which the houses' device carries all of.
+        let houses = try [("vlan 100", 1), ("qinq 100.200", 2)].map { kind, network in
+            let name = "house\(network)-\(played.name)"
+            let house = try ForeignNamespace(name)
+            let port = try CommandLineRun.shell(
+                """
+                set -e; here="ip -n \(played.street.name)"
+                $here link show street >/dev/null 2>&1 || {
+                    $here addr flush dev houses; $here link add street type bridge
+                    $here link set houses master street; $here link set street up; }
+                $here link add h\(network) type veth peer name port netns \(name)
+                $here link set h\(network) master street up; ip -n \(name) link set port up; ip -n \(name) link set lo up
+                """)
+            #expect(port.status == 0, "\(port.errors)")
+            let environment = [
+                "TAPLINE_IN=port", "TAPLINE_IN_MTU=1500", "TAPLINE_IN_ADDRESS=10.\(network).0.7",
+                "TAPLINE_IN_GATEWAY=10.\(network).0.1",
+            ]
+            let end = try CommandLineRun.Started(
+                ["/usr/bin/env"] + environment + ["nsenter", "--net=/run/netns/\(name)", "python3", "-B", endpoint]
+                    + kind.split(separator: " ").map(String.init))
+            return (house, end)
+        }
+        defer {
+            for (_, end) in houses {
+                end.signal(SIGTERM)
+                _ = end.finish()
+            }
+        }
+        for (house, _) in houses {
+            try CommandLineRun.eventually("a house in a VLAN reaches the shop") {
+                try CommandLineRun.shell("nsenter --net=/run/netns/\(house.name) ping -nc1 -W2 203.0.113.80").status
+                    == 0
+            }
+        }
+        let status = try CommandLineRun.json("status", played.name, "--json")
+        let interfaces = try #require(status["interfaces"] as? [[String: Any]])
+        func received(_ name: String) -> Int {
+            interfaces.first { $0["name"] as? String == name }?["receivedPackets"] as? Int ?? -1
+        }
+        #expect(received("red") > 0 && received("blue") > 0 && received("grey") == 0, "\(interfaces)")
         let down = try played.down()
         #expect(down.status == 0, "\(down.errors)")
         try played.expect(before)

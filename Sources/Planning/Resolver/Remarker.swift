@@ -129,10 +129,11 @@ struct Remarker: EntryStage, Diagnosing {
                 entry.targets.contains { $0.interface?.value == interface.name.value }
             }
             guard !isNamed, interface.behind.isEmpty else { continue }
-            if let device = interface.device {
+            if let device = interface.loan {
                 diagnostics.remark(
                     device.origin,
-                    "nobody is known behind the device \(quoted(device.value)) of interface \(quoted(interface.name.value))",
+                    "nobody is known behind the device \(quoted(device.value)) of \(interface.circuit == nil ? "interface" : "circuit") "
+                        + "\(quoted(interface.name.value))",
                     hint: "add `behind: …` with the networks of the hosts there")
                 continue
             }

@@ -13,8 +13,11 @@ extension ResolvedTopology {
             var plan = InterfacePlan(
                 name: interface.name.value, mtu: interface.mtu.value, queue: interface.queue, attachment: attachment)
             plan.device = interface.device.map {
-                DevicePlan(
-                    name: $0.value, behind: interface.behind.map(\.value), stations: stations(beyond: index))
+                let places = [index] + file.interfaces.indices.filter { named.circuits.carriers[$0] == index }
+                return DevicePlan(
+                    name: $0.value, behind: interface.behind.map(\.value),
+                    learns: places.contains { !file.interfaces[$0].behind.isEmpty },
+                    stations: places.flatMap(stations(beyond:)).uniqued())
             }
             plan.carrier = named.circuits.carriers[index]
             plan.link = named.circuits.links[index]

@@ -199,7 +199,7 @@ extension ServiceResolver {
 /// The customers of an interface, and the networks behind them.
 extension AddressStage where Self: Diagnosing {
     func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
-        if file.interfaces[interface].device != nil { return add(beyond: interface, &scopes, &sides) }
+        if file.interfaces[interface].loan != nil { return add(beyond: interface, &scopes, &sides) }
         scopes.append(Scope(interface: interface, source: nil))
         var links = file.interfaces[interface].addresses.map(\.value.value.prefix)
         var behind: [CustomerSide] = []
