@@ -176,7 +176,7 @@ struct DeviceTests {
         }
         defer {
             for (_, end) in houses {
-                end.signal(SIGTERM)
+                end.signal(SIGKILL)
                 _ = end.finish()
             }
         }
