@@ -162,6 +162,7 @@ struct TunnelTraffic: ~Copyable {
             }
             var bytes = UnsafeMutableRawBufferPointer(start: frame, count: inner.count).mutableBytes
             guard CongestionMark.leave(&bytes, outer: outer?.congestion ?? 0) else { return .lost(.tunnelCongestion) }
+            if tunnel.takesHop { Tunnel.takeHop(&bytes) }
             return .opened(Self.framed(frame, inner.count))
         }
     }
