@@ -94,6 +94,7 @@ final class CaptureSessions {
             observer.interfaces.append(index)
         }
         if request.wire == true { observer.layer = try layer(observer.interfaces, source) }
+        observer.hasOuter = request.outer == true
         if request.sent == false { observer.directions.remove(.sent) }
         if request.received == false { observer.directions.remove(.received) }
         observer.sample = FlowSample(

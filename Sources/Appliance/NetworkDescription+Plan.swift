@@ -1,9 +1,18 @@
 import ControlAPI
 import EngineControl
+import Forwarding
 import Nodes
 import Plan
 import Tracing
 import Wire
+
+extension AppliancePlan {
+    /// For each interface: the kind of its device, if it carries circuits. That of an underlay of tunnels alone is not told.
+    var circuitLinks: [Encapsulation.Link?] {
+        let carriers = Set(table.interfaces.compactMap(\.circuit?.carrier))
+        return interfaces.enumerated().map { index, interface in carriers.contains(index) ? interface.link : nil }
+    }
+}
 
 extension NetworkDescription {
     /// The names of a plan's parts.
@@ -32,8 +41,8 @@ extension NetworkDescription {
             services: network.services.map {
                 Service(name: $0.name, addresses: $0.addresses.map { "\($0)" }, applications: $0.applications)
             })
-        carriers = plan.interfaces.enumerated().compactMap { index, interface in
-            interface.link.map { Carrier(interface: index, link: Self.word($0)) }
+        carriers = plan.circuitLinks.enumerated().compactMap { index, link in
+            link.map { Carrier(interface: index, link: Self.word($0)) }
         }
         if entries {
             rules = network.rules.sorted { $0.key < $1.key }.map { Rule(counter: $0.key, words: $0.value) }

@@ -8,7 +8,7 @@ import Reporting
 package struct CaptureRequest: ControlCommand {
     package typealias Answer = CaptureAnswer
     package enum CodingKeys: CodingKey, CaseIterable {
-        case interfaces, wire, sent, received, oneIn, snapLength, filter
+        case interfaces, wire, outer, sent, received, oneIn, snapLength, filter
     }
 
     /// The most octets of a frame that a record holds.
@@ -19,6 +19,8 @@ package struct CaptureRequest: ControlCommand {
     /// Whether frames are wanted as they are on the interfaces' devices, with the headers of circuits; nil: false. All these
     /// interfaces have circuits of one kind.
     package var wire: Bool?
+    /// Whether packets of underlays with frames of tunnels in them are wanted besides, as on the wire; nil: false.
+    package var outer: Bool?
     /// Whether frames count that engines write; nil: true.
     package var sent: Bool?
     /// Whether frames count that engines read; nil: true.
@@ -71,7 +73,7 @@ package struct CaptureRequest: ControlCommand {
             guard sent ?? true || received ?? true else {
                 throw ApplianceError(.usage, "'sent' and 'received' are both false, so there is nothing to capture")
             }
-        case .received: break
+        case .received, .outer: break
         case .oneIn: try RequestCheck.check(oneIn, key, RequestRange.oneIn)
         case .snapLength: try RequestCheck.check(snapLength, key, 14...Self.longestFrame, "octets")
         case .filter: _ = try program()

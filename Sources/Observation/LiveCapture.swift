@@ -60,7 +60,7 @@ package final class LiveCapture {
     private let frames: LiveFrames
     private var network: TracedNetwork
     private var description: NetworkDescription
-    private let describer = FrameDescriber()
+    private let describer = FrameDescriber(hasOuter: true)
     /// The link of the device whose frames are captured as they are on it; nil: frames of interfaces are.
     private let wire: FilteredLink?
     private var file: CaptureFile?
@@ -98,7 +98,7 @@ package final class LiveCapture {
             interfaces: Self.interfaces(options, network),
             // What is said of a frame follows from its headers, however little of it is written.
             snapLength: options.snapLength.map { max(FrameDescriber.headLength, $0) })
-        if wire != nil { request.wire = true }
+        if wire == nil { request.outer = true } else { request.wire = true }
         // What a person wrote is judged by itself first: so the message names their words.
         try request.match(options.filter, wire ?? .ethernet)
         try request.match(Self.expression(options, network), wire ?? .ethernet)

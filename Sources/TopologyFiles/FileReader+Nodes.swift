@@ -33,6 +33,14 @@ extension FileReader {
                     hint: "write { interface: …, address: … } inside `attach`")
             }
             attach(&node, fields)
+        } else if kind == .customer, fields["remote"] != nil {
+            for key in ["interface", "circuit", "address", "impair"] where fields[key] != nil {
+                diagnostics.error(
+                    fields.origin(of: key), "\(subject) has `\(key)` beside `remote`",
+                    hint: key == "address"
+                        ? "write it inside `remote`" : "remove one of the two: a remote customer is behind a tunnel")
+            }
+            remote(&node, fields)
         } else {
             let key = fields["circuit"] == nil ? "interface" : "circuit"
             let position = fields.origin(of: key)

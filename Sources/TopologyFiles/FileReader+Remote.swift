@@ -1,8 +1,9 @@
+import Plan
 import Reporting
 import Wire
 import Yams
 
-/// Applications at other sites: `remote`.
+/// Applications and customers at other sites: `remote`.
 extension FileReader {
     private static let kinds = ["vxlan", "geneve", "nsh"]
 
@@ -12,7 +13,7 @@ extension FileReader {
     func remote(_ node: inout RawNode, _ fields: Fields, of application: Fields? = nil) {
         guard let written = fields["remote"] else { return }
         let what = "`remote` of \(fields.subject)"
-        var common = nodes.fields(written, what, Grammar.remote)
+        var common = nodes.fields(written, what, node.kind == .application ? Grammar.remote : Grammar.remoteLeg)
         guard common.isMapping else { return }
         node.remote = fields.origin(of: "remote")
         (node.legs, node.tunnels) = ([], [])
@@ -89,6 +90,7 @@ extension FileReader {
             interface.addresses.append(address)
         }
         interface.tunnel = tunnel
+        interface.engineMAC = stationAddress(own["gateway-mac"], "the engine's MAC address of \(what)")
         var leg = RawLeg(
             name: name, interface: interface.name, addresses: own["address"].map { addresses($0) },
             origin: written.origin)
@@ -102,10 +104,10 @@ extension FileReader {
     ) -> RawTunnel? {
         let isPath = kind == "nsh"
         let fields = nodes.fields(header, what, isPath ? Grammar.servicePath : Grammar.virtualNetwork)
-        for key in isPath ? ["path"] : ["id", "peer"] where fields.isMapping && fields[key] == nil {
+        for key in isPath ? [] : ["id", "peer"] where fields.isMapping && fields[key] == nil {
             diagnostics.error(
                 header.origin, "\(what) has no `\(key)`",
-                hint: isPath ? "write { path: 42, index: 255 }" : "write { id: 42, peer: 198.51.100.7 }")
+                hint: "write { id: 42, peer: 198.51.100.7 }")
         }
         let identifier = nodes.integer(fields["id"], "`id` of \(what)", in: VXLANHeader.identifiers)
         let port = nodes.integer(fields["port"], "`port` of \(what)", in: 1...65535)
@@ -115,9 +117,17 @@ extension FileReader {
         case "vxlan": encapsulation.port = port?.value ?? VXLANHeader.port
         case "geneve": (encapsulation.kind, encapsulation.port) = (.geneve, port?.value ?? GeneveHeader.port)
         default:
-            guard let path = nodes.integer(fields["path"], "`path` of \(what)", in: NSHHeader.paths) else { return nil }
+            let path = nodes.integer(fields["path"], "`path` of \(what)", in: NSHHeader.paths)
+            guard path != nil || fields["path"] == nil else { return nil }
             let index = nodes.integer(fields["index"], "`index` of \(what)", in: NSHHeader.indexes)
-            encapsulation.path = path.value
+            if path == nil, fields["index"] != nil {
+                diagnostics.error(
+                    fields.origin(of: "index"), "\(what) has `index`, and no `path`",
+                    hint: "add `path: …`, or remove `index`: then both follow from the chain")
+                return nil
+            }
+            // 0: the chain gives both (`resolveServicePaths`).
+            encapsulation.path = path?.value ?? 0
             encapsulation.index = index?.value ?? NSHHeader.indexes.upperBound
             encapsulation.kind = peer == nil ? .ethernet : .genericVXLAN
             encapsulation.port = peer == nil ? 0 : port?.value ?? VXLANHeader.genericPort

@@ -1,5 +1,6 @@
 import Plan
 import Reporting
+import Wire
 import Yams
 
 extension FileReader {
@@ -37,6 +38,7 @@ extension FileReader {
         }
         nodes.refuseEmptyList(fields, "from", "all customers")
         service.from = stops(fields["from"], "`from`")
+        service.path = nodes.integer(fields["path"], "the service path", in: NSHHeader.paths)
         service.sequence = stops(fields["sequence"], "an application of `sequence`")
         if fields["sequence"] != nil, fields["between"] != nil {
             diagnostics.error(

@@ -47,6 +47,7 @@ struct FileReader {
                 file.services.append(service(name, value))
             }
         }
+        resolveServicePaths(of: &file)
         let nodeNames = file.nodes.map(\.name) + file.applications.map(\.name)
         for names in [file.interfaces.map(\.name), nodeNames, file.services.map(\.name)] { checkDistinct(names) }
         addNameService(fields, to: &file)

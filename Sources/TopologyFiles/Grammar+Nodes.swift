@@ -2,12 +2,15 @@ import Plan
 
 extension Grammar {
     static let customer = MappingGrammar(
-        "customer", "A node on whose behalf packets arrive.", kinds: ["interface", "circuit"],
+        "customer", "A node on whose behalf packets arrive.", kinds: ["interface", "circuit", "remote"],
         onOneInterface + [
             KeyGrammar(
                 "circuit", .name,
                 "The circuit that it is on, in place of an interface: its name, or what tells it apart, such as vlan 100."
             ),
+            KeyGrammar(
+                "remote", .mapping(remoteLeg),
+                "Customers at another site, in place of an interface: their packets come through a tunnel."),
             KeyGrammar("prefixes", .oneOrMany(.prefix), "Networks behind it."),
         ] + everyNode + repetition)
 

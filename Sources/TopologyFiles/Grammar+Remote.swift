@@ -10,7 +10,9 @@ extension Grammar {
         ])
 
     static let remoteLeg = MappingGrammar(
-        "remote-leg", "A tunnel to one leg of a remote application; what is not written is as in `remote`.", remoteKeys)
+        "remote-leg",
+        "A tunnel to one leg of a remote application, where what is not written is as in `remote`; or to remote customers.",
+        remoteKeys)
 
     private static let remoteKeys = [
         KeyGrammar("interface", .name, "The underlay: the interface whose node routes the tunnel's packets outward."),
@@ -22,6 +24,10 @@ extension Grammar {
         KeyGrammar(
             "gateway", .oneOrMany(.addressWithLength),
             "The engine's addresses inside the tunnel, each with its prefix length."),
+        KeyGrammar(
+            "gateway-mac", .mac,
+            "The engine's MAC address inside, in quotes, for a far end that cannot ask for it; derived from names by default."
+        ),
         KeyGrammar(
             "address", .oneOrMany(.address), "The application's addresses inside; the first free ones by default."),
         KeyGrammar(
@@ -47,10 +53,14 @@ extension Grammar {
         "service-path",
         "The place of an application in a service path. With `peer` it is over VXLAN-GPE; without, over Ethernet.",
         [
-            KeyGrammar("path", .integer(NSHHeader.paths), "The service path identifier.", required: true),
+            KeyGrammar(
+                "path", .integer(NSHHeader.paths),
+                "The service path identifier; with the index it follows from the application's place in its services by default."
+            ),
             KeyGrammar(
                 "index", .integer(NSHHeader.indexes),
-                "The service index that the application gets, 255 by default; what comes back must have one less."),
+                "The service index that the application gets, 255 beside `path` by default; what comes back must have one less."
+            ),
             KeyGrammar("peer", .address, "The far end's address; without it the application is a neighbour."),
             KeyGrammar("id", .integer(VXLANHeader.identifiers), "The network identifier of VXLAN-GPE; 0 by default."),
             KeyGrammar("port", .integer(1...65535), "The UDP port of both ends; 4790 by default."),

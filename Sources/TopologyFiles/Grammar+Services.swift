@@ -1,4 +1,5 @@
 import Plan
+import Wire
 
 extension Grammar {
     /// A service: a chain for customers, or nodes that are each other's neighbours.
@@ -39,6 +40,11 @@ extension Grammar {
                 "Nodes of `between` that get the packets of multicast groups; all by default. `joined` stands for those that "
                     + "report that they are in the group (IGMP, MLD), while they do.",
                 beside: ["between"]),
+            KeyGrammar(
+                "path", .integer(NSHHeader.paths),
+                "The service path identifier that applications with `nsh` get (RFC 8300); by default it follows from the names of "
+                    + "the applications.",
+                beside: ["sequence"]),
             KeyGrammar("owner", .text, "The owner of the service."),
             impair("its packets between its customers and the engine"),
         ] + repetition)

@@ -40,6 +40,8 @@ package struct RawInterface: Sendable {
     package var circuit: RawCircuit?
     /// Its far end, if its frames are in packets of another interface.
     package var tunnel: RawTunnel?
+    /// The engine's MAC address on it; nil: one that is derived from names.
+    package var engineMAC: Located<MACAddress>?
 }
 
 extension RawInterface {
@@ -172,6 +174,8 @@ package struct RawService: Sendable {
     /// The nodes of `between` that get what is sent to multicast groups, and `joined`; empty: all.
     package var members: [Located<String>] = []
     package var owner: String?
+    /// The service path identifier of its chain; nil: it follows from the names of the applications.
+    package var path: Located<Int>?
     /// `impair`.
     package var impairment: ImpairmentPair?
 }

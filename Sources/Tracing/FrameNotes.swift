@@ -19,10 +19,13 @@ package struct FrameNotes: Sendable, Hashable {
     package var ends: (source: IPAddress, destination: IPAddress)?
     /// The time between the write of the packet to the node and this frame, which came out of it.
     package var inside: UInt64?
+    /// The tunnel that the frame is in, for a packet of an underlay.
+    package var tunnel: String?
 
     package static func == (one: FrameNotes, other: FrameNotes) -> Bool {
         one.node == other.node && one.identifier == other.identifier && one.entry == other.entry
             && one.service == other.service && one.drop?.name == other.drop?.name && one.inside == other.inside
+            && one.tunnel == other.tunnel
     }
 
     package func hash(into hasher: inout Hasher) {
@@ -33,6 +36,7 @@ package struct FrameNotes: Sendable, Hashable {
     /// Sentences for a person.
     package var comments: [String] {
         var comments: [String] = []
+        if let tunnel { comments.append("tunnel: \(tunnel)") }
         if let service { comments.append("service: \(service)") }
         if let entry { comments.append("entry: \(entry)") }
         if let drop { comments.append("dropped: \(drop.name): \(drop.sentence)") }
@@ -52,8 +56,12 @@ package final class FrameDescriber {
     private var newest: UInt64 = 0
     private var reader = FrameReader()
     private var numbering = PacketNumbering()
+    private var outer = OuterPackets()
+    /// True if packets of underlays come, too.
+    private let hasOuter: Bool
 
-    package init() {}
+    /// - Parameter hasOuter: Packets of underlays come, too.
+    package init(hasOuter: Bool = false) { self.hasOuter = hasOuter }
 
     /// Knows a version of the table from now on. The last four are kept.
     ///
@@ -69,8 +77,43 @@ package final class FrameDescriber {
         guard let table = tables[frame.generation] ?? tables[newest], table.has(frame.interface) else {
             return FrameNotes()
         }
+        if frame.isOuter { return outside(frame, table) }
+        if hasOuter, frame.direction == .received, table.replay.snapshot.tunnel(of: frame.interface) >= 0,
+            case .packets(let packets) = reader.read(frame),
+            let known = packets.first.flatMap({ outer.take($0, .received, on: frame.interface) })
+        {
+            return known
+        }
+        return described(frame, table)
+    }
+
+    private func described(_ frame: CapturedFrame, _ table: TracedTable) -> FrameNotes {
         let reading = reader.read(frame)
         return frame.direction == .received ? read(frame, reading, table) : written(frame, reading, table)
+    }
+
+    /// A packet of an underlay with a frame of a tunnel in it: it has the number of what is inside.
+    private func outside(_ frame: CapturedFrame, _ table: TracedTable) -> FrameNotes {
+        _ = reader.read(frame)
+        let mac = frame.direction == .received ? reader.fields.sourceMAC : reader.fields.destinationMAC
+        var notes = FrameNotes()
+        notes.node = table.network.node(mac, on: frame.interface).map { table.network.nodes[$0].name }
+        guard let inner = OuterPackets.inner(of: frame, table.replay.snapshot) else { return notes }
+        notes.tunnel = table.network.interfaceName(inner.interface)
+        guard case .packets(let packets) = reader.read(inner), let first = packets.first else { return notes }
+        if frame.direction == .received {
+            let inside = described(inner, table)
+            outer.add(first, .received, on: inner.interface, inside)
+            (notes.identifier, notes.service) = (inside.identifier, inside.service)
+            return notes
+        }
+        // What was seen of it before is itself or its superframe; or nothing, if only the underlay is captured.
+        let seen = outer.take(first, .sent, on: inner.interface)
+        notes.identifier = seen?.identifier ?? outer.number(of: first, on: inner.interface)
+        guard notes.identifier == nil else { return notes }
+        notes.identifier = described(inner, table).identifier
+        _ = outer.take(first, .sent, on: inner.interface)
+        return notes
     }
 
     /// A frame that the engine wrote, or tried to.
@@ -81,13 +124,23 @@ package final class FrameDescriber {
         notes.node = node.map { table.network.nodes[$0].name }
         if frame.failure != 0 { notes.drop = Self.drop(DropReason(writing: frame.failure)) }
         guard case .packets(let packets) = reading else { return notes }
+        let isInTunnel = hasOuter && table.replay.snapshot.tunnel(of: frame.interface) >= 0
         let receiver = frame.failure == 0 ? node.flatMap { passing($0, table.network) } : nil
         for packet in packets {
             let number = numbering.written(
                 packet, to: (interface: frame.interface, mac: mac), receiver, at: frame.time.nanoseconds)
             notes.identifier = notes.identifier ?? number
+            if isInTunnel, let number { note(packet, number, on: frame.interface) }
         }
         return notes
+    }
+
+    /// A packet was written to a tunnel: it leaves with this number on the underlay.
+    private func note(_ packet: TracedPacket, _ number: UInt64, on interface: Int) {
+        var notes = FrameNotes()
+        notes.identifier = number
+        outer.add(packet, .sent, on: interface, notes)
+        outer.add(packet, on: interface, number)
     }
 
     /// A frame that the engine read.

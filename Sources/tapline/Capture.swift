@@ -18,7 +18,8 @@ struct Capture: ParsableCommand {
         discussion: """
             The file has one interface for each node on each of its interfaces, nanosecond times of one clock, and for each
             packet a number that is the same at every hop: frame.packet_id == 7 in Wireshark shows its whole way. Comments
-            tell the service, the entry, the reason of a drop, and the time in the application before. FILTER is an expression
+            tell the service, the entry, the reason of a drop, and the time in the application before. Frames of a tunnel are
+            there twice: on its own interface, and inside packets of the underlay. FILTER is an expression
             of pcap-filter(7), tried at every hop. Without -w the capture goes to NAME.pcapng; '-w -' writes to standard
             output. TLS keys that a node writes to $TAPLINE_DIR/SSLKEYLOGFILE are in the file, too.
 

@@ -5,7 +5,7 @@ import Testing
 import Wire
 
 /// A worker over memory, one of whose interfaces is the underlay of tunnels: what goes in and out of the devices, octet by octet.
-private final class TunnelPipeline {
+final class TunnelPipeline {
     typealias F = TestFrame
     static let underlay = F.mac(0xE0)
     static let router = F.mac(0xEF)

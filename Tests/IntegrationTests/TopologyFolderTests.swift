@@ -16,7 +16,8 @@ import Testing
 
     @Test func thereAreFolders() {
         let named = [
-            "access-circuits", "attached", "balance", "caches-and-switches", "database", "dns-security", "egress",
+            "access-circuits", "attached", "balance", "branch", "caches-and-switches", "database", "dns-security",
+            "egress",
             "failover", "guests", "impaired", "intrusion-prevention", "long-chain", "network-address", "one-armed",
             "ports", "proxy", "remote", "routing",
             "tenants", "tls-inspection", "transparent-ips", "two-engines", "two-vendors", "virtual-router",
@@ -29,6 +30,7 @@ import Testing
                     "two-engines/topology-by-direction.yaml", "attached/topology-container.yaml",
                     "guests/topology-machine.yaml",
                     "remote/topology-two-sites.yaml", "remote/topology-service-headers.yaml",
+                    "remote/topology-encrypted.yaml",
                 ]))
     }
 

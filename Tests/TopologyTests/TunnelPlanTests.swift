@@ -76,6 +76,76 @@ import Wire
         _ = try TableCompiler.compile(plan.table, generation: 1)
     }
 
+    /// A service's path, and one for each application that packets have passed, whatever that understands.
+    @Test func thePlaceInAServicePathFollowsFromTheChain() throws {
+        let header = "nsh: { peer: 198.51.100.7 }, gateway: 198.18.2.1/24"
+        func encapsulations(_ services: String) throws -> [String] {
+            let text = """
+                name: remote
+                interfaces:
+                  customers: { address: 192.0.2.1/24 }
+                  servers: { address: 198.18.4.1/24 }
+                  underlay: { address: [198.18.64.1/24, "2001:db8:64::1/64"] }
+                customers: { alice: { interface: customers } }
+                routers: { transit: { interface: underlay } }
+                applications:
+                  ids: { passive: true, remote: { interface: underlay, mtu: 1300, nsh: { id: 1, peer: 198.51.100.7 } } }
+                  firewall: { remote: { interface: underlay, mtu: 1300, \(Self.both) } }
+                  scrubber: { remote: { interface: underlay, mtu: 1300, \(header) } }
+                  web: { attach: servers }
+                services:
+                """
+            let plan = try plan(text.replacing("198.18.2.1/24, mac", with: "198.18.5.1/24, mac") + "\n" + services)
+            _ = try TableCompiler.compile(plan.table, generation: 1)
+            return plan.interfaces.compactMap(\.encapsulation).filter { $0.hasPrefix("nsh") }
+        }
+        func shop(_ keys: String, name: String = "shop", port: Int = 80) -> String {
+            "  \(name): { address: 203.0.113.80, ports: tcp/\(port), from: alice, \(keys) }\n"
+        }
+        let chain = "distribute: [ids, firewall], sequence: [firewall, scrubber, web]"
+        #expect(
+            try encapsulations(shop("path: 42, " + chain)) == [
+                "nsh 42/255 in vxlan 1 to 198.51.100.7", "nsh 42/254 in vxlan 0 to 198.51.100.7",
+            ])
+        // Passive applications of a sequence take nothing from the index.
+        #expect(
+            try encapsulations(shop("path: 42, sequence: [firewall, ids, scrubber, web]")) == [
+                "nsh 42/254 in vxlan 1 to 198.51.100.7", "nsh 42/254 in vxlan 0 to 198.51.100.7",
+            ])
+        // The same chain is the same path, also without a number in the file, and whatever the services are called.
+        let one = try encapsulations(shop(chain))
+        let two = try encapsulations(shop(chain, name: "one") + shop(chain, name: "two", port: 81))
+        #expect(one == two && one[0].hasPrefix("nsh ") && !one[0].hasPrefix("nsh 42/"))
+    }
+
+    /// Customers may be behind a tunnel; the file may say the engine's address in it, and packets lose a hop there.
+    @Test func customersAreBehindTunnels() throws {
+        let plan = try plan(
+            """
+            name: datacentre
+            interfaces:
+              uplink: { address: 198.18.65.1/24 }
+              servers: { address: 198.18.4.1/24 }
+            customers:
+              branch:
+                remote: { interface: uplink, vxlan: { id: 100, peer: 198.18.64.1 }, gateway: 198.18.100.2/30, \
+                  gateway-mac: "02:00:00:00:64:02", address: 198.18.100.1, mac: "02:00:00:00:64:01" }
+                prefixes: 192.0.2.0/24
+            routers: { internet: { interface: uplink } }
+            applications:
+              web: { attach: servers }
+              far: { remote: { interface: uplink, vxlan: { id: 101, peer: 198.18.64.1 }, gateway: 198.18.101.2/30 } }
+            services:
+              shop: { address: 203.0.113.80, ports: tcp/80, from: branch, sequence: web }
+              site: { address: 203.0.113.81, ports: tcp/80, from: branch, sequence: far }
+            """)
+        let tunnel = try #require(plan.interfaces.firstIndex { $0.name == "branch" })
+        #expect(plan.table.interfaces[tunnel].mac == MACAddress("02:00:00:00:64:02"))
+        #expect(plan.table.interfaces.map { $0.tunnel?.takesHop } == [nil, nil, true, false])
+        #expect(plan.nodes.first { $0.name == "branch" }?.legs.first?.mac == MACAddress("02:00:00:00:64:01"))
+        _ = try TableCompiler.compile(plan.table, generation: 1)
+    }
+
     @Test func instancesAreAtSitesOfTheirOwn() throws {
         let text = Self.text().replacing(
             "remote: { interface: underlay, \(Self.both) }",

@@ -243,6 +243,41 @@ import Wire
         #expect(own.inner(of: other.span.bytes) == nil)
     }
 
+    /// What one end sends is what the other receives: by the same code, seen from there.
+    @Test(arguments: cases) func theMirroredTunnelReadsWhatIsSent(_ tested: Case) {
+        var room = Self.frame + [UInt8](repeating: 0, count: Tunnel.mostOctets)
+        let count = room.withUnsafeMutableBytes { raw in
+            var bytes = raw.mutableBytes
+            return tested.tunnel.enclose(&bytes, length: Self.frame.count)
+        }
+        let found = room.withUnsafeBytes { raw in
+            let sent = UnsafeRawBufferPointer(rebasing: raw[..<count]).bytes
+            return [tested.tunnel.mirrored.inner(of: sent), tested.tunnel.inner(of: sent)]
+        }
+        #expect(found == [count - Self.frame.count..<count, nil])
+        #expect(tested.tunnel.mirrored.mirrored.local == tested.tunnel.local)
+    }
+
+    /// The snapshot says whether packets from behind a tunnel lose a hop; the header's sum stays right.
+    @Test func aHopIsTakenAndNeverBelowZero() {
+        for hops in [64, 1, 0] as [UInt8] {
+            var frame = Self.frame
+            frame[22] = hops
+            frame.replaceSubrange(24..<26, with: [0, 0])
+            let sum = ~InternetChecksum.sum(frame.span.bytes, 14..<34)
+            (frame[24], frame[25]) = (UInt8(sum >> 8), UInt8(sum & 0xFF))
+            frame.withUnsafeMutableBytes { raw in
+                var bytes = raw.mutableBytes
+                Tunnel.takeHop(&bytes)
+            }
+            #expect(frame[22] == (hops == 0 ? 0 : hops - 1))
+            #expect(InternetChecksum.sum(frame.span.bytes, 14..<34) == 0xFFFF)
+        }
+        var tunnel = Self.cases[0].tunnel
+        tunnel.takesHop = true
+        #expect(Tunnel(words: tunnel.words) == tunnel && Tunnel(words: Self.cases[0].tunnel.words) != tunnel)
+    }
+
     @Test func flowsHavePortsOfTheirOwn() {
         var ports: Set<[UInt8]> = []
         for source in 0..<64 {

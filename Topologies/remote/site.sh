@@ -40,8 +40,8 @@ echo $$ > "$TAPLINE_DIR/site$n.pid"
 echo "site $n is up"
 if [ "$2" = ids ]; then
     tunnel ids 12 $mac:12:07 $site6 $engine6
-    # What it gets are copies: the firewall beside it must not forward them.
-    echo 0 > /proc/sys/net/ipv4/conf/ids/forwarding
+    # The detector's copies are for tcpdump alone: the kernel would route them, too, and put their fragments to the firewall's.
+    nft "table netdev copies { chain taken { type filter hook ingress device ids priority 0; policy drop; }; }"
     tcpdump -l -n -i ids &
 fi
 # Signals cut the link to the router, and heal it.

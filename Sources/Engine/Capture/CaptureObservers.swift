@@ -9,9 +9,11 @@ import Wire
 //     observer:  0  its number (UInt8)          8  one flow in this many (UInt32)
 //                1  directions: bit 0 received  12  octets of each frame that are kept (UInt32)
 //                   bit 1 sent (UInt8)          16  place of its interface numbers (UInt32)
-//                2  0: only ports count in the  20  how many; 0: all interfaces (UInt32)
-//                   flow's hash (UInt8)          24  place of its instructions (UInt32)
-//                3  its layer (UInt8)            28  how many; 0: all frames match (UInt32)
+//                2  flags (UInt8)             20  how many; 0: all interfaces (UInt32)
+//                3  its layer (UInt8)         24  place of its instructions (UInt32)
+//                                             28  how many; 0: all frames match (UInt32)
+//
+//     flags: 1 addresses count in the flow's hash, 2 service ports do not, 4 outer packets of tunnels are wanted, too
 //
 // Places count octets from the start of the memory. All integers are in the machine's order.
 
@@ -44,7 +46,8 @@ public struct CaptureObservers: @unchecked Sendable {
             put(UInt8(clamping: observer.number))
             put(observer.directions.reduce(UInt8(0)) { $0 | 1 << $1.rawValue })
             put(
-                UInt8(observer.sample.ignoresAddresses ? 0 : 1) | UInt8(observer.sample.ignoresServicePorts ? 2 : 0))
+                UInt8(observer.sample.ignoresAddresses ? 0 : 1) | UInt8(observer.sample.ignoresServicePorts ? 2 : 0)
+                    | UInt8(observer.hasOuter ? 4 : 0))
             put(observer.layer.rawValue)
             put(UInt32(0))
             put(observer.sample.one)
@@ -109,7 +112,7 @@ public struct CaptureObservers: @unchecked Sendable {
 
     /// True if some of them want frames of a layer.
     func want(_ layer: CaptureLayer) -> Bool {
-        (0..<count).contains { View(memory: memory, index: $0).layer == layer.rawValue }
+        (0..<count).contains { View(memory: memory, index: $0).wants(layer) }
     }
 
     /// Who wants a frame of a layer.
@@ -123,7 +126,7 @@ public struct CaptureObservers: @unchecked Sendable {
         let headerLength = parts.headerLength &- VirtioNetHeader.length
         for index in 0..<count {
             let observer = View(memory: memory, index: index)
-            guard observer.layer == layer.rawValue, observer.wants(direction, interface) else { continue }
+            guard observer.wants(layer), observer.wants(direction, interface) else { continue }
             if observer.one > 1 {
                 let sample = FlowSample(
                     oneIn: observer.one, ignoresAddresses: observer.ignoresAddresses,
@@ -160,6 +163,10 @@ public struct CaptureObservers: @unchecked Sendable {
         var number: Int { Int(value(0, as: UInt8.self)) }
         var directions: UInt8 { value(1, as: UInt8.self) }
         var layer: UInt8 { value(3, as: UInt8.self) }
+        func wants(_ layer: CaptureLayer) -> Bool {
+            self.layer == layer.rawValue || layer == .underlay && value(2, as: UInt8.self) & 4 != 0
+        }
+
         var ignoresAddresses: Bool { value(2, as: UInt8.self) & 1 == 0 }
         var ignoresServicePorts: Bool { value(2, as: UInt8.self) & 2 != 0 }
         var one: UInt32 { value(8, as: UInt32.self) }
@@ -176,7 +183,9 @@ public struct CaptureObservers: @unchecked Sendable {
 
         func wants(_ direction: CaptureDirection, _ interface: Int) -> Bool {
             guard directions & 1 &<< direction.rawValue != 0 else { return false }
-            guard interfaceCount > 0 else { return layer == CaptureLayer.interfaces.rawValue }
+            guard interfaceCount > 0 else {
+                return layer == CaptureLayer.interfaces.rawValue || layer == CaptureLayer.underlay.rawValue
+            }
             for index in 0..<interfaceCount
             where Int(base.load(fromByteOffset: interfacesPlace &+ index &* 2, as: UInt16.self)) == interface {
                 return true

@@ -63,7 +63,8 @@ public struct CaptureReader: ~Copyable {
             let length = Int(record.load(fromByteOffset: CaptureLayout.Record.lengthOffset, as: UInt32.self))
             let kind = record.load(fromByteOffset: CaptureLayout.Record.kindOffset, as: UInt8.self)
             let isWhole = length >= 8 && length % 8 == 0 && length <= capacity - place && length <= written - position
-            let frame = isWhole && kind == CaptureLayout.Record.frame ? frame(record, length) : nil
+            let isFrame = kind == CaptureLayout.Record.frame || kind == CaptureLayout.Record.outer
+            let frame = isWhole && isFrame ? frame(record, length, kind) : nil
             atomicMemoryFence(ordering: .acquiring)
             let reserved = CaptureLayout.counter(memory, CaptureLayout.reservedOffset).pointee.load(ordering: .relaxed)
             // What was copied may have been overwritten meanwhile.
@@ -103,7 +104,7 @@ public struct CaptureReader: ~Copyable {
         }
     }
 
-    private func frame(_ record: UnsafeRawPointer, _ length: Int) -> CapturedFrame? {
+    private func frame(_ record: UnsafeRawPointer, _ length: Int, _ kind: UInt8) -> CapturedFrame? {
         guard length >= CaptureLayout.Record.headerLength else { return nil }
         let octets = Int(record.load(fromByteOffset: CaptureLayout.Record.capturedOffset, as: UInt32.self))
         guard octets <= length - CaptureLayout.Record.headerLength,
@@ -122,6 +123,7 @@ public struct CaptureReader: ~Copyable {
             worker: worker,
             sequence: record.load(fromByteOffset: CaptureLayout.Record.sequenceOffset, as: UInt64.self),
             observers: record.load(fromByteOffset: CaptureLayout.Record.observersOffset, as: UInt32.self),
-            generation: record.load(fromByteOffset: CaptureLayout.Record.generationOffset, as: UInt64.self))
+            generation: record.load(fromByteOffset: CaptureLayout.Record.generationOffset, as: UInt64.self),
+            isOuter: kind == CaptureLayout.Record.outer)
     }
 }

@@ -14,7 +14,7 @@ import Wire
 // over the end of the ring:
 //
 //     octet 0  length of the record in octets, a multiple of eight (UInt32)
-//           4  1: a frame, 0: nothing up to the end of the ring (UInt8)
+//           4  1: a frame, 2: an outer packet of a tunnel, 0: nothing up to the end of the ring (UInt8)
 //           5  direction (UInt8)
 //           6  interface (UInt16)
 //           8  octets of the frame in the record, the virtio_net_hdr among them (UInt32)
@@ -54,6 +54,7 @@ enum CaptureLayout {
         static let headerLength = 48
         static let gap: UInt8 = 0
         static let frame: UInt8 = 1
+        static let outer: UInt8 = 2
     }
 
     /// A record's length for so many octets of a frame.
@@ -143,9 +144,10 @@ public struct CaptureWriter: ~Copyable {
     /// - Parameters:
     ///   - most: The most octets of it that are kept, the `virtio_net_hdr` among them; cut to what a record holds.
     ///   - failure: The errno of its write; 0 if it was written or read.
+    ///   - isOuter: It is a packet of an underlay with a frame of a tunnel in it.
     mutating func put(
         _ direction: CaptureDirection, interface: Int, time: MonotonicTime, generation: UInt64, observers: UInt32,
-        failure: Int32, _ parts: CaptureParts, most: Int
+        failure: Int32, _ parts: CaptureParts, most: Int, isOuter: Bool = false
     ) {
         let octets = min(parts.length, most, CaptureRing.mostOctets, capacity / 4)
         let length = CaptureLayout.record(octets)
@@ -164,7 +166,8 @@ public struct CaptureWriter: ~Copyable {
         }
         let record = memory + (CaptureLayout.recordsOffset &+ place)
         store(UInt32(truncatingIfNeeded: length), CaptureLayout.Record.lengthOffset, record)
-        store(CaptureLayout.Record.frame, CaptureLayout.Record.kindOffset, record)
+        store(
+            isOuter ? CaptureLayout.Record.outer : CaptureLayout.Record.frame, CaptureLayout.Record.kindOffset, record)
         store(direction.rawValue, CaptureLayout.Record.directionOffset, record)
         store(UInt16(truncatingIfNeeded: interface), CaptureLayout.Record.interfaceOffset, record)
         store(UInt32(truncatingIfNeeded: octets), CaptureLayout.Record.capturedOffset, record)

@@ -31,11 +31,14 @@ public struct CapturedFrame: Sendable, Hashable {
     public var observers: UInt32
     /// The generation of the table that the worker decided by.
     public var generation: UInt64
+    /// True for a packet of an underlay with a frame of a tunnel in it.
+    public var isOuter: Bool
 
     /// Memberwise.
     public init(
         direction: CaptureDirection, interface: Int, time: MonotonicTime, length: Int, octets: [UInt8],
-        failure: Int32 = 0, worker: Int = 0, sequence: UInt64 = 0, observers: UInt32 = 1, generation: UInt64 = 0
+        failure: Int32 = 0, worker: Int = 0, sequence: UInt64 = 0, observers: UInt32 = 1, generation: UInt64 = 0,
+        isOuter: Bool = false
     ) {
         self.direction = direction
         self.interface = interface
@@ -47,5 +50,6 @@ public struct CapturedFrame: Sendable, Hashable {
         self.sequence = sequence
         self.observers = observers
         self.generation = generation
+        self.isOuter = isOuter
     }
 }

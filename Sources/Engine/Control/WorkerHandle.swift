@@ -191,6 +191,8 @@ private func take(_ order: UnsafeMutablePointer<WorkerOrder>, _ handle: UnsafeMu
     }
     handle.pointee.worker.io.observe(
         order.pointee.capture, worker: queues.worker, generation: order.pointee.table.snapshot.generation)
+    handle.pointee.worker.io.base.base.observe(
+        order.pointee.capture, worker: queues.worker, generation: order.pointee.table.snapshot.generation)
     handle.pointee.worker.io.base.base.base.observe(
         order.pointee.capture, worker: queues.worker, generation: order.pointee.table.snapshot.generation)
     handle.pointee.worker.impair(order.pointee.impairments, worker: queues.worker)

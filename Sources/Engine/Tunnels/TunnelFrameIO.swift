@@ -10,7 +10,8 @@ import Wire
 ///     above                tunnel 4: frame                 tunnel 5: frame      interface 0: frame
 ///
 /// Frames that are for no tunnel are the underlay's own: ARP, echo, errors. It lies above circuits, so an underlay can be one. What is
-/// inside a tunnel is not opened again. Without tunnels it costs one branch for each batch.
+/// inside a tunnel is not opened again. Captures, traces and impaired links are above, so they know tunnels; a second capture point is
+/// here, for packets as they are on the wire. Without tunnels it costs one branch for each batch.
 public struct TunnelFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     /// What reads and writes the frames.
     public var base: Base
@@ -49,6 +50,12 @@ public struct TunnelFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     public mutating func decide(by table: Snapshot, counters: CounterBlock) {
         base.decide(by: table, counters: counters)
         traffic?.pointee.take(table, counters)
+    }
+
+    /// From now on copies packets of underlays as they are on the wire, if an observer wants them.
+    func observe(_ order: CaptureOrder?, worker: Int, generation: UInt64) {
+        guard let traffic else { return }
+        CapturePoint.set(&traffic.pointee.wire, order, worker: worker, generation: generation, isOuter: true)
     }
 
     /// The base's clock.

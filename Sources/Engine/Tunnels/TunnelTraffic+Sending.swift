@@ -40,6 +40,7 @@ extension TunnelTraffic {
     private mutating func flush<Base: FrameIO & ~Copyable>(_ list: borrowing WriteList, _ base: inout Base) {
         guard writes.count > 0 else { return }
         base.send(writes)
+        if wire != nil { wire?.capture(writes, places, of: list, at: base.now()) }
         for place in 0..<writes.count where writes.writes[place].failure != 0 {
             list.writes[Int(places[place])].failure = writes.writes[place].failure
         }

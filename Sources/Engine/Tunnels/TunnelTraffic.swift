@@ -8,6 +8,10 @@ struct TunnelTraffic: ~Copyable {
     /// The tunnel of the frame before, and its place in the table.
     var record: TunnelRecord?
     var place = -1
+    /// Copies packets of underlays as they are on the wire; nil while nobody wants them.
+    var wire: CapturePoint?
+    /// The time of the batch.
+    private var time = MonotonicTime(nanoseconds: 0)
     /// The tunnels of the batch's interface.
     private var range = 0..<0
     /// The frames of the batch that came out of tunnels, and the interface of each; -1 behind the last `next`.
@@ -62,6 +66,7 @@ struct TunnelTraffic: ~Copyable {
         }
         guard batch.count > 0, let table else { return }
         range = table.tunnels(on: batch.interface)
+        time = now
         guard !range.isEmpty else { return }
         var plain = 0
         for index in 0..<batch.count {
@@ -161,7 +166,9 @@ struct TunnelTraffic: ~Copyable {
                 return .lost(.nestedTunnel)
             }
             var bytes = UnsafeMutableRawBufferPointer(start: frame, count: inner.count).mutableBytes
+            if wire != nil, !CongestionMark.isLoss(bytes.bytes, outer: outer?.congestion ?? 0) { capture(octets) }
             guard CongestionMark.leave(&bytes, outer: outer?.congestion ?? 0) else { return .lost(.tunnelCongestion) }
+            if tunnel.takesHop { Tunnel.takeHop(&bytes) }
             return .opened(Self.framed(frame, inner.count))
         }
     }
@@ -180,6 +187,7 @@ struct TunnelTraffic: ~Copyable {
         while found < range.upperBound, table.tunnelKey(at: found) == key {
             take(found, table)
             if let tunnel = record?.tunnel, tunnel.takes(error.peer, error.local) {
+                if wire != nil { capture(octets) }
                 var bytes = UnsafeMutableRawBufferPointer(mutating: octets).mutableBytes
                 guard let place = error.relay(&bytes, inner: inner, overhead: tunnel.overhead),
                     let start = octets.baseAddress
@@ -189,6 +197,15 @@ struct TunnelTraffic: ~Copyable {
             found &+= 1
         }
         return .plain
+    }
+
+    /// Copies a frame that leaves a tunnel as it is on the wire, for those who want it.
+    @inline(never)
+    private mutating func capture(_ octets: UnsafeRawBufferPointer) {
+        guard let start = octets.baseAddress, let carrier = record?.carrier else { return }
+        let whole = UnsafeRawBufferPointer(
+            start: start - VirtioNetHeader.length, count: octets.count &+ VirtioNetHeader.length)
+        wire?.capture(whole, of: carrier, at: time)
     }
 
     /// Makes the tunnel with a key, from the far end that sent the packet, the present one.

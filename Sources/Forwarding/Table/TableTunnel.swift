@@ -15,16 +15,20 @@ public struct TableTunnel: Hashable, Sendable {
     public var peer: IPAddress
     /// The MAC address on the underlay of the next hop to the far end.
     public var nextHop: MACAddress
+    /// True if customers are behind it: each packet from there has one hop less, so that loops of tunnels end.
+    public var takesHop: Bool
 
     /// Memberwise.
     public init(
-        carrier: Int, encapsulation: TunnelEncapsulation, local: IPAddress, peer: IPAddress, nextHop: MACAddress
+        carrier: Int, encapsulation: TunnelEncapsulation, local: IPAddress, peer: IPAddress, nextHop: MACAddress,
+        takesHop: Bool = false
     ) {
         self.carrier = carrier
         self.encapsulation = encapsulation
         self.local = local
         self.peer = peer
         self.nextHop = nextHop
+        self.takesHop = takesHop
     }
 }
 
@@ -32,8 +36,10 @@ extension ForwardingTable {
     /// A tunnel as the engine has it; nil if the interface is none, or if its underlay is not there.
     public func tunnel(_ interface: TableInterface) -> Tunnel? {
         guard let tunnel = interface.tunnel, interfaces.indices.contains(tunnel.carrier) else { return nil }
-        return Tunnel(
+        var made = Tunnel(
             tunnel.encapsulation, from: tunnel.local, to: tunnel.peer, engine: interfaces[tunnel.carrier].mac,
             nextHop: tunnel.nextHop)
+        made.takesHop = tunnel.takesHop
+        return made
     }
 }

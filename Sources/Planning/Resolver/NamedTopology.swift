@@ -62,7 +62,8 @@ struct NamedInterfaces: Sendable {
         var macs: [MACAddress] = []
         for (number, interface) in file.interfaces.enumerated() {
             index[interface.name.value] = number
-            macs.append(names.mac([topology, "", interface.name.value]))
+            let mac = names.mac([topology, "", interface.name.value])
+            macs.append(interface.engineMAC?.value ?? mac)
             if interface.mtu.value < 1280,
                 let six = interface.addresses.first(where: { $0.value.value.address.family == .ipv6 })
             {

@@ -11,8 +11,21 @@ struct NamedTunnels: Sendable {
 
     init(_ file: TopologyFile, _ interfaces: NamedInterfaces, _ nodes: NamedNodes, _ diagnostics: Diagnostics) {
         let reading = Reading(file: file, interfaces: interfaces, nodes: nodes, diagnostics: diagnostics)
-        tunnels = file.interfaces.map { interface in interface.tunnel.flatMap { reading.tunnel($0) } }
+        tunnels = file.interfaces.map { interface in
+            var tunnel = interface.tunnel.flatMap { reading.tunnel($0) }
+            tunnel?.takesHop = Self.hasCustomers(interface.name.value, file)
+            return tunnel
+        }
         checkApart(file, diagnostics)
+    }
+
+    /// True if requests of services come from the node behind a tunnel.
+    private static func hasCustomers(_ interface: String, _ file: TopologyFile) -> Bool {
+        file.nodes.contains { node in
+            guard node.legs.contains(where: { $0.interface.value == interface }) else { return false }
+            let names = [node.name.value, node.application ?? node.name.value]
+            return node.kind == .customer || file.services.contains { $0.from.contains { names.contains($0.value) } }
+        }
     }
 
     /// Reports tunnels that receive the same frames, and those of two kinds at one port.

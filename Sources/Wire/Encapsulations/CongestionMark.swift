@@ -33,9 +33,14 @@ public enum CongestionMark {
         return carry(&frame, outer)
     }
 
+    /// True if the frame must be dropped.
+    public static func isLoss(_ frame: RawSpan, outer: UInt8) -> Bool {
+        outer == experienced && read(frame) == notCapable && isPacket(frame)
+    }
+
     private static func carry(_ frame: inout MutableRawSpan, _ outer: UInt8) -> Bool {
         let inner = read(frame.bytes)
-        guard inner != notCapable else { return outer != experienced || !isPacket(frame.bytes) }
+        guard inner != notCapable else { return !isLoss(frame.bytes, outer: outer) }
         guard inner != experienced, inner != outer else { return true }
         let packet = EthernetHeader.length
         let old = frame.uint16(at: packet)

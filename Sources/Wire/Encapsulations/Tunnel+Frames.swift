@@ -25,6 +25,16 @@ extension Tunnel {
         return whole
     }
 
+    /// The tunnel as its far end has it: what this one sends, that one receives.
+    public var mirrored: Tunnel {
+        var other = self
+        (other.local, other.peer) = (peer, local)
+        (other.engine, other.nextHop) = (nextHop, engine)
+        // It is followed by the index that is sent.
+        other.place.index &+= place.path == 0 ? 0 : 1
+        return other
+    }
+
     /// The place of the inner frame in a frame from the far end; nil if it is not the tunnel's.
     ///
     /// The UDP checksum is not looked at: on a veth it may be partial.

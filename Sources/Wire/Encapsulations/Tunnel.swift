@@ -27,6 +27,8 @@ public struct Tunnel: Hashable, Sendable {
     public var engine: MACAddress
     /// The MAC address of the next hop to the far end.
     public var nextHop: MACAddress
+    /// True if customers are behind it: each packet that leaves it has one hop less, so that loops of tunnels end.
+    public var takesHop = false
 
     /// The tunnel of an encapsulation.
     public init(
@@ -45,7 +47,8 @@ public struct Tunnel: Hashable, Sendable {
         self.nextHop = nextHop
     }
 
-    /// The words of a snapshot: the key; kind | family<<8 | index<<16 | path<<32; both addresses; both MAC addresses.
+    /// The words of a snapshot: the key; kind | family<<8 | index<<16 | takes a hop<<24 | path<<32; both addresses; both MAC
+    /// addresses.
     public typealias Words = (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
 
     /// A tunnel from the words of a snapshot.
@@ -54,7 +57,7 @@ public struct Tunnel: Hashable, Sendable {
     public init?(words: Words) {
         guard let kind = TunnelEncapsulation.Kind(rawValue: UInt8(truncatingIfNeeded: words.1)),
             let family = AddressFamily(rawValue: UInt8(truncatingIfNeeded: words.1 >> 8)),
-            words.0 >> 48 == 0, words.0 & 0xFF00_0000 == 0, words.1 >> 24 & 0xFF == 0, words.1 >> 56 == 0,
+            words.0 >> 48 == 0, words.0 & 0xFF00_0000 == 0, words.1 >> 24 & 0xFE == 0, words.1 >> 56 == 0,
             family == .ipv6 || words.2 | words.4 == 0 && (words.3 | words.5) >> 32 == 0,
             words.6 >> 48 == 0, words.7 >> 48 == 0
         else { return nil }
@@ -78,11 +81,14 @@ public struct Tunnel: Hashable, Sendable {
         peer = IPAddress(family: family, high: words.4, low: words.5)
         engine = MACAddress(bits: words.6)
         nextHop = MACAddress(bits: words.7)
+        takesHop = words.1 >> 24 & 1 != 0
     }
 
     /// The words of `init(words:)`.
     public var words: Words {
-        let form = UInt64(kind.rawValue) | UInt64(local.family.rawValue) << 8 | UInt64(place.index) << 16
+        let form =
+            UInt64(kind.rawValue) | UInt64(local.family.rawValue) << 8 | UInt64(place.index) << 16
+            | (takesHop ? 1 << 24 : 0)
         return (
             key, form | UInt64(place.path) << 32, local.high, local.low, peer.high, peer.low, engine.bits, nextHop.bits
         )
@@ -154,6 +160,24 @@ public struct Tunnel: Hashable, Sendable {
     public func isFollowed(by received: NSHHeader.Place?) -> Bool {
         guard let received else { return place.path == 0 }
         return received.path == place.path && received.index == place.index &- 1
+    }
+
+    /// Takes one hop off the packet of a frame that leaves the tunnel, if it has one left. A packet without hops is malformed.
+    public static func takeHop(_ frame: inout MutableRawSpan) {
+        let start = EthernetHeader.length
+        guard frame.byteCount >= start else { return }
+        let type = frame.bytes.load(EthernetHeader.type, at: 0)
+        let hops: UInt8
+        switch type {
+        case EtherType.ipv4 where frame.byteCount >= start + IPv4View.minimumLength:
+            hops = frame.bytes.load(IPv4Header.timeToLive, at: start)
+        case EtherType.ipv6 where frame.byteCount >= start + IPv6View.length:
+            hops = frame.bytes.load(IPv6Header.hopLimit, at: start)
+        default: return
+        }
+        guard hops > 0 else { return }
+        var packet = frame.extracting(start..<frame.byteCount)
+        LabelStack.lowerHopLimit(&packet, type, to: hops - 1)
     }
 
     // MARK: - Sending
