@@ -22,7 +22,7 @@ import Testing
             ready: { tcp: 27005 }
             restart: always
             negotiate:
-              addresses: [203.0.113.82, "2001:db8:cb::82"]
+              addresses: [192.0.1.82, "2001:db8:cb::82"]
               ports: [udp/27000-27009, tcp/27000-27009]
               through: [ids, firewall]
               from: customers
@@ -54,7 +54,7 @@ import Testing
         try Lab.with(Self.game) { lab in
             #expect(try !lab.fetches())
             let asked = try lab.exec("game", "natpmpc -g 198.18.4.1 -a 27005 27005 tcp 60")
-            #expect(asked.output.contains("Public IP address : 203.0.113.82"), "\(asked.output)")
+            #expect(asked.output.contains("Public IP address : 192.0.1.82"), "\(asked.output)")
             #expect(asked.output.contains("Mapped public port 27005 protocol TCP to local port 27005"))
             #expect(try lab.fetches())
             let tables = try lab.tapline("tables", lab.name).output
@@ -72,7 +72,7 @@ import Testing
         try Lab.with(Self.game) { lab in
             let six = "2001:db8:14::10"
             for (server, own, address) in [
-                ("198.18.4.1", "198.18.4.10", "203.0.113.82"), ("2001:db8:14::1", six, "[2001:db8:cb::82]"),
+                ("198.18.4.1", "198.18.4.10", "192.0.1.82"), ("2001:db8:14::1", six, "[2001:db8:cb::82]"),
             ] {
                 let first = try lab.ask(
                     "game", "\(server) \(Self.map(own)) \(Self.map(own)) \(Self.map(own, nonce: "02"))")
@@ -146,7 +146,7 @@ import Testing
             // A service of the file takes the port: the file goes first.
             try apply(
                 Self.game
-                    + "\nservices:\n  shop: { address: 203.0.113.82, ports: tcp/27005, sequence: [firewall, other] }")
+                    + "\nservices:\n  shop: { address: 192.0.1.82, ports: tcp/27005, sequence: [firewall, other] }")
             let limit = Date().addingTimeInterval(10)
             while try !lab.mappings().isEmpty, Date() < limit { usleep(50_000) }
             #expect(try lab.mappings().isEmpty)
