@@ -31,11 +31,9 @@ struct WaitingKey: Hashable {
         WaitingKey(place.word, 4, flow.mixed, content.mixed)
     }
 
-    /// The same with its identification.
-    static func numbered(
-        _ place: WaitingPlace, _ flow: FlowFields, _ content: ContentKey, _ identification: UInt32
-    ) -> WaitingKey {
-        WaitingKey(place.word, 5 | UInt64(identification) << 8, flow.mixed, content.mixed)
+    /// A datagram of a flow with its identification: those with another one are less likely.
+    static func numbered(_ place: WaitingPlace, _ flow: FlowFields, _ identification: UInt32) -> WaitingKey {
+        WaitingKey(place.word, 5, flow.mixed, UInt64(identification))
     }
 
     /// The beginning of a datagram that an application may cut, or put together.

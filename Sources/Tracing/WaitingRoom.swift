@@ -155,8 +155,10 @@ struct WaitingRoom {
         guard packet.fragment == .whole else {
             return .datagram(place, packet.datagramFlow, isFour ? packet.identification : 0)
         }
-        guard packet.segment == nil, let content = ContentKey(packet) else { return .flow(place, packet.flow) }
-        return .numbered(place, packet.flow, content, packet.identification)
+        guard packet.segment == nil else { return .flow(place, packet.flow) }
+        // Of the last datagrams of a superframe the content is not captured.
+        if isFour, packet.identification != 0 { return .numbered(place, packet.flow, packet.identification) }
+        return ContentKey(packet).map { .exact(place, packet.flow, $0) } ?? .flow(place, packet.flow)
     }
 
     private static func otherKeys(of stage: Stage, _ place: WaitingPlace) -> [Key] {
