@@ -283,7 +283,7 @@ if Context.environment["TAPLINE_FUZZ"] != nil {
 if Context.environment["TAPLINE_MEASURE"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "measure", dependencies: ["EngineRig", "Engine", "Forwarding", "Wire", "CLinux"],
+            name: "measure", dependencies: ["EngineRig", "Engine", "Tracing", "Forwarding", "Wire", "CLinux"],
             path: "Tests/Measure",
             swiftSettings: settings))
 }

@@ -15,13 +15,15 @@ SETTLE = 0.1            # seconds of traffic before it is counted
 class Datagrams:
     """UDP from `flows` sockets, `burst` datagrams of one before the next, in frames of `octets` octets; `rate` a second,
     or as fast as the sender can. Figures: `delivered` a second to all receivers, and `processor`, nanoseconds of the
-    forwarding processes per frame that arrived."""
+    forwarding processes per frame that arrived. Where processes watch: `reader`, their nanoseconds per frame that arrived,
+    and `resident`, the octets of memory that they have at the end."""
     key: str
     title: str
     flows: int
     burst: int
     octets: int
     rate: int = 0
+    scenario: str = ""      # the name of the only scenario that it is measured in; empty: all
 
     def measure(self, testbed, seconds):
         payload = self.octets - HEADERS
@@ -44,6 +46,9 @@ class Datagrams:
         figures = {"delivered": delivered / (end.time - start.time)}
         if testbed.pids and sum(arrived) > 0:
             figures["processor"] = (end.processor - start.processor) / sum(arrived)
+            if testbed.readers:
+                figures["reader"] = (end.reader - start.reader) / sum(arrived)
+                figures["resident"] = end.resident
         return figures
 
 
@@ -76,6 +81,7 @@ LOADS = [("one", "1 flow", 1, 64), ("bursts", "64 flows in bursts of 16", 64, 16
 CELLS = [Datagrams(f"udp{octets}-{key}", f"{octets:,}-byte UDP, {title}", flows, burst, octets)
          for octets in (64, 1400) for key, title, flows, burst in LOADS]
 CELLS += [Datagrams("paced", "64-byte UDP, 64 flows in bursts of 16, 100 k/s", 64, 16, 64, 100_000),
+          Datagrams("fast", "64-byte UDP, 64 flows in bursts of 16, 500 k/s", 64, 16, 64, 500_000, "trace"),
           Bulk("tcp1", "TCP bulk, 1 stream", 1), Bulk("tcp4", "TCP bulk, 4 streams", 4),
           RequestResponse("ask", "request/response")]
 
@@ -96,6 +102,8 @@ class Figure:
 FIGURES = {figure.name: figure for figure in (
     Figure("delivered", "delivered", "k/s", 1e3, 0),
     Figure("processor", "processor time of the forwarding process per frame", "ns", 1, 0),
+    Figure("reader", "processor time of the process that watches per frame", "ns", 1, 0),
+    Figure("resident", "memory of the process that watches", "MiB", 1 << 20, 1),
     Figure("bits", "received", "Gbit/s", 1e9, 2),
     Figure("p50", "median", "µs", 1, 1),
     Figure("p99", "99th percentile", "µs", 1, 1),

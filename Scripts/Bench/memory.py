@@ -7,7 +7,7 @@ from aims import Verdict
 from lab import BenchError, run
 
 # The parts of the program, and the subject that each belongs to.
-PARTS = {"processing": "processing", "lookup": "lookup", "publish": "lookup"}
+PARTS = {"processing": "processing", "lookup": "lookup", "publish": "lookup", "trace": "trace"}
 HEADER_AIM = 10
 PROCESSING_AIM, FLAT_AIM, OCTETS_AIM, BUILD_AIM, PAUSE_AIM = 40, 1.3, 100, 2, 1
 PLAIN = "one copy"      # how the kinds begin that the aim is about
@@ -48,7 +48,9 @@ class Memory:
                 yield f"{kind:<68} {median(values):>10.1f} {min(values):>10.1f} {max(values):>10.1f}"
         for part, name, title in (("lookup", None, "looking up, in memory"),
                                   ("publish", "publication", "publishing a table while frames are forwarded"),
-                                  ("publish", "health_change", "one instance goes down or comes back")):
+                                  ("publish", "health_change", "one instance goes down or comes back"),
+                                  ("trace", None, "following packets through a chain of three hops, in memory; processor time of "
+                                   "the reader a packet, and KiB that it grew by")):
             for lines in self.parts.get(part, []):
                 if shown := [line for line in lines if name is None or name in line]:
                     yield from ("", title, "=" * 100)

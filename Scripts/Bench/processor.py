@@ -2,6 +2,7 @@
 import os
 
 TICK = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
 CORES = os.cpu_count()
 KERNEL_THREAD = 0x00200000  # PF_KTHREAD
 
@@ -16,6 +17,15 @@ def nanoseconds_of(pids):
                     total += int(file.read().split()[0])
             except FileNotFoundError:
                 pass
+    return total
+
+
+def resident_of(pids):
+    """The memory that some processes have, in octets."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/statm") as file:
+            total += int(file.read().split()[1]) * PAGE
     return total
 
 

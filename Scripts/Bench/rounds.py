@@ -53,6 +53,8 @@ def measure(scenario, testbeds, rounds, seconds, strangers: Strangers, results: 
     for number in range(1, rounds + 1):
         shift = (number - 1) % len(testbeds)
         for cell in CELLS:
+            if getattr(cell, "scenario", "") not in ("", scenario.name):
+                continue
             _say(f"{scenario.name}: round {number} of {rounds}, {cell.title}")
             start, before = time.monotonic(), strangers.seconds()
             for testbed in testbeds[shift:] + testbeds[:shift]:

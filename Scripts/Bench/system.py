@@ -22,6 +22,10 @@ class System:
         """The ids of the processes that do the forwarding; none where the kernel does it."""
         return []
 
+    def readers(self):
+        """The ids of the processes that watch its packets; none where nobody does."""
+        return []
+
     def roots(self):
         """The ids of processes that are the system's without having been started by the lab."""
         return []

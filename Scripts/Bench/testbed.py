@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from lab import inside
-from processor import nanoseconds_of
+from processor import nanoseconds_of, resident_of
 from scenarios import BULK_PORT, ECHO_PORT, SERVICE, SINK_PORT
 
 HEADERS = 20 + 8  # IPv4 and UDP, in octets
@@ -18,6 +18,8 @@ class Moment:
     delivered: int          # datagrams that the server's program received
     payload: list           # octets of UDP payload that arrived at each receiver's IP layer, the server first
     processor: int          # nanoseconds of the forwarding processes
+    reader: int             # nanoseconds of the processes that watch
+    resident: int           # octets of memory of these
 
 
 class Testbed:
@@ -37,7 +39,7 @@ class Testbed:
         lab.wait(lambda: os.path.exists(words) and os.path.getsize(words) > 0,
                  lambda: "the receiver of datagrams did not begin", sink)
         self._words = open(words, "rb", buffering=0)
-        self.pids = system.processes()
+        self.pids, self.readers = system.processes(), system.readers()
 
     def client(self, *words):
         """The words that run a command in the customer's node."""
@@ -46,7 +48,7 @@ class Testbed:
     def moment(self):
         delivered = struct.unpack("=Q", os.pread(self._words.fileno(), 8, 0))[0]
         return Moment(time.monotonic(), delivered, [_payload(pid) for pid in self._receivers],
-                      nanoseconds_of(self.pids))
+                      nanoseconds_of(self.pids), nanoseconds_of(self.readers), resident_of(self.readers))
 
 
 def _payload(pid):

@@ -6,7 +6,7 @@ from tapline import Tapline
 
 class WatchedTapline(Tapline):
     """Tapline with a command beside it, which follows or captures packets from the start to the end."""
-    cells = {"udp64-one", "udp64-bursts", "udp64-turn", "udp1400-bursts", "tcp1", "tcp4"}
+    cells = {"udp64-one", "udp64-bursts", "udp64-turn", "udp1400-bursts", "fast", "tcp1", "tcp4"}
 
     def up(self):
         super().up()
@@ -17,6 +17,9 @@ class WatchedTapline(Tapline):
     def watch(self):
         """The command's words."""
         raise NotImplementedError
+
+    def readers(self):
+        return [self.watcher.pid]
 
     def roots(self):
         return [*super().roots(), self.watcher.pid]

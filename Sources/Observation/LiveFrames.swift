@@ -28,10 +28,11 @@ package final class LiveFrames {
     private let connection: CaptureConnection
     private let feed: CaptureFeed
 
-    /// How long the rings are left alone after a reading, so that a reader costs a busy machine few turns.
-    private static let pace = Duration.milliseconds(5)
-    /// The share of a ring from which on the next reading does not wait.
-    private static let busyRing = 0.125
+    /// How long the rings are left alone after a reading. Each reading takes the processor and its caches from whoever has them, so
+    /// few large ones cost a busy machine less than many small ones. An engine at full speed fills no ring within the longest.
+    private static func pause(after fullness: Double) -> Duration {
+        fullness < 1 / 32 ? .milliseconds(20) : fullness < 1 / 8 ? .milliseconds(5) : .zero
+    }
     private var nextReading = monotonicTime()
 
     /// How long a worker may take from reading its clock to writing a record, in nanoseconds.
@@ -71,7 +72,7 @@ package final class LiveFrames {
         if pause > .zero, let news = try news(within: pause) { return news }
         horizon = MonotonicTime(nanoseconds: MonotonicTime.now.nanoseconds - Self.settling)
         let frames = feed.frames(before: horizon)
-        nextReading = monotonicTime() + (feed.fullness < Self.busyRing ? Self.pace : .zero)
+        nextReading = monotonicTime() + Self.pause(after: feed.fullness)
         guard frames.isEmpty, !isOver else { return isOver && frames.isEmpty ? .end : .frames(frames) }
         return try news(within: time) ?? .frames([])
     }

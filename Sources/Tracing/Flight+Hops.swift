@@ -71,24 +71,16 @@ extension Flight {
 
 /// The packets that came out of nodes a short time ago, so that a second one is known as a duplicate.
 struct RecentExits {
+    /// A packet at a node, as a hash (`Mixed`).
     private struct Key: Hashable {
-        var node: Int
-        var flow: FlowFields
-        var first: UInt64
-        var second: UInt64
-        /// Of ICMP: the identifier and the number.
-        var word: UInt32 = 0
+        private let number: MixedNumber
 
-        func hash(into hasher: inout Hasher) {
-            hasher.combine(flow)
-            hasher.combine(first ^ UInt64(truncatingIfNeeded: node) << 32)
-            hasher.combine(second ^ UInt64(word) << 32)
-        }
+        func _rawHashValue(seed: Int) -> Int { number._rawHashValue(seed: seed) }
 
+        /// nil for a packet that is like others of its flow.
         init?(_ packet: TracedPacket, _ node: Int) {
-            self.node = node
-            flow = packet.flow
-            if packet.message != .none { word = packet.icmpWord }
+            let first: UInt64
+            let second: UInt64
             if let segment = packet.segment {
                 first = UInt64(segment.sequence) | UInt64(segment.acknowledgment) << 32
                 second = UInt64(segment.length) << 8 | UInt64(segment.kind)
@@ -100,6 +92,11 @@ struct RecentExits {
                 first = digest
                 second = UInt64(packet.identification) << 16 | UInt64(packet.payloadLength)
             }
+            // Of ICMP also the identifier and the number.
+            let word = packet.message != .none ? UInt64(packet.icmpWord) : 0
+            let place = UInt64(truncatingIfNeeded: node) << 32 | word
+            number = MixedNumber(
+                Mixed.number(Mixed.number(packet.flow.mixed, place), Mixed.number(first, second)))
         }
     }
 

@@ -20,6 +20,8 @@ enum WaitingPlace: Hashable {
 }
 
 /// A part of a packet's way that is not over: the engine or a node has the packet.
+///
+/// One thread alone uses it, so accesses to what each record changes are not checked for overlaps.
 final class Stage {
     let flight: Flight
     let places: [WaitingPlace]
@@ -32,21 +34,25 @@ final class Stage {
     let system: DestinationSystemType
     /// Counts the stages, so that the first one to come is the first one to go.
     let number: UInt64
-    var entered = Coverage()
-    var left = Coverage()
+    /// True while it is in the waiting room.
+    @exclusivity(unchecked) var isWaiting = false
+    /// Counts what came into the waiting room.
+    var arrival: UInt64 = 0
+    @exclusivity(unchecked) var entered = Coverage()
+    @exclusivity(unchecked) var left = Coverage()
     /// When its last octet came, in nanoseconds.
-    var enteredLast: UInt64
+    @exclusivity(unchecked) var enteredLast: UInt64
     /// Of a node: the hop at which it came out.
-    var exit: Int?
+    @exclusivity(unchecked) var exit: Int?
     /// The beginning of the datagram, once it was seen, and the flow that it has there with its ports.
     private(set) var start: TracedPacket.Start?
     private(set) var startFlow: FlowFields?
     /// Of an egress: why the kernel did not take a frame.
-    var failure: DropReason?
+    @exclusivity(unchecked) var failure: DropReason?
     /// Of an egress: true if the engine writes it only while the node is in the group.
     var whileJoined = false
     /// Of a node: what it answered itself, and whether that is a guess, and an error or a reset.
-    var answered: (what: String, isGuess: Bool, isRefusal: Bool)?
+    @exclusivity(unchecked) var answered: (what: String, isGuess: Bool, isRefusal: Bool)?
 
     init(
         _ flight: Flight, at places: [WaitingPlace], _ packet: TracedPacket, hop: Int, copy: Int,
@@ -90,7 +96,7 @@ final class Stage {
     var isPassive: Bool { system == .passiveApplication }
 }
 
-/// A packet that is under way.
+/// A packet that is under way. One thread alone uses it (see `Stage`).
 final class Flight {
     /// What is kept of a hop beside its text.
     struct HopState {
@@ -116,17 +122,17 @@ final class Flight {
     /// Octets of the packet in its own counting; nil until the last fragment comes.
     var total: Int?
     /// What the sender has sent.
-    var sent = Coverage()
-    var last: UInt64
-    var hops: [TraceHop] = []
-    var states: [HopState] = []
+    @exclusivity(unchecked) var sent = Coverage()
+    @exclusivity(unchecked) var last: UInt64
+    @exclusivity(unchecked) var hops: [TraceHop] = []
+    @exclusivity(unchecked) var states: [HopState] = []
     /// What reached the end of the chain or the customer.
     var delivered: [(node: String, octets: Coverage, time: UInt64)] = []
-    var stages: [Stage] = []
-    var drop: (reason: DropReason, hop: Int, time: UInt64)?
-    var isForEngine = false
+    @exclusivity(unchecked) var stages: [Stage] = []
+    @exclusivity(unchecked) var drop: (reason: DropReason, hop: Int, time: UInt64)?
+    @exclusivity(unchecked) var isForEngine = false
     /// True once it is nowhere any more, and only the engine's answer to its sender may follow.
-    var isEnding = false
+    @exclusivity(unchecked) var isEnding = false
     /// The node whose device it came from, if its MAC address names none.
     var device: String?
     var beginning = TraceBeginning.customer
@@ -134,17 +140,23 @@ final class Flight {
     var follows: TraceLink?
     var notes: [String] = []
     var services: [String] = []
-    var isGuess = false
-    var isOver = false
+    @exclusivity(unchecked) var isGuess = false
+    @exclusivity(unchecked) var isOver = false
     var fragments = 0
     /// Of fragments: where they began.
     var origin: PacketTracer.Origin?
+
+    /// Hops that there is room for from the beginning.
+    private static let usualHops = 3
 
     init(id: UInt64, _ packet: TracedPacket, time: UInt64) {
         self.id = id
         self.packet = packet
         began = time
         last = time
+        hops.reserveCapacity(Self.usualHops)
+        states.reserveCapacity(Self.usualHops)
+        stages.reserveCapacity(2 * Self.usualHops)
         if let segment = packet.segment {
             base = segment.sequence
             total = max(1, segment.length)
@@ -152,6 +164,12 @@ final class Flight {
             base = 0
             total = packet.fragment == .whole ? max(1, packet.octets.count) : nil
         }
+    }
+
+    /// Lets go of the stages, which hold the packet: nothing of one that has ended stays in memory.
+    func dissolve() {
+        stages = []
+        for hop in states.indices { states[hop].stages = [] }
     }
 
     /// Where a packet lies in this one, and how sure that is; nil if it is another packet.

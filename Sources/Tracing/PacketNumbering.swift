@@ -23,7 +23,7 @@ struct PacketNumbering {
         let number = before?.number ?? fresh()
         for copy in copies {
             waiting.add(
-                key, at: copy.places.map { .egress(interface: $0.interface, mac: $0.mac) }, copy.flow, number, time)
+                key, at: copy.places.map { WaitingPackets.Place($0) }, copy.flow, number, time)
         }
         return (number, before.map { time - min($0.time, time) })
     }

@@ -215,6 +215,22 @@ extension PacketTrace {
         return steps.filter { !$0.isEmpty }
     }
 
+    /// True if the steps are those of another trace. It is cheaper than to compare them; false where that takes more.
+    func hasPath(of other: PacketTrace) -> Bool {
+        guard end.kind == other.end.kind, end.kind != .filtered, hops.count == other.hops.count,
+            end.reason == other.end.reason, from == other.from
+        else { return false }
+        for index in hops.indices {
+            guard hops[index].copies.count == other.hops[index].copies.count else { return false }
+            for copy in hops[index].copies.indices {
+                guard hops[index].copies[copy].to == other.hops[index].copies[copy].to,
+                    (hops[index].copies[copy].at == nil) == (other.hops[index].copies[copy].at == nil)
+                else { return false }
+            }
+        }
+        return true
+    }
+
     /// `alice → ids, fw → web`.
     package var path: String { steps.joined(separator: " → ") }
 

@@ -9,7 +9,9 @@ extension PacketTracer {
     mutating func settle(_ flight: Flight, isExpired: Bool = false, isEvicted: Bool = false) {
         guard !flight.isOver else { return }
         if !isExpired {
-            guard flight.stages.allSatisfy(\.isOver), flight.states.allSatisfy(\.held.isEmpty), !flight.hops.isEmpty,
+            // The last stage is nearly always the one that is open.
+            guard flight.stages.last?.isOver ?? true, flight.stages.allSatisfy(\.isOver),
+                flight.states.allSatisfy(\.held.isEmpty), !flight.hops.isEmpty,
                 flight.hops[0].frames > 0
             else { return }
             if flight.drop != nil || flight.isForEngine {
@@ -27,6 +29,7 @@ extension PacketTracer {
         flights[flight.id] = nil
         counts.traces += 1
         finished.append(trace(of: flight, end))
+        flight.dissolve()
     }
 
     private static func unknown(_ sentence: String) -> TraceEnd {
@@ -189,18 +192,16 @@ extension PacketTracer {
         counts.traces += 1
     }
 
-    private func trace(of flight: Flight, _ end: TraceEnd) -> PacketTrace {
-        var text = TracedPacketText(flight.packet)
+    private mutating func trace(of flight: Flight, _ end: TraceEnd) -> PacketTrace {
+        var text = texts.text(of: flight.packet)
         text.fragments = flight.fragments
         let hops = zip(flight.hops, flight.states).map { hop, state in
             var hop = hop
             hop.at = flight.offset(hop.at)
+            for index in hop.copies.indices { hop.copies[index].at = hop.copies[index].at.map { flight.offset($0) } }
+            guard state.stages.contains(where: \.isUnjoined) else { return hop }
             let unjoined = Set(state.stages.filter(\.isUnjoined).map(\.copy))
-            hop.copies = hop.copies.indices.filter { !unjoined.contains($0) }.map { index in
-                var copy = hop.copies[index]
-                copy.at = copy.at.map { flight.offset($0) }
-                return copy
-            }
+            hop.copies = hop.copies.indices.filter { !unjoined.contains($0) }.map { hop.copies[$0] }
             return hop
         }
         return PacketTrace(

@@ -31,6 +31,7 @@ extension PacketTracer {
 
     /// The packets in a node that one which came out of it belongs to.
     private mutating func exits(_ packet: TracedPacket, _ node: Int) -> [WaitingRoom.Match] {
+        guard !room.isEmpty(.node(node)) else { return [] }
         guard packet.fragment == .whole else { return room.datagram(packet, in: node) }
         let found = room.matches(packet, at: .node(node))
         guard found.isEmpty else { return found }
@@ -46,6 +47,7 @@ extension PacketTracer {
         _ record: ReorderWindow.Record, _ table: TracedTable
     ) {
         let (stage, flight) = (match.stage, match.stage.flight)
+        guard !flight.isOver else { return }
         let time = record.frame.time.nanoseconds
         stage.left.add(match.range)
         if stage.exit == nil {
@@ -107,10 +109,11 @@ extension PacketTracer {
         }
         let kind = table.network.nodes[node].kind
         let isUncertain = lost.overlap(now - min(now, stay), now)
-        if let (question, isGuess, stages) = questions.answered(by: packet, .node(table.numbers[node])) {
+        if let (question, isGuess, answered) = questions.answered(by: packet, .node(table.numbers[node])) {
             flight.answers = TraceLink(trace: question.flight, isGuess: isGuess)
             if !isUncertain {
-                for stage in stages where !stage.isOver {
+                for question in answered {
+                    guard let stage = stage(question), !stage.isOver else { continue }
                     stage.answered = (
                         // A fragment may be of a packet that it was not known to be of.
                         TracedPacketText(packet).what, isGuess && packet.segment == nil || packet.fragment != .whole,
@@ -134,6 +137,18 @@ extension PacketTracer {
         }
     }
 
+    /// The place of a node, in an array that all its stages share.
+    private mutating func places(_ node: Int) -> [WaitingPlace] {
+        while nodePlaces.count <= node { nodePlaces.append([.node(nodePlaces.count)]) }
+        return nodePlaces[node]
+    }
+
+    /// The stage in which a node has a packet; nil if the packet has ended.
+    private func stage(_ question: Questions.Question) -> Stage? {
+        guard question.stage != 0 else { return nil }
+        return flights[question.flight]?.stages.first { $0.number == question.stage }
+    }
+
     /// A part of a packet is in the engine: computes again what the engine does with it.
     private mutating func add(
         _ packet: TracedPacket, range: Range<Int>, to flight: Flight, hop: Int, _ record: ReorderWindow.Record,
@@ -154,8 +169,10 @@ extension PacketTracer {
             flight.hops[hop].drop = reason.name
             return
         }
-        let refusal = table.replay.refusal(of: record.frame).map(TracedTable.Route.drop)
-        switch refusal ?? table.route(packet, from: source, on: interface) {
+        // A superframe is asked about once for all of its datagrams.
+        let refused = refusal ?? table.replay.refusal(of: record.frame)
+        refusal = .some(refused)
+        switch refused.map(TracedTable.Route.drop) ?? table.route(packet, from: source, on: interface) {
         case .undecided: flight.states[hop].held.append((packet, range, time))
         case .engine:
             let head = record.frame
@@ -211,13 +228,12 @@ extension PacketTracer {
             var seen = packet
             seen.flow = copy.flow
             let stage = Stage(
-                flight, at: copy.places.map { .egress(interface: $0.interface, mac: $0.mac) }, seen, hop: hop,
-                copy: index, copy.system, number: nextStage, time: time)
+                flight, at: copy.places, seen, hop: hop, copy: index, copy.system, number: nextStage, time: time)
             nextStage += 1
             stage.whileJoined = copy.whileJoined
             stage.entered.add(range)
             flight.appendCopy(
-                stage, copy, hop, from: packet, interface: network.interfaceName(copy.places[0].interface))
+                stage, copy, hop, from: packet, interface: network.interfaceName(copy.interface))
             room.insert(stage)
         }
     }
@@ -261,6 +277,7 @@ extension PacketTracer {
         _ record: ReorderWindow.Record, _ table: TracedTable
     ) {
         let (stage, flight) = (match.stage, match.stage.flight)
+        guard !flight.isOver else { return }
         let time = record.frame.time.nanoseconds
         flight.last = max(flight.last, time)
         if match.isGuess { flight.isGuess = true }
@@ -323,7 +340,7 @@ extension PacketTracer {
         own.flow = packet.flow
         if packet.start != nil { own.start = packet.start }
         let inside = Stage(
-            flight, at: [.node(node)], own, hop: stage.hop, copy: stage.copy, stage.system, number: nextStage,
+            flight, at: places(node), own, hop: stage.hop, copy: stage.copy, stage.system, number: nextStage,
             time: time)
         nextStage += 1
         inside.entered.add(range)

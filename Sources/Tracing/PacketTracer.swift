@@ -75,6 +75,11 @@ package struct PacketTracer: ~Copyable {
     private var deadlines: [(time: UInt64, flight: UInt64)] = []
     private var firstDeadline = 0
     var finished: [PacketTrace] = []
+    var texts = FlowTexts()
+    /// For the number of each node, its place.
+    var nodePlaces: [[WaitingPlace]] = []
+    /// Why the engine drops the frame at hand before it asks the table; nil if that was not asked yet.
+    var refusal: DropReason??
     /// Says of a packet's first frame whether the packet is wanted; nil: every packet is.
     let wants: ((CapturedFrame) -> Bool)?
     /// Why packets may be lost from sight where applications change them; nil: they cannot.
@@ -179,7 +184,7 @@ package struct PacketTracer: ~Copyable {
     package var open: Int { flights.count }
 
     private mutating func drain(all: Bool = false) {
-        for record in window.take(all: all) {
+        while let record = window.take(all: all) {
             now = max(now, record.frame.time.nanoseconds)
             process(record)
             expire()
@@ -194,6 +199,7 @@ package struct PacketTracer: ~Copyable {
             counts.strays += 1
             return
         }
+        refusal = nil
         let reading = reader.read(frame)
         let fields = reader.fields
         switch (reading, frame.direction) {

@@ -15,23 +15,22 @@ struct Questions {
         var identification: UInt32
         var message: ICMPMessage
         var word: UInt32
-        /// The stage in which the node has the packet; nil at the end of a chain.
-        weak var stage: Stage?
+        /// The number of the stage in which the node has the packet; 0 at the end of a chain. A reference would cost an object
+        /// of its own for each packet.
+        var stage: UInt64
         var number: UInt64
     }
 
-    private struct Key: Hashable {
-        var receiver: Receiver
-        /// The flow of an answer.
-        var flow: FlowFields
+    /// A receiver and the flow of an answer, as a hash (`Mixed`).
+    private typealias Key = MixedNumber
 
-        func hash(into hasher: inout Hasher) {
+    private static func key(_ receiver: Receiver, _ flow: FlowFields) -> Key {
+        let place =
             switch receiver {
-            case .node(let number): hasher.combine(number)
-            case .engine(let interface): hasher.combine(~interface)
+            case .node(let number): UInt64(truncatingIfNeeded: number)
+            case .engine(let interface): ~UInt64(truncatingIfNeeded: interface)
             }
-            hasher.combine(flow)
-        }
+        return Key(Mixed.number(flow.mixed, place))
     }
 
     /// The most packets of one flow, and of all together.
@@ -46,32 +45,40 @@ struct Questions {
     mutating func note(
         _ packet: TracedPacket, flow: FlowFields, _ receiver: Receiver, _ flight: Flight, _ stage: Stage?
     ) {
-        let key = Key(receiver: receiver, flow: flow.reversed)
-        // A packet that comes in pieces is one question.
-        if questions[key]?.last?.flight == flight.id { return }
+        let key = Self.key(receiver, flow.reversed)
         next += 1
-        // In place: a copy of the list would count a reference for each of its stages.
-        questions[key, default: []].append(
-            Question(
-                flight: flight.id, segment: flight.packet.segment, identification: packet.identification,
-                message: packet.message, word: packet.icmpWord, stage: stage, number: next))
-        if let count = questions[key]?.count, count > Self.perFlow { questions[key]?.removeFirst(count / 2) }
+        let question = Question(
+            flight: flight.id, segment: flight.packet.segment, identification: packet.identification,
+            message: packet.message, word: packet.icmpWord, stage: stage?.number ?? 0, number: next)
+        if let place = questions.index(forKey: key) {
+            // A packet that comes in pieces is one question.
+            if questions.values[place].last?.flight == flight.id { return }
+            questions.values[place].append(question)
+            if questions.values[place].count > Self.perFlow { questions.values[place].removeFirst(Self.perFlow / 2) }
+        } else {
+            questions[key] = [question]
+        }
         order.append((key, next))
         guard order.count > capacity else { return }
         for old in order.prefix(capacity / 4) {
-            questions[old.key]?.removeAll { $0.number <= old.number }
-            if questions[old.key]?.isEmpty == true { questions[old.key] = nil }
+            // Those of a flow are in the order of their numbers; nearly always newer ones alone are left.
+            guard let place = questions.index(forKey: old.key), let first = questions.values[place].first,
+                first.number <= old.number
+            else { continue }
+            questions.values[place].removeAll { $0.number <= old.number }
+            if questions.values[place].isEmpty { questions.remove(at: place) }
         }
         order.removeFirst(capacity / 4)
     }
 
-    /// The packet that this one answers, and whether that is a guess. All that TCP acknowledges are answered: `stages`.
+    /// The packet that this one answers, and whether that is a guess. All that TCP acknowledges are answered.
     mutating func answered(
         by packet: TracedPacket, _ receiver: Receiver
-    ) -> (question: Question, isGuess: Bool, stages: [Stage])? {
-        let key = Key(receiver: receiver, flow: packet.lookup)
-        guard let list = questions[key], let last = list.last else { return nil }
-        if packet.message == .error { return quoted(packet, list).map { ($0.0, $0.1, $0.0.stage.map { [$0] } ?? []) } }
+    ) -> (question: Question, isGuess: Bool, answered: [Question])? {
+        guard !questions.isEmpty else { return nil }
+        let key = Self.key(receiver, packet.lookup)
+        guard var list = questions[key], !list.isEmpty else { return nil }
+        if packet.message == .error { return quoted(packet, list).map { ($0.0, $0.1, [$0.0]) } }
         if let segment = packet.segment {
             guard segment.hasACK || segment.isRST else { return nil }
             let met = list.filter { question in
@@ -82,19 +89,21 @@ struct Questions {
             guard let best = met.last(where: { ($0.segment?.length ?? 0) > 0 }) ?? (segment.isRST ? met.last : nil)
             else { return nil }
             let isSure = segment.hasACK && best.segment?.end == segment.acknowledgment
-            return (best, !isSure, met.compactMap(\.stage))
+            return (best, !isSure, met)
         }
         if packet.message == .echoReply {
             guard let best = list.last(where: { $0.message == .echoRequest && $0.word == packet.icmpWord }) else {
                 return nil
             }
-            return (best, false, best.stage.map { [$0] } ?? [])
+            return (best, false, [best])
         }
         guard packet.message == .none else { return nil }
         // One answer to each question, in their order.
-        questions[key] = list.count == 1 ? nil : Array(list.dropFirst())
-        let first = list[0]
-        return (first, first.number != last.number, first.stage.map { [$0] } ?? [])
+        let (first, isGuess) = (list[0], list.count > 1)
+        // The list is not copied for it.
+        list = []
+        if isGuess { questions[key]?.removeFirst() } else { questions[key] = nil }
+        return (first, isGuess, [first])
     }
 
     private func quoted(_ packet: TracedPacket, _ list: [Question]) -> (Question, Bool)? {

@@ -40,21 +40,21 @@ struct ReorderWindow {
     /// No record before this time comes any more, except those that are out of order.
     mutating func advance(to time: UInt64) { newest = max(newest, time) }
 
-    /// Removes and returns the records that no earlier one can precede.
+    /// Removes and returns the first record, if no earlier one can precede it; nil if it may wait.
     ///
     /// - Parameter all: Whatever the time is.
-    mutating func take(all: Bool = false) -> [Record] {
+    mutating func take(all: Bool = false) -> Record? {
+        guard first < records.count else { return nil }
         let limit = newest > window ? newest - window : 0
-        var end = max(first, records.count - capacity)
-        while end < records.count, all || records[end].frame.time.nanoseconds <= limit { end += 1 }
-        guard end > first else { return [] }
-        let taken = Array(records[first..<end])
-        first = end
+        let isFull = records.count - first > capacity
+        guard all || isFull || records[first].frame.time.nanoseconds <= limit else { return nil }
+        let record = records[first]
+        first += 1
         // All at once, so that the ones that wait are not moved for each.
         if first >= Self.moved || first == records.count {
             records.removeFirst(first)
             first = 0
         }
-        return taken
+        return record
     }
 }

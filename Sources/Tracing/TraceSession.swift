@@ -74,6 +74,13 @@ package struct TraceSession: ~Copyable {
     package mutating func takeTraces() -> [PacketTrace] {
         var taken: [PacketTrace] = []
         for trace in ended() {
+            guard tracer.wants != nil else {
+                if selection.takes(trace) {
+                    summary.add(trace)
+                    taken.append(trace)
+                }
+                continue
+            }
             let isWanted = tracer.isWanted(trace)
             // What an application let out again may have other addresses than what went in.
             let again = trace.beginning == .duplicate ? trace.follows : nil

@@ -18,7 +18,10 @@ package struct TraceSummary: Sendable {
     static let others = "other paths"
     private var index: [[String]: Int] = [:]
     private(set) var paths: [Path] = []
-    private var ends: [String: UInt64] = [:]
+    /// The paths that were taken last, each with a trace that took it.
+    private var recent: [(trace: PacketTrace, place: Int)] = []
+    private static let mostRecent = 4
+    private var ends: [TraceEnd.Kind: UInt64] = [:]
     private var reasons: [String: UInt64] = [:]
     private var answers: UInt64 = 0
     private var own: [RuleVerdict: UInt64] = [:]
@@ -28,32 +31,49 @@ package struct TraceSummary: Sendable {
 
     /// Counts a trace.
     package mutating func add(_ trace: PacketTrace) {
-        var steps = trace.steps
-        if index[steps] == nil, index.count >= Self.mostPaths { steps = [Self.others] }
-        let place =
-            index[steps]
-            ?? {
-                paths.append(Path(steps: steps, example: trace.id))
-                return paths.count - 1
-            }()
-        index[steps] = place
+        let place = place(of: trace)
         paths[place].count += 1
         paths[place].packets += UInt64(trace.packet.packets)
         if trace.isGuess { paths[place].guesses += 1 }
         if trace.hops.contains(where: { !$0.copies.isEmpty }) { paths[place].engine.record(trace.engineTime) }
         paths[place].whole.record(trace.took)
-        for (node, time) in trace.nodeTimes where steps != [Self.others] {
-            if let known = paths[place].nodes.firstIndex(where: { $0.node == node }) {
-                paths[place].nodes[known].times.record(time)
-            } else {
-                var times = LatencyHistogram()
-                times.record(time)
-                paths[place].nodes.append((node, times))
+        if paths[place].steps != [Self.others] {
+            for hop in trace.hops {
+                guard let time = hop.inside else { continue }
+                if let known = paths[place].nodes.firstIndex(where: { $0.node == hop.from }) {
+                    paths[place].nodes[known].times.record(time)
+                } else {
+                    var times = LatencyHistogram()
+                    times.record(time)
+                    paths[place].nodes.append((hop.from, times))
+                }
             }
         }
-        ends[trace.end.kind.rawValue, default: 0] += 1
+        ends[trace.end.kind, default: 0] += 1
         if let reason = trace.end.reason { reasons[reason, default: 0] += 1 }
         if trace.answers != nil { answers += 1 }
+    }
+
+    /// The index of the path that a trace took.
+    private mutating func place(of trace: PacketTrace) -> Int {
+        // Packets come in flows: nearly always one of the last paths is taken again.
+        if let known = recent.firstIndex(where: { $0.trace.hasPath(of: trace) }) { return recent[known].place }
+        let steps = trace.steps
+        let known = index[steps] ?? (index.count >= Self.mostPaths ? index[[Self.others]] : nil)
+        if let known {
+            note(trace, known)
+            return known
+        }
+        let new = index.count >= Self.mostPaths ? [Self.others] : steps
+        paths.append(Path(steps: new, example: trace.id))
+        index[new] = paths.count - 1
+        note(trace, paths.count - 1)
+        return paths.count - 1
+    }
+
+    private mutating func note(_ trace: PacketTrace, _ place: Int) {
+        if recent.count >= Self.mostRecent { recent.removeFirst() }
+        recent.append((trace, place))
     }
 
     /// Counts a packet that a node made itself and dropped. The engine never sees it, so it has no trace.
@@ -66,7 +86,8 @@ package struct TraceSummary: Sendable {
     package func report(_ counts: PacketTracer.Counts = PacketTracer.Counts()) -> TraceSummaryReport {
         let sorted = paths.enumerated().sorted { ($1.element.count, $0.offset) < ($0.element.count, $1.offset) }
         return TraceSummaryReport(
-            traces: paths.reduce(0) { $0 + $1.count }, answers: answers, ends: ends, drops: reasons,
+            traces: paths.reduce(0) { $0 + $1.count }, answers: answers,
+            ends: Dictionary(uniqueKeysWithValues: ends.map { ($0.key.rawValue, $0.value) }), drops: reasons,
             paths: sorted.map { _, path in
                 TraceSummaryReport.Path(
                     path: path.steps.joined(separator: " → "), steps: path.steps, count: path.count,

@@ -11,6 +11,15 @@ extension TracedPacketText {
             packets: packet.packets, fragments: 0, detail: Self.detail(packet), sequence: packet.segment?.sequence)
     }
 
+    /// The same packet's text, by that of another one of its flow.
+    fileprivate init(_ packet: TracedPacket, like other: TracedPacketText) {
+        self = other
+        length = packet.length
+        packets = packet.packets
+        detail = Self.detail(packet)
+        sequence = packet.segment?.sequence
+    }
+
     /// `tcp SYN,ACK`, `icmp echo reply`: the protocol and the kind.
     var what: String { detail.isEmpty ? `protocol` : "\(`protocol`) \(detail)" }
 
@@ -57,5 +66,20 @@ extension TracedPacketText {
         case .other, .neighbourDiscovery: return "type \(packet.icmpType)"
         case .none: return packet.fragment == .whole ? "" : "fragments"
         }
+    }
+}
+
+/// The texts of flows that packets were of a short time ago: to write addresses takes long.
+struct FlowTexts {
+    private var texts: [FlowFields: TracedPacketText] = [:]
+    private static let most = 1_024
+
+    /// What a person reads of a packet.
+    mutating func text(of packet: TracedPacket) -> TracedPacketText {
+        if let known = texts[packet.flow] { return TracedPacketText(packet, like: known) }
+        if texts.count >= Self.most { texts.removeAll(keepingCapacity: true) }
+        let text = TracedPacketText(packet)
+        texts[packet.flow] = text
+        return text
     }
 }

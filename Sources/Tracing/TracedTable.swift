@@ -6,9 +6,10 @@ import Wire
 final class TracedTable {
     /// A copy that the engine should write.
     struct Copy {
-        /// Where it may be seen: an interface, and the MAC address or nil for any. Several where an instance that drains
-        /// may be replaced by another one.
-        var places: [(interface: Int, mac: MACAddress?)]
+        /// The interface that it is written to.
+        var interface: Int
+        /// Where it may be seen: several where an instance that drains may be replaced by another one.
+        var places: [WaitingPlace]
         /// The packet's own flow in the copy.
         var flow: FlowFields
         var system: DestinationSystemType
@@ -100,7 +101,9 @@ final class TracedTable {
     /// The copies of mirrored interfaces, which every frame has.
     func mirrored(_ packet: TracedPacket, on interface: Int) -> [Copy] {
         snapshot.mirrors(of: interface).map {
-            Copy(places: [(snapshot.mirror($0), nil)], flow: packet.flow, system: .passiveApplication)
+            Copy(
+                interface: snapshot.mirror($0), places: [.egress(interface: snapshot.mirror($0), mac: nil)],
+                flow: packet.flow, system: .passiveApplication)
         }
     }
 
@@ -165,10 +168,12 @@ final class TracedTable {
                 if packet.fragment != .whole, IPProtocol.hasPorts(packet.protocolNumber) { continue }
                 if packet.quote == nil { own = own.shifted(entry.direction.portSide, by: target.portShift) }
             }
-            let place = (interface: target.interface, mac: mac)
+            let place = WaitingPlace.egress(interface: target.interface, mac: mac)
             if target == targets.first || own != flow {
                 copies.append(
-                    Copy(places: [place], flow: own, system: target.system, whileJoined: target.whileJoined))
+                    Copy(
+                        interface: target.interface, places: [place], flow: own, system: target.system,
+                        whileJoined: target.whileJoined))
             } else {
                 copies[copies.count - 1].places.append(place)
             }

@@ -8,16 +8,19 @@ struct WaitingPackets {
     /// Where a packet is awaited.
     struct Place: Hashable {
         fileprivate let code: UInt64
+
+        init(_ place: WaitingPlace) { code = place.word }
+
         /// A number below `places`, which places may share.
         fileprivate var share: Int { Int(truncatingIfNeeded: (code &* 0x9E37_79B9_7F4A_7C15) >> 54) }
 
         /// The engine has it, and will write it there; without a MAC address: to anyone.
         static func egress(interface: Int, mac: MACAddress?) -> Place {
-            Place(code: WaitingPlace.egress(interface: interface, mac: mac).word)
+            Place(WaitingPlace.egress(interface: interface, mac: mac))
         }
 
         /// The node has it, and will send it on.
-        static func node(_ number: Int) -> Place { Place(code: WaitingPlace.node(number).word) }
+        static func node(_ number: Int) -> Place { Place(WaitingPlace.node(number)) }
     }
 
     /// What is known of a packet that is awaited.

@@ -47,7 +47,7 @@ extension WaitingRoom {
         let place = WaitingPlace.node(node)
         let isWhole = seen.fragment == .whole
         if let start = seen.start {
-            let candidates = waiting(.start(place, start)).filter {
+            let candidates = waiting(.start(place, start), at: place).filter {
                 !(isWhole && $0.packet.fragment == .whole) && $0.packet.flow.withoutPorts != seen.datagramFlow.reversed
             }
             if let match = best(seen, candidates) {
@@ -68,7 +68,7 @@ extension WaitingRoom {
             return found
         }
         // One address is usually left as it was.
-        let open = waiting(.cuttable(place, seen.protocolNumber)).filter { stage in
+        let open = waiting(.cuttable(place, seen.protocolNumber), at: place).filter { stage in
             let flow = stage.packet.flow
             return (flow.source == seen.flow.source) != (flow.destination == seen.flow.destination)
         }

@@ -9,7 +9,7 @@ import Wire
 @Suite struct IdentityTests {
     private typealias F = TestFrame
 
-    private static let translating = """
+    static let translating = """
         name: translating
         interfaces:
           customers:  { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
