@@ -5,7 +5,7 @@ import Testing
 import Wire
 
 /// A worker over memory, one of whose interfaces is the underlay of tunnels: what goes in and out of the devices, octet by octet.
-private final class TunnelPipeline {
+final class TunnelPipeline {
     typealias F = TestFrame
     static let underlay = F.mac(0xE0)
     static let router = F.mac(0xEF)
@@ -78,8 +78,8 @@ private final class TunnelPipeline {
     private var memories: [UnsafeMutableRawPointer] = []
     var reader = CounterReader()
 
-    init() throws {
-        let bytes = try TableCompiler.compile(Self.table, generation: 7)
+    init(_ table: ForwardingTable = TunnelPipeline.table) throws {
+        let bytes = try TableCompiler.compile(table, generation: 7)
         var memories: [UnsafeMutableRawPointer] = []
         func allocate(_ count: Int) -> UnsafeMutableRawPointer {
             let memory = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 4_096)
@@ -272,7 +272,7 @@ private final class TunnelPipeline {
             #expect(pipeline.send([frame], on: 0) == [], "\(place)")
             #expect(pipeline.reader.drops(reason) == expected[reason], "\(place) \(reason): \(pipeline.drops)")
         }
-        #expect(pipeline.send([P.wrapped(0, P.request(0))], on: 0, offload: [1, 0, 0, 0, 0, 0, 34, 0, 6, 0]) == [])
+        #expect(pipeline.send([P.wrapped(0, P.request(0))], on: 0, offload: [1, 0, 0, 0, 0, 0, 20, 0, 6, 0]) == [])
         #expect(pipeline.reader.drops(.badOffloadHeader) == 1)
     }
 
