@@ -26,7 +26,7 @@ from relay import CoalescingRelay, Relay
 from rounds import Results, measure
 from scenarios import SUBJECTS
 from testbed import Testbed
-from tapline import EarlierTapline, LowLatencyTapline, UncoalescedTapline, Tapline
+from tapline import CuttingTapline, EarlierTapline, LowLatencyTapline, UncoalescedTapline, Tapline
 from vde import VDE
 from watched import CapturedTapline, DumpedTapline, SampledTapline, TracedTapline
 
@@ -35,7 +35,8 @@ SYSTEMS = {
     "chain": (Tapline, UncoalescedTapline, LowLatencyTapline, Relay, CoalescingRelay, Bridges, Routing, OpenVSwitch),
     "distribute": (Tapline, CoalescingRelay, Bridges, OpenVSwitch),
     "trace": (Tapline, SampledTapline, TracedTapline, CapturedTapline, DumpedTapline),
-    "attach": (Relay, BridgedCard, MacvtapCard)}
+    "attach": (Relay, BridgedCard, MacvtapCard),
+    "tunnel": (Tapline, CuttingTapline, Bridges, Routing)}
 
 
 def arguments():

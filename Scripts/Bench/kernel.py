@@ -1,6 +1,9 @@
 """The kernel's own ways: a veth pair, bridges, routing, and copies by tc."""
+import os
+
 from lab import inside, run
 from nodes import Nodes
+from scenarios import UNDERLAY, UNDERLAY_MTU
 from system import SystemOfNodes
 
 
@@ -24,10 +27,28 @@ class _Switched(SystemOfNodes):
         self.nodes = Nodes(self.lab, self.scenario, prefix)
         self.middle = self.lab.namespace(prefix)
         for leg in self.scenario.legs.values():
-            self.lab.configure(
-                self.nodes.path(leg),
-                f"link add {leg.name} type veth peer name {leg.name} netns {self.middle.split('/')[-1]}")
+            if leg.name not in self.scenario.tunnels:
+                self.lab.configure(
+                    self.nodes.path(leg),
+                    f"link add {leg.name} type veth peer name {leg.name} netns {self.middle.split('/')[-1]}")
+        self._connect_tunnels()
         self.lab.configure(self.middle, *(f"link set {name} up" for name in self.scenario.legs))
+
+
+    def _connect_tunnels(self):
+        """The kernel's own tunnels between the middle and the application at another site, under the legs' names."""
+        legs = [self.scenario.legs[name] for name in self.scenario.tunnels]
+        if not legs:
+            return
+        far = self.nodes.path(legs[0])
+        self.lab.configure(
+            far, f"link add underlay mtu {UNDERLAY_MTU} type veth peer name underlay mtu {UNDERLAY_MTU} "
+                 f"netns {os.path.basename(self.middle)}")
+        for path, (own, other) in ((self.middle, UNDERLAY), (far, UNDERLAY[::-1])):
+            self.lab.configure(
+                path, f"address add {own}/24 dev underlay", "link set underlay up",
+                *(f"link add {leg.name} type vxlan id {self.scenario.tunnels[leg.name]} local {own} remote {other} "
+                  f"dstport 4789 dev underlay" for leg in legs))
 
 
 class Bridges(_Switched):

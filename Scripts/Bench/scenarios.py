@@ -7,6 +7,7 @@ forward, without a rule.
 from dataclasses import dataclass, field, replace
 
 SERVICE = "203.0.113.80"
+UNDERLAY, UNDERLAY_MTU = ("198.18.64.1", "198.18.64.2"), 1550  # the near end and the far one
 SINK_PORT, ECHO_PORT, BULK_PORT = 9000, 9001, 5201
 
 
@@ -35,13 +36,15 @@ class Leg:
 class Scenario:
     """`passes` are pairs of legs: what comes from the first goes to the second, on the way there and on the way back.
     `copies` names the legs of passive applications, which get a copy of what comes from the customer and from the
-    server."""
+    server. `tunnels` has the VXLAN identifiers of the legs of an application at another site; the network between has an MTU
+    that leaves 1500 octets inside."""
     name: str
     title: str
     legs: dict
     passes: list
     inline: list = field(default_factory=list)
     copies: list = field(default_factory=list)
+    tunnels: dict = field(default_factory=dict)
 
     @property
     def nodes(self):
@@ -80,5 +83,10 @@ CHAIN = Scenario(
     inline=[("one", "one-in", "one-out"), ("two", "two-in", "two-out")])
 TRACE = replace(CHAIN, name="trace", title="the same chain, with traces and captures")
 ATTACH = replace(HOP, name="attach", title="the single hop, with a card of the machine between the customer and the switch")
+TUNNEL = Scenario(
+    "tunnel", "an application at another site, over VXLAN: customer → application → server",
+    _legs(("client", "client"), ("one-in", "one"), ("one-out", "one"), ("server", "server")),
+    [("client", "one-in"), ("one-out", "server")], inline=[("one", "one-in", "one-out")],
+    tunnels={"one-in": 10, "one-out": 11})
 SUBJECTS = {"hop": [HOP], "distribute": [_distribution(2), _distribution(4)], "chain": [CHAIN],
-            "trace": [TRACE], "attach": [ATTACH]}
+            "trace": [TRACE], "attach": [ATTACH], "tunnel": [TUNNEL]}

@@ -217,6 +217,12 @@ extension ControlProcess {
                 "packets of one tunnel may overtake one another: the kernel divides frames among the workers by what is "
                     + "inside of tunnels, because Tapline \(refusal)")
         }
+        if let built {
+            remarks += zip(plan.interfaces, built.taps).filter { $1?.refusesTunnels ?? false }.map { interface, _ in
+                "segments for the tunnels on \(interface.name) are cut by the engine, which is slower: the kernel takes none in "
+                    + "tunnels; use one of version 6.18 or later"
+            }
+        }
         remarks += plan.recordsSetAside.map {
             "service \($0.record.id) is set aside: \($0.reasons.joined(separator: "; "))"
         }

@@ -138,6 +138,15 @@ public struct Doctor: Sendable {
                     "offload", .warn, "the kernel gives TAPs no segmented UDP, so bulk UDP is slower",
                     hint: "use a kernel of version 6.2 or later"))
         }
+        if probe.offloads.contains(.tunnels) {
+            findings.append(Finding("offload in tunnels", .ok, "TAPs take segments in VXLAN and Geneve"))
+        } else if !probe.offloads.isEmpty {
+            findings.append(
+                Finding(
+                    "offload in tunnels", .warn,
+                    "the kernel gives TAPs no segments in tunnels, so bulk TCP to remote applications is slower",
+                    hint: "use a kernel of version 6.18 or later, if a topology has remote applications"))
+        }
         if !probe.locksPorts, !findings.contains(where: { $0.level == .fail }) {
             findings.append(
                 Finding(

@@ -36,7 +36,7 @@ void clinux_ask_extended_errors(int fd) {
     setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &one, sizeof one);
 }
 
-int clinux_tap_open(const char *name, int multi_queue) {
+int clinux_tap_open(const char *name, int multi_queue, int header) {
     if (strlen(name) >= IFNAMSIZ) return -ENAMETOOLONG;
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) return -errno;
@@ -45,9 +45,8 @@ int clinux_tap_open(const char *name, int multi_queue) {
     strcpy(request.ifr_name, name);
     request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
     if (multi_queue) request.ifr_flags |= IFF_MULTI_QUEUE;
-    int header_size = 10;
     int little_endian = 1;
-    if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0 ||
+    if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ||
         (ioctl(fd, TUNSETVNETLE, &little_endian) < 0 && errno != EINVAL)) {
         int error = errno;
         close(fd);
@@ -71,6 +70,16 @@ int clinux_tun_open(const char *name, int multi_queue, unsigned int link_type) {
         return -error;
     }
     return fd;
+}
+
+int clinux_tap_set_header(int fd, int header) {
+    if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0) return -errno;
+    return clinux_tap_header(fd) == header ? 0 : -EINVAL;
+}
+
+int clinux_tap_header(int fd) {
+    int header = 0;
+    return ioctl(fd, TUNGETVNETHDRSZ, &header) < 0 ? -errno : header;
 }
 
 int clinux_tap_set_offload(int fd, unsigned int flags) {

@@ -27,7 +27,7 @@ package struct BuiltTopology: Sendable {
     package var queues: [[Int32]] { taps.map { $0?.queues ?? [] } }
 
     /// True if the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be coalesced.
-    /// Those that carry circuits take nothing; the engine cuts what it sends there.
+    /// Those that carry circuits take nothing; the engine cuts what it sends there. It also does for tunnels, where the kernel does not.
     package var segmentsUDP: Bool {
         taps.allSatisfy { tap in
             guard let tap else { return true }
@@ -228,7 +228,8 @@ package struct NetworkBuilder: Sendable {
             let settings = LinkSettings(
                 name: tapDevice, mtu: interface.mtu, transmitQueueLength: interface.queue, mark: mark, master: bridge)
             let tap = try TapDevice(
-                settings, in: fabric, queues: queues, offloads: interface.link == nil ? .all : [])
+                settings, in: fabric, queues: queues,
+                offloads: interface.isUnderlay ? .underlay : interface.link == nil ? .all : [])
             try openPort(of: tap, index, netlink)
             return (bridge, tap)
         }

@@ -12,7 +12,8 @@ public struct KernelProbe: Sendable {
     }
     /// The steps, in this order. If a namespace cannot be made, it tries nothing else.
     public let steps: [Step]
-    /// The work that the kernel leaves to a TAP's reader: all, or all but UDP segments; empty if a TAP cannot be made.
+    /// The work that the kernel leaves to a TAP's reader: all, with or without tunnels, or all but UDP segments; empty if a TAP
+    /// cannot be made.
     public let offloads: TapOffloads
     /// Whether ports of a bridge can be locked to a MAC address (Linux 5.16).
     public let locksPorts: Bool
@@ -76,8 +77,10 @@ public struct KernelProbe: Sendable {
         for _ in 0..<2 {
             queues.append(
                 OwnedDescriptor(
-                    owning: try SystemError.check(clinux_tap_open("probe", 1), "open a queue of the TAP", "probe")))
+                    owning: try SystemError.check(
+                        clinux_tap_open("probe", 1, Int32(CLINUX_VNET_HEADER)), "open a queue of the TAP", "probe")))
         }
+        if TapDevice.takesTunnels(queues.numbers[0]) { return .underlay }
         if clinux_tap_set_offload(queues.numbers[0], TapOffloads.all.rawValue) == 0 { return .all }
         try SystemError.check(
             clinux_tap_set_offload(queues.numbers[0], TapOffloads.withoutUDP.rawValue), "set the offloads of the TAP",

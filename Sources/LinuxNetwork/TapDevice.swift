@@ -21,15 +21,21 @@ public struct TapOffloads: OptionSet, Hashable, Sendable {
     public static let udp4 = TapOffloads(rawValue: 0x20)
     /// UDP segments larger than the MTU, over IPv6 (Linux 6.2).
     public static let udp6 = TapOffloads(rawValue: 0x40)
-    /// All of them: 0x67.
+    /// TCP and UDP segments larger than the MTU in VXLAN, Geneve and the like (Linux 6.18).
+    public static let tunnels = TapOffloads(rawValue: 0x080)
+    /// The same where the outer UDP header has a checksum.
+    public static let tunnelChecksums = TapOffloads(rawValue: 0x100)
+    /// All for devices without tunnels: 0x67.
     public static let all: TapOffloads = [.checksum, .tcp4, .tcp6, .udp4, .udp6]
     /// The offloads that kernels before 6.2 take: 0x07.
     public static let withoutUDP: TapOffloads = [.checksum, .tcp4, .tcp6]
+    /// All for a device that carries tunnels: 0x1e7.
+    public static let underlay: TapOffloads = [.all, .tunnels, .tunnelChecksums]
 }
 
 /// A TAP device made here, and its queues.
 ///
-/// Frames on a queue start with a virtio_net_hdr of 10 octets, little-endian. The device goes when the last descriptor
+/// Frames on a queue start with a virtio_net_hdr, little-endian: of 24 octets where it took `TapOffloads.tunnels`, else of 10. The device goes when the last descriptor
 /// of the last queue is closed, in any process. The descriptors keep its namespace alive.
 public final class TapDevice: Sendable {
     /// The device's name.
@@ -40,6 +46,8 @@ public final class TapDevice: Sendable {
     public let kind: Kind
     /// The offloads that the kernel took.
     public let offloads: TapOffloads
+    /// True if the offloads of tunnels were asked for, and the kernel does not know them.
+    public let refusesTunnels: Bool
     /// Why the kernel divides frames among the queues by its own rule, which looks into tunnels. Nil if there is one
     /// queue, or if they are divided by their outermost addresses, both directions alike.
     public var steeringRefusal: SystemError? { state.withLock { $0.steeringRefusal } }
@@ -61,10 +69,10 @@ public final class TapDevice: Sendable {
         case frameRelay
         case atm
 
-        /// What stands before a frame without offloads.
-        var leading: [UInt8] {
+        /// What stands before a frame without offloads, on a device that took these.
+        func leading(_ offloads: TapOffloads) -> [UInt8] {
             switch self {
-            case .tap: [UInt8](repeating: 0, count: VirtioNetHeader.length)
+            case .tap: [UInt8](repeating: 0, count: Int(offloads.header))
             case .frameRelay: [0, 0, 0x00, 0x19]
             case .atm: [0, 0, 0x88, 0x84]
             }
@@ -86,7 +94,8 @@ public final class TapDevice: Sendable {
     ///   - settings: Its MTU is at most 65,521 octets. Its transmit queue is what each queue's ring has room for; 1000 packets
     ///     where none is given.
     ///   - queues: At least one; all are of the same device (IFF_MULTI_QUEUE, also for one).
-    ///   - offloads: Asked for; `.withoutUDP` of them where the kernel refuses.
+    ///   - offloads: Asked for. Where the kernel refuses those of tunnels, there are none: the device carries tunnels, and the
+    ///     others do not reach what is inside. Where it refuses others, `.withoutUDP` of them.
     /// - Throws: EBUSY where the name is taken by a TAP in use, EINVAL where by another kind of device.
     public init(
         _ settings: LinkSettings, in namespace: NetworkNamespace, queues count: Int = 1, offloads: TapOffloads = .all,
@@ -100,10 +109,11 @@ public final class TapDevice: Sendable {
         }
         let descriptors = try namespace.perform { () throws(SystemError) -> OwnedDescriptors in
             var queues = OwnedDescriptors()
-            for _ in 0..<max(1, count) { queues.append(try Self.openQueue(settings.name, kind)) }
+            for _ in 0..<max(1, count) { queues.append(try Self.openQueue(settings.name, kind, [])) }
             return queues
         }
         var taken = kind == .tap ? offloads : []
+        if taken.contains(.tunnels), !Self.takesTunnels(descriptors.numbers[0]) { taken = [] }
         for queue in descriptors.numbers { taken = try Self.setOffloads(queue, taken, settings.name) }
         // The kernel makes the rings of the queues that there are as long as the transmit queue becomes by this.
         let link = try netlink.existingLink(named: settings.name)
@@ -115,6 +125,7 @@ public final class TapDevice: Sendable {
         if isUp { try netlink.setLink(index: link.index, up: true) }
         place = Mutex((settings.name, link.index))
         self.offloads = taken
+        refusesTunnels = kind == .tap && offloads.contains(.tunnels) && !taken.contains(.tunnels)
         self.kind = kind
         let refusal = count < 2 || kind != .tap ? nil : Self.steer(descriptors.numbers[0])
         state = Mutex(State(queues: descriptors, steeringRefusal: refusal))
@@ -124,7 +135,7 @@ public final class TapDevice: Sendable {
     ///
     /// - Throws: E2BIG if the device has 256 queues already; EMFILE if the process may open no more files.
     public func openQueue(in namespace: NetworkNamespace) throws(SystemError) -> OwnedDescriptor {
-        let queue = try namespace.perform { () throws(SystemError) in try Self.openQueue(name, kind) }
+        let queue = try namespace.perform { () throws(SystemError) in try Self.openQueue(name, kind, offloads) }
         _ = try Self.setOffloads(queue.number, offloads, name)
         return queue
     }
@@ -153,7 +164,7 @@ public final class TapDevice: Sendable {
     /// - Parameter frame: Its octets from its Ethernet header on, or behind `tun_pi`.
     /// - Returns: False if no queue takes it: the device is down, for example.
     public func deliver(_ frame: [UInt8]) -> Bool {
-        let octets = kind.leading + frame
+        let octets = kind.leading(offloads) + frame
         return queues.contains { write($0, octets, octets.count) == octets.count }
     }
 
@@ -199,9 +210,26 @@ public final class TapDevice: Sendable {
         return result == 0 ? nil : SystemError("have a program divide frames among queues", "", errno: result)
     }
 
-    private static func openQueue(_ name: String, _ kind: Kind) throws(SystemError) -> OwnedDescriptor {
-        let queue = kind.linkType.map { clinux_tun_open(name, 1, $0) } ?? clinux_tap_open(name, 1)
+    /// - Parameter offloads: Those that the device has: another queue with another header would give that to all of them.
+    private static func openQueue(
+        _ name: String, _ kind: Kind, _ offloads: TapOffloads
+    ) throws(SystemError) -> OwnedDescriptor {
+        let queue = kind.linkType.map { clinux_tun_open(name, 1, $0) } ?? clinux_tap_open(name, 1, offloads.header)
         return OwnedDescriptor(owning: try SystemError.check(queue, openingQueue, name))
+    }
+
+    /// Gives a device the header and the offloads of an underlay.
+    ///
+    /// - Returns: False if the kernel does not know them; the device is as it was then.
+    static func takesTunnels(_ queue: Int32) -> Bool {
+        // The header comes first: the kernel takes these offloads without room for them, too.
+        if clinux_tap_set_header(queue, TapOffloads.underlay.header) == 0,
+            clinux_tap_set_offload(queue, TapOffloads.underlay.rawValue) == 0
+        {
+            return true
+        }
+        _ = clinux_tap_set_header(queue, Int32(VirtioNetHeader.length))
+        return false
     }
 
     private static func setOffloads(
@@ -211,5 +239,12 @@ public final class TapDevice: Sendable {
         let fewer = offloads.intersection(.withoutUDP)
         try SystemError.check(clinux_tap_set_offload(queue, fewer.rawValue), "set the offloads of the TAP", name)
         return fewer
+    }
+}
+
+extension TapOffloads {
+    /// The octets of the virtio_net_hdr that these need.
+    fileprivate var header: Int32 {
+        Int32(contains(.tunnels) ? VirtioNetHeader.longLength : VirtioNetHeader.length)
     }
 }

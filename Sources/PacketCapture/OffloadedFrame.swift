@@ -8,6 +8,7 @@ import Wire
 /// - A partial checksum (`VIRTIO_NET_HDR_F_NEEDS_CSUM`) is completed where the whole frame is there. Otherwise Wireshark would
 ///   call the checksum of nearly every packet wrong. Where a part of the frame is missing, the sum cannot be known, and the
 ///   field stays as it is.
+///   The outer checksum of a superframe in a tunnel is completed after the inner one.
 /// - A superframe (GSO) is written as the receiver gets it: one large packet, whose checksum is completed, too. Or it is cut
 ///   into the frames that a wire would carry (`Segmentation`), where all of it is there.
 public struct OffloadedFrame: Sendable {
@@ -41,6 +42,11 @@ public struct OffloadedFrame: Sendable {
             var frame = MutableRawSpan(_unsafeBytes: buffer)
             InternetChecksum.complete(
                 &frame, start: Int(offload.checksumStart), offset: Int(offload.checksumOffset), end: buffer.count)
+            guard offload.gsoType & VirtioNetHeader.gsoTunnel != 0,
+                offload.flags & VirtioNetHeader.tunnelChecksum != 0, let outer = OuterTransport(frame.bytes)
+            else { return }
+            InternetChecksum.complete(
+                &frame, start: outer.datagram, offset: UDPHeader.checksum.offset, end: outer.payload.upperBound)
         }
         return octets
     }

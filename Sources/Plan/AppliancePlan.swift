@@ -99,12 +99,14 @@ public struct InterfacePlan: Sendable, Hashable {
     public var device: DevicePlan?
     /// The index of the interface whose TAP has its frames, if it is a circuit or a tunnel.
     public var carrier: Int?
-    /// The kind of the device, if it carries circuits: a TAP without offloads, or a TUN.
+    /// The kind of the device, if it carries circuits or tunnels: a TAP without offloads but those of `isUnderlay`, or a TUN.
     public var link: Encapsulation.Link?
     /// The headers before its packets, for people; nil if it is no circuit.
     public var encapsulation: String?
     /// True if it is the tunnel of an application at another site.
     public var isTunnel = false
+    /// True if its device carries tunnels and no circuits, and its nodes have `offload: on`: the kernel can cut segments in tunnels.
+    public var isUnderlay = false
 
     /// True if the place is free (`TableInterface.isVacant`).
     public var isVacant: Bool { attachment == .vacant }

@@ -3,10 +3,11 @@
 /// Each frame has the headers of the superframe and at most `gso_size` octets of its payload. Its lengths are its own, its
 /// IPv4 identification counts up, and its checksums are complete. TCP's sequence number goes on; FIN and PSH are in the last
 /// segment alone, and CWR in the first alone (RFC 3168, section 6.1.2). These are the rules of the kernel's
-/// tcp_gso_segment, __udp_gso_segment and inet_gso_segment.
+/// tcp_gso_segment, __udp_gso_segment and inet_gso_segment. In a tunnel, each segment also has the outer headers, as
+/// __skb_udp_tunnel_segment writes them.
 public enum Segmentation {
     /// The frames of a superframe of TCP (`gsoTCPv4`, `gsoTCPv6`) or UDP (`gsoUDPL4`) behind an Ethernet header with or without
-    /// tags.
+    /// tags, or in a tunnel (`gsoTunnel4`, `gsoTunnel6`).
     ///
     /// - Parameters:
     ///   - superframe: All of it, from the Ethernet header on.
@@ -29,7 +30,9 @@ public enum Segmentation {
     public struct Shape {
         let isTCP: Bool
         let family: AddressFamily
-        /// Where the network header begins.
+        /// The outer headers, if it is in a tunnel.
+        let outer: Outer?
+        /// Where the network header begins; in a tunnel the inner one.
         let network: Int
         /// Where the TCP or UDP header begins.
         let transport: Int
@@ -56,7 +59,7 @@ public enum Segmentation {
         ///   - offload: Its `virtio_net_hdr`.
         /// - Returns: Nil if it is no superframe of TCP or UDP, or its headers do not agree with `offload`.
         public init?(_ frame: RawSpan, _ offload: VirtioNetHeader) {
-            let type = offload.gsoType & ~VirtioNetHeader.gsoECN
+            let type = offload.gsoType & ~(VirtioNetHeader.gsoECN | VirtioNetHeader.gsoTunnel)
             guard
                 type == VirtioNetHeader.gsoTCPv4 || type == VirtioNetHeader.gsoTCPv6
                     || type == VirtioNetHeader.gsoUDPL4,
@@ -68,9 +71,19 @@ public enum Segmentation {
             size = Int(offload.gsoSize)
             var etherType = ethernet.type
             var network = EthernetView.length
-            while etherType == 0x8100 || etherType == 0x88A8, network + 4 <= frame.byteCount {
-                etherType = frame.load(HeaderField<UInt16>(2), at: network)
-                network += 4
+            if offload.gsoType & VirtioNetHeader.gsoTunnel != 0 {
+                guard let found = Outer(frame, offload) else { return nil }
+                outer = found
+                network = Int(offload.headerLength)
+                guard network >= found.transport + UDPView.length, network < frame.byteCount else { return nil }
+                let version = frame.load(HeaderField<UInt8>(0), at: network) >> 4
+                etherType = version == 4 ? EtherType.ipv4 : version == 6 ? EtherType.ipv6 : 0
+            } else {
+                outer = nil
+                while etherType == 0x8100 || etherType == 0x88A8, network + 4 <= frame.byteCount {
+                    etherType = frame.load(HeaderField<UInt16>(2), at: network)
+                    network += 4
+                }
             }
             self.network = network
             if etherType == EtherType.ipv4, let header = IPv4View(frame, at: network) {
@@ -123,6 +136,7 @@ public enum Segmentation {
             var bytes = MutableRawSpan(_unsafeBytes: segment)
             writeNetwork(&bytes, index)
             writeTransport(&bytes, index)
+            outer?.write(&bytes, index)
             return segment.count
         }
 

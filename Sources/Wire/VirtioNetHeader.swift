@@ -10,6 +10,10 @@
 ///     +-------------------------------+
 ///
 /// The 16-bit fields are in the host's byte order.
+///
+/// A device that takes segments in tunnels has a longer header (`longLength`), which also says where the outer UDP header and the
+/// inner network header begin. The engine has the ten octets of it alone (`shorten`, `lengthen`). In those of a segment in a tunnel,
+/// `hdr_len`, which is a hint, is the place of the inner network header. The outer one is behind the outer addresses.
 public struct VirtioNetHeader: Sendable, Equatable {
     /// The header's length in octets.
     public static let length = 10
@@ -41,6 +45,14 @@ public struct VirtioNetHeader: Sendable, Equatable {
     public static let gsoUDPL4: UInt8 = 5
     /// Bit of `gsoType`: the TCP segments have ECN set.
     public static let gsoECN: UInt8 = 0x80
+    /// Bit of `gsoType`: the segments are in a tunnel over UDP and IPv4.
+    public static let gsoTunnel4: UInt8 = 0x20
+    /// Bit of `gsoType`: the segments are in a tunnel over UDP and IPv6.
+    public static let gsoTunnel6: UInt8 = 0x40
+    /// Either of these bits.
+    public static let gsoTunnel = gsoTunnel4 | gsoTunnel6
+    /// Flag: the outer UDP checksum of segments in a tunnel is partial. Without it, they have none.
+    public static let tunnelChecksum: UInt8 = 8
 
     /// `needsChecksum`, `dataValid`.
     public var flags: UInt8 = 0

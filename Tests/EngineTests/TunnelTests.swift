@@ -78,8 +78,8 @@ final class TunnelPipeline {
     private var memories: [UnsafeMutableRawPointer] = []
     var reader = CounterReader()
 
-    init() throws {
-        let bytes = try TableCompiler.compile(Self.table, generation: 7)
+    init(_ table: ForwardingTable = TunnelPipeline.table) throws {
+        let bytes = try TableCompiler.compile(table, generation: 7)
         var memories: [UnsafeMutableRawPointer] = []
         func allocate(_ count: Int) -> UnsafeMutableRawPointer {
             let memory = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 4_096)
@@ -272,7 +272,7 @@ final class TunnelPipeline {
             #expect(pipeline.send([frame], on: 0) == [], "\(place)")
             #expect(pipeline.reader.drops(reason) == expected[reason], "\(place) \(reason): \(pipeline.drops)")
         }
-        #expect(pipeline.send([P.wrapped(0, P.request(0))], on: 0, offload: [1, 0, 0, 0, 0, 0, 34, 0, 6, 0]) == [])
+        #expect(pipeline.send([P.wrapped(0, P.request(0))], on: 0, offload: [1, 0, 0, 0, 0, 0, 20, 0, 6, 0]) == [])
         #expect(pipeline.reader.drops(.badOffloadHeader) == 1)
     }
 

@@ -37,6 +37,35 @@ extension LinuxTests {
         }
     }
 
+    /// The header that segments in tunnels need is the device's, and every further queue has it, too.
+    @Test func aTapOfAnUnderlayTakesSegmentsInTunnels() throws {
+        try withNamespaces(1) { namespaces, _ in
+            let mac = MACAddress("02:00:00:00:00:77")!
+            let plain = try TapDevice(LinkSettings(name: "plain", mac: mac), in: namespaces[0])
+            #expect(clinux_tap_header(plain.queues[0]) == 10 && !plain.refusesTunnels)
+            let tap = try TapDevice(
+                LinkSettings(name: "tap0", mac: mac), in: namespaces[0], queues: 2, offloads: .underlay)
+            #expect(tap.offloads == .underlay && !tap.refusesTunnels)
+            let netlink = try namespaces[0].netlink
+            for feature in ["tx-udp_tnl-segmentation", "tx-udp_tnl-csum-segmentation"] {
+                #expect(
+                    try netlink.isFeatureActive(feature, of: "tap0") && !netlink.isFeatureActive(feature, of: "plain"))
+            }
+            let third = try tap.openQueue(in: namespaces[0])
+            try tap.grow(to: 4, in: namespaces[0])
+            #expect((tap.queues + [third.number]).map(clinux_tap_header) == [24, 24, 24, 24, 24])
+            // What is handed to the node comes as it is.
+            let capture = try namespaces[0].perform { () throws(SystemError) -> OwnedDescriptor in
+                OwnedDescriptor(owning: socket(AF_PACKET, Int32(SOCK_RAW.rawValue), Int32(UInt16(0x88B5).bigEndian)))
+            }
+            let frame = mac.octets + [2, 0, 0, 0, 0, 1, 0x88, 0xB5] + (0..<100).map { UInt8($0) }
+            #expect(tap.deliver(frame))
+            var buffer = [UInt8](repeating: 0, count: 2_048)
+            let count = read(capture.number, &buffer, buffer.count)
+            #expect(Array(buffer[..<max(0, count)]) == frame)
+        }
+    }
+
     /// Frames are divided by their outermost addresses: a tunnel, and a datagram's fragments, keep to one queue, both
     /// directions of a conversation to the same one, and flows are spread.
     @Test func outerAddressesChooseTheQueue() throws {

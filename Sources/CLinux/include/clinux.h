@@ -84,17 +84,34 @@ enum {
     CLINUX_TUN_TSO_ECN = 0x08,
     CLINUX_TUN_USO4 = 0x20,
     CLINUX_TUN_USO6 = 0x40,
+    // Segments in VXLAN, Geneve and the like, also where the outer UDP header has a checksum (Linux 6.18).
+    CLINUX_TUN_UDP_TUNNEL_GSO = 0x080,
+    CLINUX_TUN_UDP_TUNNEL_GSO_CSUM = 0x100,
+};
+
+enum {
+    /// The octets of a struct virtio_net_hdr.
+    CLINUX_VNET_HEADER = 10,
+    /// The octets of a struct virtio_net_hdr_v1_hash_tunnel, which says where the headers of a tunnel are, too.
+    CLINUX_TUNNEL_VNET_HEADER = 24,
 };
 
 /// Opens one queue of the TAP `name` (made if it is not there) in the calling thread's network namespace:
-/// nonblocking, close-on-exec, IFF_TAP|IFF_NO_PI|IFF_VNET_HDR with a virtio_net_hdr of 10 bytes, little-endian, and
-/// IFF_MULTI_QUEUE where `multi_queue` is not zero. Returns the descriptor or -errno.
-int clinux_tap_open(const char *name, int multi_queue);
+/// nonblocking, close-on-exec, IFF_TAP|IFF_NO_PI|IFF_VNET_HDR with a virtio_net_hdr of `header` bytes, little-endian, and
+/// IFF_MULTI_QUEUE where `multi_queue` is not zero. The header is the device's: all its queues get it. Returns the
+/// descriptor or -errno.
+int clinux_tap_open(const char *name, int multi_queue, int header);
+/// TUNSETVNETHDRSZ: gives all queues of the device a virtio_net_hdr of so many bytes. Returns 0 or -errno; -EINVAL where the
+/// kernel says that it has another one (TUNGETVNETHDRSZ).
+int clinux_tap_set_header(int fd, int header);
+/// TUNGETVNETHDRSZ: the bytes of the virtio_net_hdr of a queue, or -errno.
+int clinux_tap_header(int fd);
 
 /// The same of a TUN whose device has a link type of linux/if_arp.h (ARPHRD_FRAD 770, ARPHRD_ATM 19): IFF_TUN, with a
 /// tun_pi of 4 bytes before each frame. Without it the kernel would take the first four bits for an IP version.
 int clinux_tun_open(const char *name, int multi_queue, unsigned int link_type);
-/// TUNSETOFFLOAD with CLINUX_TUN_ flags. Returns 0 or -errno.
+/// TUNSETOFFLOAD with CLINUX_TUN_ flags. Returns 0 or -errno. The kernel takes those of tunnels with a virtio_net_hdr that has
+/// no room for them, too, and then reads and writes what is behind it: set CLINUX_TUNNEL_VNET_HEADER first.
 int clinux_tap_set_offload(int fd, unsigned int flags);
 /// TUNSETQUEUE: attaches (1) or detaches (0) this queue. Returns 0 or -errno.
 int clinux_tap_set_queue(int fd, int attached);

@@ -58,6 +58,9 @@ public struct CircuitFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
             &traffic.pointee.devices, order, worker: worker, generation: generation, room: traffic.pointee.captureRoom)
     }
 
+    /// As the base's devices do.
+    public func finishesTunnels(on interface: Int) -> Bool { base.finishesTunnels(on: interface) }
+
     /// The base's clock.
     public func now() -> MonotonicTime { base.now() }
 

@@ -16,6 +16,8 @@ import Wire
 public struct EpollFrameIO: FrameIO, ~Copyable {
     private let queueCount: Int
     private let queues: QueueNumbers
+    /// Which interfaces have devices that take segments in tunnels; nil: none.
+    private let underlays: InterfaceSet?
     private var watch: QueueWatch
     private var arena: FrameArena
     private var ring: WriteRing?
@@ -57,6 +59,8 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         self.ring = ring
         self.watch = watch
         self.arena = arena
+        let underlays = InterfaceSet.underlays(all.buffer, queueCount: queueCount)
+        self.underlays = underlays
         self.queues = all
         self.queueCount = queueCount
         segmentedOctets = tuning.segmentedOctets
@@ -143,13 +147,32 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
             if type != VirtioNetHeader.gsoNone { segmented &+= length }
         }
         batch.count = count
+        if finishesTunnels(on: batch.interface) { shorten(&batch) }
     }
+
+    /// Leaves ten octets of the longer offload headers of an underlay.
+    @inline(never)
+    private func shorten(_ batch: inout FrameBatch) {
+        for index in 0..<batch.count {
+            let frame = batch.frames[index]
+            guard frame.length >= VirtioNetHeader.longLength else { continue }
+            VirtioNetHeader.shorten(frame.start)
+            batch.frames[index] = ReceivedFrame(
+                start: frame.start + VirtioNetHeader.extraLength, length: frame.length &- VirtioNetHeader.extraLength)
+        }
+    }
+
+    /// True if the device has the long offload header.
+    @inline(__always)
+    public func finishesTunnels(on interface: Int) -> Bool { underlays?.contains(interface) ?? false }
 
     /// Sends all writes in one submission. If the ring fails, the rest is written one by one, and so are all later
     /// writes.
     public mutating func send(_ list: borrowing WriteList) {
         var done = 0
-        if let (sent, failure) = ring?.send(list, queueCount: queueCount, queueIndex: queueIndex) {
+        if let (sent, failure) = ring?.send(
+            list, queueCount: queueCount, queueIndex: queueIndex, underlays: underlays)
+        {
             done = sent
             if ring?.hasRefusedToHurry == true {
                 for index in 0..<done where list.writes[index].failure == EOPNOTSUPP { write(list.writes + index) }
@@ -162,6 +185,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     /// Does one `write` or `writev`.
     private func write(_ write: UnsafeMutablePointer<FrameWrite>) {
         let queue = queues.buffer[write.pointee.interface &* queueCount &+ queueIndex]
+        if finishesTunnels(on: write.pointee.interface) { return writeLong(write, queue) }
         var vector = (
             iovec(iov_base: write.pointee.header, iov_len: write.pointee.headerLength),
             iovec(
@@ -176,6 +200,25 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
                     clinux_writev(queue, UnsafeRawPointer($0).assumingMemoryBound(to: iovec.self), 2)
                 }
         } while sent < 0 && clinux_errno() == EINTR
+        write.pointee.failure = sent < 0 ? clinux_errno() : 0
+    }
+
+    /// The same with the longer offload header of an underlay.
+    @inline(never)
+    private func writeLong(_ write: UnsafeMutablePointer<FrameWrite>, _ queue: Int32) {
+        var header = LongHeader()
+        var sent = 0
+        withUnsafeMutableBytes(of: &header) { header in
+            guard let long = header.baseAddress else { return }
+            var vector = (iovec(), iovec(), iovec())
+            withUnsafeMutablePointer(to: &vector) {
+                let vector = UnsafeMutableRawPointer($0).assumingMemoryBound(to: iovec.self)
+                let count = LongHeader.place(write, in: vector, header: long)
+                repeat {
+                    sent = clinux_writev(queue, vector, Int32(count))
+                } while sent < 0 && clinux_errno() == EINTR
+            }
+        }
         write.pointee.failure = sent < 0 ? clinux_errno() : 0
     }
 

@@ -105,8 +105,12 @@ public struct WriteList: ~Copyable {
 
     /// True if the copies of any one frame fit. If not, send first.
     @inline(__always)
-    var isComfortable: Bool {
-        count <= Self.capacity - 256 && scratchUsed <= Self.scratchCapacity - Self.comfortableScratch
+    var isComfortable: Bool { hasRoom(for: Self.comfortableScratch) }
+
+    /// True if 256 more writes fit, with so many octets that are composed.
+    @inline(__always)
+    func hasRoom(for scratch: Int) -> Bool {
+        count <= Self.capacity - 256 && scratchUsed <= Self.scratchCapacity - scratch
     }
 
     /// True if one more write fits.
@@ -211,6 +215,9 @@ public protocol FrameIO: ~Copyable {
     mutating func decide(by table: Snapshot, counters: CounterBlock)
     /// Sends all writes in order, without blocking, and notes the failure of each.
     mutating func send(_ list: borrowing WriteList)
+    /// True if the device of an interface finishes what is in tunnels over UDP: it completes checksums and cuts segments
+    /// (`VirtioNetHeader.gsoTunnel`).
+    func finishesTunnels(on interface: Int) -> Bool
     /// The queue index of the last batch, by which frames leave.
     var queueIndex: Int { get set }
     /// The frames that the last `receive` read and did not put into its batch, because an impaired link lost them.
@@ -236,6 +243,10 @@ extension FrameIO where Self: ~Copyable {
     /// Nothing depends on the table.
     @inlinable
     public mutating func decide(by table: Snapshot, counters: CounterBlock) {}
+
+    /// No device does.
+    @inlinable
+    public func finishesTunnels(on interface: Int) -> Bool { false }
 
     /// There is one queue.
     public var queueIndex: Int {

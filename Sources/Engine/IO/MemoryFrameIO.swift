@@ -24,6 +24,8 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
     public private(set) var output: [Frame] = []
     /// The errno that writes to an interface fail with.
     public var failures: [Int: Int32] = [:]
+    /// The interfaces whose devices finish what is in tunnels.
+    public var underlays: Set<Int> = []
     /// False counts writes and does not keep them.
     public var keepsOutput = true
     /// The number of writes so far.
@@ -71,6 +73,9 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
         }
         input.removeFirst(taken)
     }
+
+    /// True for `underlays`.
+    public func finishesTunnels(on interface: Int) -> Bool { underlays.contains(interface) }
 
     /// Appends to `output`.
     public mutating func send(_ list: borrowing WriteList) {

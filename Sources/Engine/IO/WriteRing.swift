@@ -17,8 +17,10 @@ struct WriteRing: ~Copyable {
     /// Whether a write of the last batch was refused because its queue only knows writes that may wait. Such writes
     /// were not done. Later ones may wait.
     private(set) var hasRefusedToHurry = false
-    /// Two vectors for each entry.
+    /// Three vectors for each entry.
     private let vectors: UnsafeMutablePointer<iovec>
+    /// The long offload header of each entry.
+    private let headers: UnsafeMutablePointer<LongHeader>
 
     /// A ring that writes to these queues, each named by its place among them.
     ///
@@ -28,14 +30,17 @@ struct WriteRing: ~Copyable {
         let result = clinux_uring_open(&ring, UInt32(Self.capacity), queues.baseAddress, queues.count)
         guard result == 0 else { throw EngineError("make an io_uring", errno: -result) }
         self.ring = ring
-        vectors = .allocate(capacity: Self.capacity * 2)
-        vectors.initialize(repeating: iovec(), count: Self.capacity * 2)
+        vectors = .allocate(capacity: Self.capacity * 3)
+        vectors.initialize(repeating: iovec(), count: Self.capacity * 3)
+        headers = .allocate(capacity: Self.capacity)
+        headers.initialize(repeating: LongHeader(), count: Self.capacity)
     }
 
     deinit {
         var ring = ring
         clinux_uring_close(&ring)
         vectors.deallocate()
+        headers.deallocate()
     }
 
     /// Makes the calling thread the ring's user.
@@ -48,14 +53,18 @@ struct WriteRing: ~Copyable {
     /// - Parameters:
     ///   - columns: The number of queues of each interface.
     ///   - column: The queue index that the writes go to.
+    ///   - underlays: The interfaces whose devices have the long offload header; nil: none.
     /// - Returns: The number of finished writes, and 0. If the ring has failed: fewer than all, and an errno. The rest
     ///   was not tried.
-    mutating func send(_ list: borrowing WriteList, queueCount: Int, queueIndex: Int) -> (done: Int, failure: Int32) {
+    mutating func send(
+        _ list: borrowing WriteList, queueCount: Int, queueIndex: Int, underlays: InterfaceSet?
+    ) -> (done: Int, failure: Int32) {
         var done = 0
         hasRefusedToHurry = false
         while done < list.count {
             let count = min(Self.capacity, list.count &- done)
-            prepare(list, from: done, count: count, queueCount: queueCount, queueIndex: queueIndex)
+            prepare(
+                list, from: done, count: count, queueCount: queueCount, queueIndex: queueIndex, underlays: underlays)
             clinux_uring_publish(&ring, UInt32(truncatingIfNeeded: count))
             let failure = submit(count, list)
             guard failure == 0 else {
@@ -73,7 +82,8 @@ struct WriteRing: ~Copyable {
 
     @inline(__always)
     private mutating func prepare(
-        _ list: borrowing WriteList, from first: Int, count: Int, queueCount: Int, queueIndex: Int
+        _ list: borrowing WriteList, from first: Int, count: Int, queueCount: Int, queueIndex: Int,
+        underlays: InterfaceSet?
     ) {
         for place in 0..<count {
             let write = list.writes + (first &+ place)
@@ -81,12 +91,16 @@ struct WriteRing: ~Copyable {
             let queue = UInt32(truncatingIfNeeded: write.pointee.interface &* queueCount &+ queueIndex)
             let tag = UInt64(truncatingIfNeeded: first &+ place)
             let number = UInt32(truncatingIfNeeded: place)
-            if write.pointee.bodyLength == 0 {
+            if let underlays, underlays.contains(write.pointee.interface) {
+                let vector = vectors + place &* 3
+                let parts = LongHeader.place(write, in: vector, header: UnsafeMutableRawPointer(headers + place))
+                clinux_uring_prepare(&ring, number, queue, vector, UInt32(truncatingIfNeeded: parts), 1, tag)
+            } else if write.pointee.bodyLength == 0 {
                 clinux_uring_prepare(
                     &ring, number, queue, write.pointee.header, UInt32(truncatingIfNeeded: write.pointee.headerLength),
                     0, tag)
             } else {
-                let vector = vectors + place &* 2
+                let vector = vectors + place &* 3
                 vector[0] = iovec(iov_base: write.pointee.header, iov_len: write.pointee.headerLength)
                 vector[1] = iovec(
                     iov_base: UnsafeMutableRawPointer(mutating: write.pointee.body), iov_len: write.pointee.bodyLength)

@@ -73,7 +73,7 @@ public struct TunnelFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     /// The frames of one more tunnel, or of one more of the base's interfaces.
     public mutating func receiveMore(into batch: inout FrameBatch) -> Bool {
         guard let traffic else { return base.receiveMore(into: &batch) }
-        if traffic.pointee.next(&batch) { return true }
+        if traffic.pointee.next(&batch, at: base.now()) { return true }
         guard base.receiveMore(into: &batch) else { return false }
         traffic.pointee.sort(&batch, besides: base.lostFrames, at: base.now())
         return true

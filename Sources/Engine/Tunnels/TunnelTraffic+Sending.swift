@@ -14,7 +14,7 @@ extension TunnelTraffic {
         guard let table else { return base.send(list) }
         writes.removeAll()
         for index in 0..<list.count {
-            if !writes.isComfortable { flush(list, &base) }
+            if !writes.hasRoom(for: Self.mostScratch) { flush(list, &base) }
             let write = list.writes + index
             write.pointee.failure = 0
             let found = table.tunnel(of: write.pointee.interface)
@@ -27,7 +27,7 @@ extension TunnelTraffic {
                 continue
             }
             if found != place { take(found, table) }
-            encapsulate(write, index)
+            encapsulate(write, index, isFinished: record.map { base.finishesTunnels(on: $0.carrier) } ?? false)
         }
         flush(list, &base)
     }
@@ -47,71 +47,109 @@ extension TunnelTraffic {
         writes.removeAll()
     }
 
-    private mutating func encapsulate(_ write: UnsafeMutablePointer<FrameWrite>, _ index: Int) {
+    /// - Parameter isFinished: The underlay's device finishes what is in tunnels.
+    private mutating func encapsulate(_ write: UnsafeMutablePointer<FrameWrite>, _ index: Int, isFinished: Bool) {
         guard let record else { return }
         let header = write.pointee.header
         let offloads =
             header.load(fromByteOffset: VirtioNetHeader.gsoType.offset, as: UInt8.self)
             | header.load(as: UInt8.self) & VirtioNetHeader.needsChecksum
-        let failure =
-            offloads == 0
-            ? add(
-                record, index, header + VirtioNetHeader.length, write.pointee.headerLength &- VirtioNetHeader.length,
-                write.pointee.body, write.pointee.bodyLength)
-            : finish(record, write, index)
+        let inner = gathered(
+            Piece(
+                start: header + VirtioNetHeader.length, count: write.pointee.headerLength &- VirtioNetHeader.length,
+                body: write.pointee.body, bodyLength: write.pointee.bodyLength, packets: write.pointee.packets), record)
+        let failure: DropReason?
+        if offloads == 0 {
+            failure = add(record, index, inner, isFinished: isFinished)
+        } else if isFinished, leave(record, index, inner, header) {
+            failure = nil
+        } else {
+            failure = finish(record, write, index, isFinished: isFinished)
+        }
         guard let failure else { return }
         write.pointee.failure = WriteOutcome.dropped(failure)
         counters?.countDrop(failure, write.pointee.packets)
         counters?.countSendDrop(write.pointee.interface, write.pointee.packets)
     }
 
+    /// A frame that goes into a tunnel: its first octets, and the rest.
+    private struct Piece {
+        let start: UnsafeMutableRawPointer
+        let count: Int
+        let body: UnsafeRawPointer
+        let bodyLength: Int
+        var packets = 1
+
+        var length: Int { count &+ bodyLength }
+        var first: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
+    }
+
+    /// The frame with all of its headers in one piece: the outer source port, the mark of congestion and offloads follow from them.
+    /// Of several copies of a frame, only what differs is apart from what they share.
+    @inline(__always)
+    private func gathered(_ inner: Piece, _ record: TunnelRecord) -> Piece {
+        guard inner.count < Self.headersOctets, inner.bodyLength > 0 else { return inner }
+        let more = min(Self.headersOctets &- inner.count, inner.bodyLength)
+        // Where they will be sent from: the outer headers are as long as the packet grows.
+        let place = writes.nextHeader + VirtioNetHeader.length + record.tunnel.overhead
+        place.copyMemory(from: inner.start, byteCount: inner.count)
+        (place + inner.count).copyMemory(from: inner.body, byteCount: more)
+        return Piece(
+            start: place, count: inner.count &+ more, body: inner.body + more, bodyLength: inner.bodyLength &- more,
+            packets: inner.packets)
+    }
+
+    /// The octets that the headers of most frames fit: Ethernet with two tags, IPv6 and TCP with all of its options.
+    private static let headersOctets = 124
+
+    /// Writes an offload header of zeros and the outer headers to `place`, the next write's header.
+    ///
+    /// - Returns: The octets of both; nil if an outer packet has no room for the frame.
+    @inline(__always)
+    private func begin(_ record: TunnelRecord, _ inner: Piece, at place: UnsafeMutableRawPointer) -> Int? {
+        place.storeBytes(of: 0, as: UInt64.self)
+        place.storeBytes(of: 0, toByteOffset: 8, as: UInt16.self)
+        let room = UnsafeMutableRawBufferPointer(start: place + VirtioNetHeader.length, count: Tunnel.mostOctets)
+        var target = room.mutableBytes
+        guard let written = record.tunnel.write(&target, before: inner.first.bytes, length: inner.length) else {
+            return nil
+        }
+        return VirtioNetHeader.length &+ written
+    }
+
     /// Adds a packet of the underlay with a frame in it.
     ///
     /// - Returns: Why not; nil if it was added.
     private mutating func add(
-        _ record: TunnelRecord, _ index: Int, _ frame: UnsafeMutableRawPointer, _ count: Int, _ body: UnsafeRawPointer,
-        _ bodyLength: Int
+        _ record: TunnelRecord, _ index: Int, _ inner: Piece, isFinished: Bool
     ) -> DropReason? {
-        guard count >= EthernetView.length else { return .sendFailed }
+        guard inner.count >= EthernetView.length else { return .sendFailed }
         let next = writes.nextHeader
-        next.storeBytes(of: 0, as: UInt64.self)
-        next.storeBytes(of: 0, toByteOffset: 8, as: UInt16.self)
-        let room = UnsafeMutableRawBufferPointer(start: next + VirtioNetHeader.length, count: Tunnel.mostOctets)
-        var target = room.mutableBytes
-        let octets = UnsafeRawBufferPointer(start: frame, count: count)
-        guard
-            let written = record.tunnel.write(&target, before: octets.bytes, length: count &+ bodyLength)
-        else { return .tooBig }
-        let length = VirtioNetHeader.length &+ written
+        guard let length = begin(record, inner, at: next) else { return .tooBig }
+        // Over IPv6 the datagram has a checksum.
+        guard record.tunnel.kind != .ethernet, record.tunnel.local.family == .ipv6 else {
+            return add(record, index, inner, behind: next, length)
+        }
+        if isFinished {
+            let frame = UnsafeMutableRawBufferPointer(
+                start: next + VirtioNetHeader.length, count: length &- VirtioNetHeader.length)
+            var outer = frame.mutableBytes
+            Tunnel.begin(&outer)
+            var offload = VirtioNetHeader()
+            offload.flags = VirtioNetHeader.needsChecksum
+            offload.checksumStart = Tunnel.checksumStart
+            offload.checksumOffset = UInt16(UDPHeader.checksum.offset)
+            Self.store(offload, next)
+            return add(record, index, inner, behind: next, length)
+        }
+        // The device does not sum, so the datagram must lie in one piece.
         note(index)
-        // Over IPv6 the datagram has a checksum, so it must lie in one piece.
-        let isWhole = record.tunnel.kind != .ethernet && record.tunnel.local.family == .ipv6
-        if !isWhole, length &+ count <= WriteList.headerCapacity {
-            (next + length).copyMemory(from: frame, byteCount: count)
-            writes.add(
-                interface: record.carrier, header: next, headerLength: length &+ count, body: body,
-                bodyLength: bodyLength, packets: 1)
-            return nil
-        }
-        if !isWhole, bodyLength == 0 {
-            writes.add(
-                interface: record.carrier, header: next, headerLength: length, body: frame, bodyLength: count,
-                packets: 1)
-            return nil
-        }
-        let before = isWhole ? length : 0
-        let whole = before &+ count &+ bodyLength
+        let whole = length &+ inner.length
         guard let memory = writes.compose(whole)?.baseAddress else { return .sendFailed }
-        memory.copyMemory(from: next, byteCount: before)
-        (memory + before).copyMemory(from: frame, byteCount: count)
-        (memory + before + count).copyMemory(from: body, byteCount: bodyLength)
+        memory.copyMemory(from: next, byteCount: length)
+        (memory + length).copyMemory(from: inner.start, byteCount: inner.count)
+        (memory + length + inner.count).copyMemory(from: inner.body, byteCount: inner.bodyLength)
         writes.keepComposed(whole)
-        guard isWhole else {
-            writes.add(
-                interface: record.carrier, header: next, headerLength: length, body: memory, bodyLength: whole,
-                packets: 1)
-            return nil
-        }
         var packet = UnsafeMutableRawBufferPointer(
             start: memory + VirtioNetHeader.length, count: whole &- VirtioNetHeader.length
         ).mutableBytes
@@ -122,10 +160,98 @@ extension TunnelTraffic {
         return nil
     }
 
+    /// Adds a packet whose outer headers are at `next`, `length` octets of them with the offload header.
+    private mutating func add(
+        _ record: TunnelRecord, _ index: Int, _ inner: Piece, behind next: UnsafeMutableRawPointer, _ length: Int
+    ) -> DropReason? {
+        note(index)
+        if length &+ inner.count <= WriteList.headerCapacity {
+            if inner.start != next + length {
+                (next + length).copyMemory(from: inner.start, byteCount: inner.count)
+            }
+            writes.add(
+                interface: record.carrier, header: next, headerLength: length &+ inner.count, body: inner.body,
+                bodyLength: inner.bodyLength, packets: inner.packets)
+            return nil
+        }
+        if inner.bodyLength == 0 {
+            writes.add(
+                interface: record.carrier, header: next, headerLength: length, body: inner.start,
+                bodyLength: inner.count, packets: inner.packets)
+            return nil
+        }
+        guard let memory = writes.compose(inner.length)?.baseAddress else { return .sendFailed }
+        memory.copyMemory(from: inner.start, byteCount: inner.count)
+        (memory + inner.count).copyMemory(from: inner.body, byteCount: inner.bodyLength)
+        writes.keepComposed(inner.length)
+        writes.add(
+            interface: record.carrier, header: next, headerLength: length, body: memory, bodyLength: inner.length,
+            packets: inner.packets)
+        return nil
+    }
+
+    /// Adds a packet whose frame the device finishes: it cuts it, or completes its checksum.
+    ///
+    /// - Parameter header: The frame's offload header.
+    /// - Returns: False if it must be finished here: there is no datagram, an outer packet has no room for it, or its headers do
+    ///   not say what the device must know.
+    private mutating func leave(
+        _ record: TunnelRecord, _ index: Int, _ inner: Piece, _ header: UnsafeRawPointer
+    ) -> Bool {
+        let octets = UnsafeRawBufferPointer(start: header, count: VirtioNetHeader.length)
+        guard record.tunnel.kind != .ethernet, inner.count >= EthernetView.length,
+            var offload = VirtioNetHeader(octets.bytes),
+            let place = offload.placeInside(inner.first.bytes)
+        else { return false }
+        let next = writes.nextHeader
+        guard let length = begin(record, inner, at: next) else { return false }
+        let outer = length &- VirtioNetHeader.length
+        let isSix = record.tunnel.local.family == .ipv6
+        // The kernel takes what is one segment for no superframe, and would leave the outer checksum as it is.
+        if offload.gsoType != VirtioNetHeader.gsoNone, Self.isOneSegment(inner, offload) {
+            (offload.gsoType, offload.gsoSize) = (VirtioNetHeader.gsoNone, 0)
+        }
+        offload.checksumStart &+= UInt16(outer)
+        if offload.gsoType == VirtioNetHeader.gsoNone {
+            offload.headerLength = 0
+        } else {
+            // All of these are below the 576 octets of a header.
+            offload.headerLength = UInt16(outer &+ place.network)
+            offload.gsoType |= isSix ? VirtioNetHeader.gsoTunnel6 : VirtioNetHeader.gsoTunnel4
+            if isSix { offload.flags |= VirtioNetHeader.tunnelChecksum }
+        }
+        if isSix {
+            var headers = UnsafeMutableRawBufferPointer(start: next + VirtioNetHeader.length, count: outer)
+                .mutableBytes
+            Tunnel.begin(&headers)
+            if offload.gsoType == VirtioNetHeader.gsoNone {
+                Tunnel.complete(&headers, before: inner.first.bytes, start: place.start, field: place.field)
+            }
+        }
+        Self.store(offload, next)
+        return add(record, index, inner, behind: next, length) == nil
+    }
+
+    /// True if the payload of a superframe is no larger than a segment's. The checksum is at hand, and so is what comes before it.
+    private static func isOneSegment(_ inner: Piece, _ offload: VirtioNetHeader) -> Bool {
+        let start = Int(offload.checksumStart)
+        let isUDP = offload.gsoType & ~VirtioNetHeader.gsoECN == VirtioNetHeader.gsoUDPL4
+        let header = isUDP ? UDPView.length : Int(inner.first[start &+ TCPHeader.dataOffset.offset] >> 4) &* 4
+        return inner.length &- start &- header <= Int(offload.gsoSize)
+    }
+
+    private static func store(_ offload: VirtioNetHeader, _ place: UnsafeMutableRawPointer) {
+        var header = UnsafeMutableRawBufferPointer(start: place, count: VirtioNetHeader.length).mutableBytes
+        offload.write(into: &header)
+    }
+
     /// Does what an offload header leaves to the device, and adds the frames: the device could not do it inside a tunnel.
     private mutating func finish(
-        _ record: TunnelRecord, _ write: UnsafeMutablePointer<FrameWrite>, _ index: Int
+        _ record: TunnelRecord, _ write: UnsafeMutablePointer<FrameWrite>, _ index: Int, isFinished: Bool
     ) -> DropReason? {
+        func piece(_ start: UnsafeMutableRawPointer, _ count: Int) -> Piece {
+            Piece(start: start, count: count, body: UnsafeRawPointer(start), bodyLength: 0)
+        }
         let (first, rest) = (write.pointee.headerLength, write.pointee.bodyLength)
         let length = first &+ rest &- VirtioNetHeader.length
         let header = UnsafeRawBufferPointer(start: write.pointee.header, count: VirtioNetHeader.length)
@@ -143,7 +269,7 @@ extension TunnelTraffic {
                 InternetChecksum.complete(
                     &frame, start: Int(offload.checksumStart), offset: Int(offload.checksumOffset), end: length)
             else { return .badOffloadHeader }
-            return add(record, index, whole, length, UnsafeRawPointer(whole), 0)
+            return add(record, index, piece(whole, length), isFinished: isFinished)
         }
         // With room for so many writes, `send` begins.
         guard shape.count <= Self.mostSegments else { return .sendFailed }
@@ -151,10 +277,12 @@ extension TunnelTraffic {
             guard let segment = writes.compose(shape.length(of: number))?.baseAddress else { return .sendFailed }
             let count = shape.write(number, of: whole, to: segment)
             writes.keepComposed(count)
-            if let failure = add(record, index, segment, count, UnsafeRawPointer(segment), 0) { return failure }
+            if let failure = add(record, index, piece(segment, count), isFinished: isFinished) { return failure }
         }
         return nil
     }
 
     private static let mostSegments = 250
+    /// The octets that the segments of one superframe may need: all of it, the segments, and these behind outer headers.
+    private static let mostScratch = 3 * frameSlotSize + 3 * mostSegments * 256
 }

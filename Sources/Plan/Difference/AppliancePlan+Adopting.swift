@@ -24,7 +24,9 @@ extension AppliancePlan {
             }
             // A device without its last circuit stays as it is.
             if plan.interfaces[index].link == nil, old.interfaces[index].link == .ethernet {
-                plan.interfaces[index].link = .ethernet
+                (plan.interfaces[index].link, plan.interfaces[index].isUnderlay) = (
+                    .ethernet, old.interfaces[index].isUnderlay
+                )
             }
             plan.keepAttachment(of: index, old, before)
         }

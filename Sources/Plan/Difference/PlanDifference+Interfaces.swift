@@ -60,6 +60,11 @@ extension PlanDifference {
                     "interface \(after.name) has no \(tunnel ? "tunnels" : "circuits") yet, and its device leaves checksums "
                         + "and segmentation to the kernel, which devices with \(tunnel ? "tunnels" : "circuits") do not",
                     "write them on an interface of their own, which may be new", old.name)
+            } else if was.isUnderlay != after.isUnderlay {
+                refuse(
+                    "the device of interface \(after.name) leaves segments in tunnels to the kernel\(was.isUnderlay ? "" : " from now on")"
+                        + "\(was.isUnderlay ? ", and circuits or a node without `offload: on` come" : "")",
+                    "write `offload` of its nodes as before, and circuits on an interface of their own", old.name)
             } else if was.link != after.link || Self.carrier(of: was, old) != Self.carrier(of: after, new) || isMoved {
                 refuse(
                     "the device of interface \(after.name) becomes another",

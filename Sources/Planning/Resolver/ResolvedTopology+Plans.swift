@@ -23,8 +23,18 @@ extension ResolvedTopology {
             plan.link = named.circuits.links[index]
             plan.encapsulation = interface.circuit.map { "\($0.encapsulation)" } ?? interface.tunnel?.text
             plan.isTunnel = interface.tunnel != nil
+            plan.isUnderlay = isUnderlay(index)
             return plan
         }
+    }
+
+    /// Whether the nodes of an underlay take what is unfinished inside of tunnels: only the file can know. A kernel that ends or forwards
+    /// a tunnel does. A program that ends one by a socket gets partial checksums and segments as they are.
+    private func isUnderlay(_ index: Int) -> Bool {
+        let carried = file.interfaces.indices.filter { named.circuits.carriers[$0] == index }
+        return carried.contains { !(file.interfaces[$0].tunnel?.encapsulation.kind == .ethernet) }
+            && carried.allSatisfy { file.interfaces[$0].tunnel != nil }
+            && legsOn[index].allSatisfy { file.nodes[$0.node].offload == true }
     }
 
     /// The MAC addresses on an interface that entries by hand name, and no node has.

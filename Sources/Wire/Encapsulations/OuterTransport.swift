@@ -12,7 +12,8 @@ public struct OuterTransport: Sendable {
     public private(set) var fault: TunnelFault?
     /// What the datagram carries.
     public private(set) var payload = 0..<0
-    private var datagram = 0
+    /// Where the UDP header begins.
+    public private(set) var datagram = 0
 
     /// The headers of a frame, from its Ethernet header on.
     ///
@@ -69,5 +70,34 @@ public struct OuterTransport: Sendable {
             adding: InternetChecksum.pseudoHeader(
                 source: source, destination: destination, protocolNumber: IPProtocol.udp,
                 length: payload.upperBound &- datagram)) == 0xFFFF
+    }
+
+    /// True if the datagram's checksum will be right, or if it has none, when an inner one is complete. It has no fault.
+    ///
+    /// What an inner checksum covers adds up to the complement of its pseudo-header's sum, whatever it is (the kernel's
+    /// "local checksum offload"). So only the headers are read.
+    ///
+    /// - Parameters:
+    ///   - start: Where the inner checksum's coverage begins.
+    ///   - field: The inner checksum, which is partial.
+    @inline(__always)
+    public func hasRightChecksum(_ frame: RawSpan, before start: Int, partial field: UInt16) -> Bool {
+        guard frame.load(UDPHeader.checksum, at: datagram) != 0 else { return true }
+        return Self.headerSum(
+            frame, datagram..<start, field, source: source, destination: destination,
+            length: payload.upperBound &- datagram) == 0xFFFF
+    }
+
+    /// The sum of a datagram whose inner checksum is partial, from its headers alone.
+    @inline(__always)
+    static func headerSum(
+        _ frame: RawSpan, _ headers: Range<Int>, _ field: UInt16, source: IPAddress, destination: IPAddress, length: Int
+    ) -> UInt16 {
+        let rest = headers.count & 1 == 0 ? ~field : (~field).byteSwapped
+        return InternetChecksum.sum(
+            frame, headers,
+            adding: InternetChecksum.pseudoHeader(
+                source: source, destination: destination, protocolNumber: IPProtocol.udp, length: length)
+                &+ UInt64(rest))
     }
 }

@@ -232,27 +232,6 @@ public struct Tunnel: Hashable, Sendable {
         return offset
     }
 
-    /// Fills in the UDP checksum of a whole frame that `write` has begun, if it needs one: over IPv6.
-    @_lifetime(frame: copy frame)
-    public static func complete(_ frame: inout MutableRawSpan) {
-        guard frame.byteCount >= EthernetHeader.length + IPv6View.length + UDPView.length,
-            frame.bytes.load(EthernetHeader.type, at: 0) == EtherType.ipv6
-        else { return }
-        let start = EthernetHeader.length + IPv6View.length
-        let partial: UInt16
-        do {
-            let packet = IPv6View(frame.bytes, at: EthernetHeader.length)
-            guard let packet else { return }
-            partial = InternetChecksum.fold(
-                InternetChecksum.pseudoHeader(
-                    source: packet.sourceAddress, destination: packet.destinationAddress,
-                    protocolNumber: IPProtocol.udp, length: packet.payloadLength))
-        }
-        frame.store(partial, to: UDPHeader.checksum, at: start)
-        InternetChecksum.complete(
-            &frame, start: start, offset: UDPHeader.checksum.offset, end: frame.byteCount)
-    }
-
     /// The outer source port: the same for all packets of an inner flow, of the dynamic ports (RFC 7348, 5).
     @inline(__always)
     static func sourcePort(of frame: RawSpan) -> UInt16 {

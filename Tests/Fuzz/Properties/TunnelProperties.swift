@@ -24,6 +24,7 @@ enum TunnelProperties {
                 outer.payload.lowerBound >= 14 && outer.payload.upperBound <= count, "a payload is at \(outer.payload)")
             _ = frame.read { outer.hasRightChecksum($0) }
             payload = outer.payload
+            try checkPartial(frame, outer, mark)
         } else if count < 14 {
             return
         }
@@ -68,6 +69,35 @@ enum TunnelProperties {
         let expected = Tunnel.Content.frame(
             written..<frame.bytes.count, identifier: tunnel.identifier, place: place)
         try require(frame.read { Tunnel.content($0, payload, tunnel.kind) } == expected, "another frame is read")
+    }
+
+    /// What only the headers are read of is right when the rest is complete; and whatever is said of segments, cutting stays inside.
+    private static func checkPartial(
+        _ frame: ExactOctets, _ outer: OuterTransport, _ mark: UInt8
+    ) throws(BrokenProperty) {
+        let count = outer.payload.upperBound
+        let start = outer.payload.lowerBound + Int(mark)
+        let field = start + 16
+        var offload = VirtioNetHeader()
+        offload.flags = VirtioNetHeader.needsChecksum | mark & VirtioNetHeader.tunnelChecksum
+        offload.gsoType =
+            (outer.source.family == .ipv4 ? VirtioNetHeader.gsoTunnel4 : VirtioNetHeader.gsoTunnel6)
+            | (mark & 1 == 0 ? VirtioNetHeader.gsoTCPv4 : VirtioNetHeader.gsoUDPL4)
+        offload.headerLength = UInt16(truncatingIfNeeded: start) &- (mark & 2 == 0 ? 20 : 40)
+        (offload.gsoSize, offload.checksumStart) = (UInt16(mark) + 1, UInt16(truncatingIfNeeded: start))
+        offload.checksumOffset = mark & 1 == 0 ? 16 : 6
+        if let cut = Segmentation.frames(of: frame.array, offload) {
+            for piece in cut { try require(piece.count <= frame.bytes.count, "a segment of \(piece.count) octets") }
+        }
+        guard field + 2 <= count else { return }
+        let whole = ExactOctets(frame.array)
+        let partial = frame.read { $0.load(HeaderField<UInt16>(field), at: 0) }
+        let isRight = frame.read { outer.hasRightChecksum($0, before: start, partial: partial) }
+        whole.edit { bytes in _ = InternetChecksum.complete(&bytes, start: start, offset: 16, end: count) }
+        // Zero and all ones are the same sum.
+        let after = whole.read { outer.hasRightChecksum($0) }
+        try require(
+            after == isRight, "a sum is \(isRight ? "right" : "wrong") by the headers, and \(after) when complete")
     }
 
     /// A mark that is carried leaves a right checksum right, and all else as it was.
