@@ -184,4 +184,23 @@ import Wire
         let double = try isAccepted(Self.text(), where: single)
         #expect(double.interfaces.filter { !$0.isVacant }.count == before.interfaces.count)
     }
+
+    @Test func whatLeavesSegmentsToTheKernelGoesOnToDoSo() throws {
+        let transit = "transit: { interface: underlay }"
+        let whole = Self.text().replacing(transit, with: "transit: { interface: underlay, offload: on }")
+        let (cutting, leaving) = (try plan(Self.text()), try plan(whole))
+        #expect(!cutting.interfaces[2].isUnderlay && leaving.interfaces[2].isUnderlay)
+        func refusals(_ text: String, where running: AppliancePlan) throws -> [String] {
+            let fresh = try Planner.plan(TopologyFile.parse(text, path: "t.yaml"), keeping: running).adopting(running)
+            return PlanDifference(from: running, to: fresh).refusals.map(\.what)
+        }
+        #expect(
+            try refusals(Self.text(), where: leaving) == [
+                "interface underlay leaves segments in tunnels to the kernel, and what comes there does not take them"
+            ])
+        #expect(
+            try refusals(whole, where: cutting) == [
+                "interface underlay cuts segments in tunnels, and its nodes would take them whole from now on"
+            ])
+    }
 }

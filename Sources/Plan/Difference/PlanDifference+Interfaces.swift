@@ -62,8 +62,9 @@ extension PlanDifference {
                     "write them on an interface of their own, which may be new", old.name)
             } else if was.isUnderlay != after.isUnderlay {
                 refuse(
-                    "the device of interface \(after.name) leaves segments in tunnels to the kernel\(was.isUnderlay ? "" : " from now on")"
-                        + "\(was.isUnderlay ? ", and circuits or a node without `offload: on` come" : "")",
+                    was.isUnderlay
+                        ? "interface \(after.name) leaves segments in tunnels to the kernel, and what comes there does not take them"
+                        : "interface \(after.name) cuts segments in tunnels, and its nodes would take them whole from now on",
                     "write `offload` of its nodes as before, and circuits on an interface of their own", old.name)
             } else if was.link != after.link || Self.carrier(of: was, old) != Self.carrier(of: after, new) || isMoved {
                 refuse(
