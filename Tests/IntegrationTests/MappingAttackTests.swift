@@ -120,7 +120,7 @@ import Testing
             let ports = try lab.mappings().compactMap { $0["port"] as? Int }
             #expect(ports.sorted() == [10, 27005, 27005])
             let addresses = Set(try lab.mappings().compactMap { $0["serviceAddress"] as? String })
-            #expect(addresses == ["203.0.113.82", "2001:db8:cb::82"])
+            #expect(addresses == ["192.0.1.82", "2001:db8:cb::82"])
             #expect(try lab.fetches() && lab.fetches("[2001:db8:cb::82]"))
         }
     }

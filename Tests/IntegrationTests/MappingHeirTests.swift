@@ -21,7 +21,7 @@ import Testing
               game-a: { priority: 200, address: 198.18.4.11 }
               game-b: { priority: 100, address: 198.18.4.12 }
             health: { tcp: 27005, interval: 100ms, timeout: 1s }
-            negotiate: { addresses: 203.0.113.82, ports: tcp/27000-27009, through: [firewall], lifetime: 30s..1h }
+            negotiate: { addresses: 192.0.1.82, ports: tcp/27000-27009, through: [firewall], lifetime: 30s..1h }
         """
 
     private func holders(_ lab: Lab) throws -> [[String]] { try lab.mappings().compactMap { $0["nodes"] as? [String] } }

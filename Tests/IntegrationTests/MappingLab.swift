@@ -30,7 +30,7 @@ extension Lab {
     func epoch() throws -> Int { try #require(try negotiation()["epoch"] as? Int) }
 
     /// True if a customer gets an answer from what the game serves at port 27005 of a service address.
-    func fetches(_ address: String = "203.0.113.82", from customer: String = "alice", _ options: String = "") throws
+    func fetches(_ address: String = "192.0.1.82", from customer: String = "alice", _ options: String = "") throws
         -> Bool
     {
         try exec(customer, "curl -gsS -m 2 \(options) -o /dev/null http://\(address):27005/").status == 0
