@@ -59,6 +59,8 @@ def submit(browser, selector, lands):
 
 def fill(browser, **fields):
     for name, value in fields.items():
+        # The page of before may be there for a moment more, or the next one be built.
+        browser.until("document.readyState === 'complete' && document.querySelector('[name=%s]') !== null" % name)
         browser.run("document.querySelector('[name=%s]').value = %s" % (name, json.dumps(value)))
 
 
