@@ -9,7 +9,8 @@ import Wire
 
 /// The frames of a running topology that one capture or trace wants, as they come.
 ///
-/// They come from shared memory. A caller that does not read loses frames (`lost`), and holds up nobody.
+/// They come from shared memory. A caller that does not read loses frames (`lost`), and holds up nobody. One that is paced leaves
+/// the processors to the packets where it cannot keep up with them (`ReaderPace`).
 package final class LiveFrames {
     /// What came.
     package enum News {
@@ -27,6 +28,24 @@ package final class LiveFrames {
     package private(set) var horizon = MonotonicTime(nanoseconds: 0)
     private let connection: CaptureConnection
     private let feed: CaptureFeed
+    private let isPaced: Bool
+    private var pace = ReaderPace()
+    private var spare = SpareProcessors()
+    private var phase = Phase.free
+    private var lostBefore: UInt64 = 0
+
+    /// What a paced reader does.
+    private enum Phase {
+        /// It reads all.
+        case free
+        /// It reads the span from a time on; `own` is the thread's processor time then.
+        case span(from: MonotonicTime, own: Duration)
+        /// It reads nothing until then.
+        case rest(until: MonotonicTime)
+    }
+
+    /// True while this reader, which is paced, cannot keep up and leaves frames out.
+    package var isBehind: Bool { pace.allowance != nil }
 
     /// How long the rings are left alone after a reading. Each reading takes the processor and its caches from whoever has them, so
     /// few large ones cost a busy machine less than many small ones. An engine at full speed fills no ring within the longest.
@@ -40,8 +59,12 @@ package final class LiveFrames {
 
     /// Begins to copy, and waits until every engine does.
     ///
+    /// - Parameter isPaced: Leaves frames out where the caller cannot keep up.
     /// - Throws: `ApplianceError` if no such topology runs, or if its control process refuses.
-    package init(_ client: ApplianceClient, _ request: CaptureRequest) throws(ApplianceError) {
+    package init(
+        _ client: ApplianceClient, _ request: CaptureRequest, isPaced: Bool = false
+    ) throws(ApplianceError) {
+        self.isPaced = isPaced
         connection = try client.capture(request)
         guard
             let feed = CaptureFeed(
@@ -68,13 +91,43 @@ package final class LiveFrames {
     /// - Parameter time: How long to wait while nothing comes.
     /// - Throws: `ApplianceError` if the control process answers with an error.
     package func next(within time: Duration) throws(ApplianceError) -> News {
+        if case .rest(let end) = phase {
+            let left = end - MonotonicTime.now
+            if left > .zero { return try news(within: min(left, time)) ?? .frames([]) }
+            feed.giveUp()
+            phase = .span(from: .now, own: SpareProcessors.own)
+        }
         let pause = nextReading - monotonicTime()
         if pause > .zero, let news = try news(within: pause) { return news }
         horizon = MonotonicTime(nanoseconds: MonotonicTime.now.nanoseconds - Self.settling)
+        if case .span(let start, _) = phase { horizon = min(horizon, start + ReaderPace.span) }
         let frames = feed.frames(before: horizon)
         nextReading = monotonicTime() + Self.pause(after: feed.fullness)
+        if isPaced, !isOver { keepPace(isEmpty: frames.isEmpty) }
         guard frames.isEmpty, !isOver else { return isOver && frames.isEmpty ? .end : .frames(frames) }
         return try news(within: time) ?? .frames([])
+    }
+
+    /// Begins to leave frames out where some were lost, and rests where a span was read.
+    private func keepPace(isEmpty: Bool) {
+        let measured = spare.measured()
+        switch phase {
+        case .free:
+            guard feed.lost > lostBefore else { return }
+            pace.lost(spare: measured)
+            feed.giveUp()
+            phase = .span(from: .now, own: SpareProcessors.own)
+        case .span(let start, let own):
+            guard isEmpty, horizon >= start + ReaderPace.span else { return }
+            let work = SpareProcessors.own - own
+            lostBefore = feed.lost
+            guard let rest = pace.rest(after: ReaderPace.span, work: work, spare: measured) else {
+                phase = .free
+                return
+            }
+            phase = .rest(until: .now + rest)
+        case .rest: break
+        }
     }
 
     /// What came over the connection; nil if nothing did within the time, or if the topology had already gone.

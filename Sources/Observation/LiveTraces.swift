@@ -55,6 +55,7 @@ package final class LiveTraces {
     /// Records that were lost until then.
     private var lostBefore: UInt64 = 0
     private var untold: [String] = []
+    private var hasToldBehind = false
     /// Records that came before the end, and for which there was no time.
     private var unread: UInt64 = 0
     /// True when the topology has gone.
@@ -109,7 +110,7 @@ package final class LiveTraces {
             options.explains
             ? try NodeRules(
                 client, network, matches: RuleMark.matches(options.filter, options.selection, network)) : nil
-        frames = try LiveFrames(client, request)
+        frames = try LiveFrames(client, request, isPaced: true)
         session = TraceSession(
             options.selection, limits: options.limits,
             wants: written.map { match in { match.matches($0) } })
@@ -119,6 +120,9 @@ package final class LiveTraces {
         try take(frames.table)
     }
 
+    private static let behind =
+        "packets come faster than they can be followed: short spans of time are followed whole, and the records between them "
+        + "count as lost, so that the trace holds up nobody; a filter or --sample 1/64 follows less"
     private static let busy =
         "the topology is too busy to follow every packet: the filter is tried at every hop, and a packet that an "
         + "application changes so that it does not match any more is followed to there"
@@ -133,7 +137,7 @@ package final class LiveTraces {
     private func narrowIfBehind() throws(ApplianceError) {
         guard let request = narrower, frames.lost > 0 else { return }
         narrower = nil
-        let next = try LiveFrames(client, request)
+        let next = try LiveFrames(client, request, isPaced: true)
         lostBefore &+= frames.lost
         frames = next
         session.missed(before: .now)
@@ -141,6 +145,12 @@ package final class LiveTraces {
         isNarrow = true
         untold.append(Self.busy)
         try take(frames.table)
+    }
+
+    private func tellIfBehind() {
+        guard frames.isBehind, !hasToldBehind else { return }
+        hasToldBehind = true
+        untold.append(Self.behind)
     }
 
     /// True if as many packets as were asked for have been shown; only answers may follow.
@@ -162,6 +172,7 @@ package final class LiveTraces {
         case .frames(let frames):
             for frame in frames { session.add(frame) }
             try narrowIfBehind()
+            tellIfBehind()
         case .table(let image):
             network = TracedNetwork(try client.description(entries: true))
             try take(image)

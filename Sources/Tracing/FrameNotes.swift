@@ -88,8 +88,11 @@ package final class FrameDescriber {
     }
 
     private func described(_ frame: CapturedFrame, _ table: TracedTable) -> FrameNotes {
-        let reading = reader.read(frame)
-        return frame.direction == .received ? read(frame, reading, table) : written(frame, reading, table)
+        let isInTunnel = hasOuter && table.replay.snapshot.tunnel(of: frame.interface) >= 0
+        // What goes into a tunnel leaves as its packets.
+        let reading = reader.read(frame, isInTunnel ? .all : .first)
+        return frame.direction == .received
+            ? read(frame, reading, table) : written(frame, reading, table, isInTunnel: isInTunnel)
     }
 
     /// A packet of an underlay with a frame of a tunnel in it: it has the number of what is inside.
@@ -117,20 +120,22 @@ package final class FrameDescriber {
     }
 
     /// A frame that the engine wrote, or tried to.
-    private func written(_ frame: CapturedFrame, _ reading: FrameReader.Reading, _ table: TracedTable) -> FrameNotes {
+    private func written(
+        _ frame: CapturedFrame, _ reading: FrameReader.Reading, _ table: TracedTable, isInTunnel: Bool
+    ) -> FrameNotes {
         var notes = FrameNotes()
         let mac = reader.fields.destinationMAC
         let node = table.network.node(mac, on: frame.interface)
         notes.node = node.map { table.network.nodes[$0].name }
         if frame.failure != 0 { notes.drop = Self.drop(DropReason(writing: frame.failure)) }
-        guard case .packets(let packets) = reading else { return notes }
-        let isInTunnel = hasOuter && table.replay.snapshot.tunnel(of: frame.interface) >= 0
+        guard case .packets(let packets) = reading, let first = packets.first else { return notes }
         let receiver = frame.failure == 0 ? node.flatMap { passing($0, table.network) } : nil
-        for packet in packets {
-            let number = numbering.written(
-                packet, to: (interface: frame.interface, mac: mac), receiver, at: frame.time.nanoseconds)
-            notes.identifier = notes.identifier ?? number
-            if isInTunnel, let number { note(packet, number, on: frame.interface) }
+        let numbers = numbering.written(
+            reader.keys, first.flow, to: (interface: frame.interface, mac: mac), receiver, at: frame.time.nanoseconds)
+        notes.identifier = numbers?.first
+        guard isInTunnel, let numbers else { return notes }
+        for (index, packet) in packets.prefix(reader.keys.keys.count).enumerated() {
+            note(packet, numbers[index], on: frame.interface)
         }
         return notes
     }
@@ -179,10 +184,8 @@ package final class FrameDescriber {
         case .engine, .undecided, nil: copies = table.mirrored(first, on: frame.interface)
         }
         let sender = node.flatMap { passing($0, table.network) }
-        for (index, packet) in packets.enumerated() {
-            let known = numbering.read(packet, from: sender, copies, at: frame.time.nanoseconds)
-            if index == 0 { (notes.identifier, notes.inside) = (known?.number, known?.inside) }
-        }
+        let known = numbering.read(reader.keys, first.flow, from: sender, copies, at: frame.time.nanoseconds)
+        (notes.identifier, notes.inside) = (known?.numbers.first, known?.inside)
         notes.drop = reason.flatMap { Self.drop($0, table) }
         return notes
     }

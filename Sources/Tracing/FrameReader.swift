@@ -13,44 +13,64 @@ struct FrameReader {
         case unread
     }
 
+    /// How much is read of a frame with several packets.
+    enum Detail {
+        /// Every packet.
+        case all
+        /// The first one, and what all are known again by (`keys`).
+        case first
+    }
+
     /// The fields of the last frame.
     private(set) var fields = PacketFields()
+    /// What the packets of the last frame are known again by; empty if too little of it was there.
+    private(set) var keys = PacketKeys()
     private var scratch = [UInt8](repeating: 0, count: frameSlotSize + VirtioNetHeader.length)
     private var used = 0
 
     /// Reads a frame behind its `virtio_net_hdr`.
-    mutating func read(_ frame: CapturedFrame) -> Reading {
+    mutating func read(_ frame: CapturedFrame, _ detail: Detail = .all) -> Reading {
+        keys.removeAll()
         let captured = min(frame.octets.count, frame.length, scratch.count)
         let length = min(frame.length, scratch.count)
         guard captured >= VirtioNetHeader.length + EthernetView.length else {
             fields = PacketFields()
             return .unread
         }
+        if captured == length {
+            return frame.octets.withUnsafeBytes { octets in
+                Self.read(UnsafeRawBufferPointer(rebasing: octets[..<length]), captured, detail, &fields, &keys)
+            }
+        }
         scratch.withUnsafeMutableBytes { scratch in
             frame.octets.withUnsafeBytes { scratch.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<captured])) }
             if used > captured { scratch[captured..<used].initializeMemory(as: UInt8.self, repeating: 0) }
         }
         used = captured
-        var fields = self.fields
-        let reading = scratch.withUnsafeBytes { buffer -> Reading in
-            let whole = UnsafeRawBufferPointer(rebasing: buffer[..<length])
-            guard let offload = VirtioNetHeader(whole.bytes) else { return .unread }
-            let octets = UnsafeRawBufferPointer(rebasing: whole[VirtioNetHeader.length...])
-            switch fields.parse(octets.bytes) {
-            case .packet: break
-            case .arp: return .neighbour
-            case .unsupported, .malformed: return .unread
-            }
-            if fields.message == .neighbourDiscovery { return .neighbour }
-            guard fields.headerLength <= captured - VirtioNetHeader.length else { return .unread }
-            return .packets(Self.packets(octets, fields, offload, captured: captured - VirtioNetHeader.length))
+        return scratch.withUnsafeBytes { octets in
+            Self.read(UnsafeRawBufferPointer(rebasing: octets[..<length]), captured, detail, &fields, &keys)
         }
-        self.fields = fields
-        return reading
+    }
+
+    private static func read(
+        _ whole: UnsafeRawBufferPointer, _ captured: Int, _ detail: Detail, _ fields: inout PacketFields,
+        _ keys: inout PacketKeys
+    ) -> Reading {
+        guard let offload = VirtioNetHeader(whole.bytes) else { return .unread }
+        let octets = UnsafeRawBufferPointer(rebasing: whole[VirtioNetHeader.length...])
+        switch fields.parse(octets.bytes) {
+        case .packet: break
+        case .arp: return .neighbour
+        case .unsupported, .malformed: return .unread
+        }
+        if fields.message == .neighbourDiscovery { return .neighbour }
+        guard fields.headerLength <= captured - VirtioNetHeader.length else { return .unread }
+        return .packets(packets(octets, fields, offload, captured: captured - VirtioNetHeader.length, detail, &keys))
     }
 
     private static func packets(
-        _ octets: UnsafeRawBufferPointer, _ fields: PacketFields, _ offload: VirtioNetHeader, captured: Int
+        _ octets: UnsafeRawBufferPointer, _ fields: PacketFields, _ offload: VirtioNetHeader, captured: Int,
+        _ detail: Detail, _ keys: inout PacketKeys
     ) -> [TracedPacket] {
         var packet = TracedPacket(flow: fields.flow, lookup: fields.lookupFlow)
         packet.length = fields.packetLength
@@ -60,7 +80,10 @@ struct FrameReader {
             packet.flow.hasPorts = true
         }
         readPlace(octets.bytes, fields, &packet)
-        guard fields.fragment != .later else { return [packet] }
+        guard fields.fragment != .later else {
+            if let key = packet.likeness { keys.append(key) }
+            return [packet]
+        }
         let payload = readTransport(octets.bytes, fields, &packet)
         let size = offload.isSegmented && fields.fragment == .whole ? Int(offload.gsoSize) : 0
         packet.payloadLength = max(0, fields.end - payload)
@@ -74,23 +97,47 @@ struct FrameReader {
         guard size > 0, packet.protocolNumber == IPProtocol.udp, packet.payloadLength > size else {
             packet.digest = digest(octets, payload, packet.payloadLength, captured)
             packet.start = start(octets.bytes, fields, packet)
+            if let key = packet.likeness { keys.append(key) }
             return [packet]
         }
         packet.superframe = TracedPacket.Superframe(identification: packet.identification, length: packet.length)
-        return (0..<(packet.payloadLength + size - 1) / size).map { index in
+        let datagrams = (packet.payloadLength + size - 1) / size
+        note(packet, size, datagrams, at: payload, of: octets, captured, &keys)
+        return (0..<(detail == .all ? datagrams : 1)).map { index in
             var datagram = packet
             datagram.payloadLength = min(size, packet.payloadLength - index * size)
             datagram.octets = 0..<packet.headerLength + datagram.payloadLength
             datagram.length = packet.length - packet.payloadLength + datagram.payloadLength
-            if fields.family == .ipv4, packet.identification != 0 {
-                datagram.identification = (packet.identification + UInt32(index)) & 0xFFFF
-            }
+            datagram.identification = identification(of: index, in: packet)
             datagram.digest = digest(octets, payload + index * size, datagram.payloadLength, captured)
             datagram.start = datagram.digest.map {
                 TracedPacket.Start(
                     protocolNumber: IPProtocol.udp, number: UInt32(UDPView.length + datagram.payloadLength), digest: $0)
             }
             return datagram
+        }
+    }
+
+    private static func identification(of index: Int, in superframe: TracedPacket) -> UInt32 {
+        guard superframe.flow.source.family == .ipv4, superframe.identification != 0 else {
+            return superframe.identification
+        }
+        return (superframe.identification + UInt32(index)) & 0xFFFF
+    }
+
+    /// Notes what the datagrams of a superframe are known again by, up to the first of which too little was captured.
+    private static func note(
+        _ superframe: TracedPacket, _ size: Int, _ datagrams: Int, at payload: Int, of octets: UnsafeRawBufferPointer,
+        _ captured: Int, _ keys: inout PacketKeys
+    ) {
+        for index in 0..<datagrams {
+            let length = min(size, superframe.payloadLength - index * size)
+            guard let digest = digest(octets, payload + index * size, length, captured) else { return }
+            keys.append(
+                Likeness(
+                    superframe.protocolNumber, identification: identification(of: index, in: superframe), kind: 0,
+                    number: digest, length: length
+                ).hash)
         }
     }
 

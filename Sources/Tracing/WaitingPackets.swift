@@ -4,6 +4,9 @@ import Wire
 ///
 /// It is a ring in the order in which they came. Those that look alike and wait at the same place are a chain in the same order.
 /// Neither asks for memory once the ring has grown to its size.
+///
+/// The packets of a superframe are a train with one slot: most nodes send a superframe on as it came, and then the first packet finds
+/// all. Where one comes out that is cut in another way, the trains that wait there are taken apart.
 struct WaitingPackets {
     /// Where a packet is awaited.
     struct Place: Hashable {
@@ -30,17 +33,34 @@ struct WaitingPackets {
         var time: UInt64
     }
 
+    /// What is known of the packets of a frame.
+    enum Taken {
+        /// They wait as they came; the number is the first one's, and the others follow it.
+        case together(Found)
+        /// Each for itself; nil for one that is not awaited.
+        case each([Found?])
+    }
+
     private struct Slot {
+        /// The key of the first packet.
         var key: UInt64
-        var flow: FlowFields
+        /// A hash of the flow.
+        var flow: UInt64
+        /// The number of the first packet; those of the others follow it.
         var number: UInt64
         var time: UInt64
         var place: Place
+        /// Its packets, and a hash of their keys.
+        var train: PacketTrain
+        /// How many keys were kept before its own.
+        var keys: Int
         /// How many of the slots before it, and after it, await the same packet at other places.
         var twinsBefore: Int32
         var twinsAfter: Int32
         /// How many came before it.
         var serial: Int
+        /// Its rank among those that look alike: the serial number of the train that it was a part of.
+        var rank: Int
         /// The slots before and after it in its chain; -1: none.
         var previous: Int32 = -1
         var following: Int32 = -1
@@ -55,85 +75,176 @@ struct WaitingPackets {
 
     /// How long a packet is awaited, in nanoseconds. One that comes later gets another number.
     private static let patience: UInt64 = 10_000_000_000
-    /// The most packets that are awaited: a power of two.
+    /// The most slots: a power of two.
     private static let capacity = 65_536
     /// The most of those that look alike.
     private static let mostAlike = 256
+    /// The most keys of trains that are kept: a power of two.
+    private static let keyCapacity = capacity
 
     /// How many shares places have.
     private static let places = 1_024
 
     private var slots: [Slot] = []
-    /// How many packets await at the places of each share: where none do, none is looked for.
+    /// How many slots await at the places of each share: where none do, none is looked for.
     private var awaited = [Int32](repeating: 0, count: places)
     private var chains = [Chain](repeating: Chain(), count: capacity)
+    /// The serial numbers of the slots with trains, in their order; some may be gone.
+    private var trains: [Place: [Int]] = [:]
+    /// The keys of trains, as a ring.
+    private var keys: [UInt64] = []
+    private var keptKeys = 0
     /// How many came, and how many of the oldest were forgotten.
     private var added = 0
     private var forgotten = 0
 
-    /// Awaits a packet at places, any of which may have it.
+    /// Awaits the packets of a frame at places, any of which may have them.
     ///
-    /// - Parameter time: Now, in nanoseconds.
-    mutating func add(_ key: UInt64, at places: [Place], _ flow: FlowFields, _ number: UInt64, _ time: UInt64) {
+    /// - Parameters:
+    ///   - packets: What they are known again by.
+    ///   - flow: A hash of their flow.
+    ///   - number: The number of the first; those of the others follow it.
+    ///   - time: Now, in nanoseconds.
+    mutating func add(
+        _ packets: PacketKeys, at places: [Place], _ flow: UInt64, _ number: UInt64, _ time: UInt64
+    ) {
+        guard let first = packets.keys.first else { return }
+        let start = keptKeys
+        if packets.keys.count > 1 { keep(packets.keys) }
         for (index, place) in places.enumerated() {
-            add(key, at: place, twins: (index, places.count - 1 - index), flow, number, time)
+            add(
+                Slot(
+                    key: first, flow: flow, number: number, time: time, place: place, train: packets.train, keys: start,
+                    twinsBefore: Int32(index), twinsAfter: Int32(places.count - 1 - index), serial: added, rank: added))
         }
     }
 
-    /// Awaits a packet at a place, or at one of several.
-    mutating func add(
-        _ key: UInt64, at place: Place, twins: (before: Int, after: Int) = (0, 0), _ flow: FlowFields, _ number: UInt64,
-        _ time: UInt64
-    ) {
-        forget(time)
+    private mutating func keep(_ new: [UInt64]) {
+        for key in new {
+            let index = keptKeys & (Self.keyCapacity - 1)
+            if index < keys.count { keys[index] = key } else { keys.append(key) }
+            keptKeys += 1
+        }
+    }
+
+    private mutating func add(_ new: Slot) {
+        forget(new.time)
+        var slot = new
+        slot.serial = added
         let index = added & (Self.capacity - 1)
-        let chain = Self.chain(key, place)
-        var slot = Slot(
-            key: key, flow: flow, number: number, time: time, place: place, twinsBefore: Int32(twins.before),
-            twinsAfter: Int32(twins.after), serial: added)
-        slot.previous = chains[chain].last
+        let chain = Self.chain(slot.key, slot.place)
+        // Parts of a train stand among those that look alike where the train stood.
+        var previous = chains[chain].last
+        while previous >= 0, slots[Int(previous)].rank > slot.rank { previous = slots[Int(previous)].previous }
+        slot.previous = previous
+        slot.following = previous >= 0 ? slots[Int(previous)].following : chains[chain].first
         if index < slots.count { slots[index] = slot } else { slots.append(slot) }
         if slot.previous >= 0 {
             slots[Int(slot.previous)].following = Int32(index)
         } else {
             chains[chain].first = Int32(index)
         }
-        chains[chain].last = Int32(index)
+        if slot.following >= 0 {
+            slots[Int(slot.following)].previous = Int32(index)
+        } else {
+            chains[chain].last = Int32(index)
+        }
         chains[chain].count += 1
-        awaited[place.share] += 1
+        awaited[slot.place.share] += 1
+        if slot.train.count > 1 { note(slot) }
         added += 1
         if chains[chain].count > Self.mostAlike { unlink(Int(chains[chain].first)) }
     }
 
-    /// The first packet of a key that waits at a place, which waits no more. One with the same flow goes before those whose
+    private mutating func note(_ train: Slot) {
+        trains[train.place, default: []].append(train.serial)
+        guard let count = trains[train.place]?.count, count >= 1_024, count & (count - 1) == 0 else { return }
+        let waiting = trains[train.place]?.filter { isWaiting($0) || $0 == train.serial }
+        trains[train.place] = waiting
+    }
+
+    private func isWaiting(_ serial: Int) -> Bool {
+        let index = serial & (Self.capacity - 1)
+        return serial >= forgotten && index < slots.count && slots[index].serial == serial && !slots[index].isTaken
+    }
+
+    /// The first packets of a frame's keys that wait at a place, which wait no more. Those with the same flow go before those whose
     /// addresses were changed there.
     ///
     /// - Parameters:
-    ///   - other: Another place that it may wait at.
+    ///   - other: Another place that they may wait at.
+    ///   - flow: A hash of their flow.
     ///   - time: Now, in nanoseconds.
     mutating func take(
-        _ key: UInt64, at place: Place, or other: Place? = nil, _ flow: FlowFields, _ time: UInt64
-    ) -> Found? {
-        var best = first(key, at: place, flow, time)
-        if let other, let second = first(key, at: other, flow, time) {
-            let isBetter = best.map { best in
-                let (one, two) = (slots[best], slots[second])
-                return (one.flow == flow) == (two.flow == flow) ? two.serial < one.serial : two.flow == flow
-            }
-            if isBetter ?? true { best = second }
+        _ packets: PacketKeys, at place: Place, or other: Place? = nil, _ flow: UInt64, _ time: UInt64
+    ) -> Taken {
+        let isAwaited = awaited[place.share] > 0 || other.map { awaited[$0.share] > 0 } ?? false
+        guard isAwaited, let key = packets.keys.first else { return .each([]) }
+        if let best = best(key, at: place, or: other, flow, time), slots[best].train == packets.train {
+            return .together(take(best))
         }
-        guard let best else { return nil }
-        let (before, after) = (Int(slots[best].twinsBefore), Int(slots[best].twinsAfter))
-        for distance in -before...after {
-            let index = (best + distance) & (Self.capacity - 1)
-            // The oldest twins may be forgotten already.
-            if slots[index].serial == slots[best].serial + distance, !slots[index].isTaken { unlink(index) }
-        }
+        takeApart(place)
+        if let other { takeApart(other) }
+        return .each(
+            packets.keys.map { key in best(key, at: place, or: other, flow, time).map { take($0) } })
+    }
+
+    private mutating func take(_ best: Int) -> Found {
+        for index in twins(of: best) where !slots[index].isTaken { unlink(index) }
         return Found(number: slots[best].number, time: slots[best].time)
     }
 
+    /// The slots that await the same packets as one of them.
+    private func twins(of slot: Int) -> [Int] {
+        let (before, after) = (Int(slots[slot].twinsBefore), Int(slots[slot].twinsAfter))
+        guard before + after > 0 else { return [slot] }
+        return (-before...after).compactMap { distance in
+            let index = (slot + distance) & (Self.capacity - 1)
+            // The oldest twins may be forgotten already.
+            return slots[index].serial == slots[slot].serial + distance ? index : nil
+        }
+    }
+
+    /// Has each packet of the trains that wait at a place wait for itself.
+    private mutating func takeApart(_ place: Place) {
+        guard let serials = trains.removeValue(forKey: place) else { return }
+        for serial in serials where isWaiting(serial) {
+            let index = serial & (Self.capacity - 1)
+            let train = slots[index]
+            let twins = twins(of: index).filter { !slots[$0].isTaken }
+            let places = twins.map { slots[$0].place }
+            for twin in twins { unlink(twin) }
+            // Those whose keys were overwritten are known no more.
+            guard train.keys + Self.keyCapacity >= keptKeys else { continue }
+            for offset in 0..<Int(train.train.count) {
+                let key = keys[(train.keys + offset) & (Self.keyCapacity - 1)]
+                for (index, place) in places.enumerated() {
+                    var part = train
+                    part.key = key
+                    part.number += UInt64(offset)
+                    part.train = PacketTrain(key)
+                    part.place = place
+                    part.twinsBefore = Int32(index)
+                    part.twinsAfter = Int32(places.count - 1 - index)
+                    add(part)
+                }
+            }
+        }
+    }
+
+    private func best(
+        _ key: UInt64, at place: Place, or other: Place?, _ flow: UInt64, _ time: UInt64
+    ) -> Int? {
+        let best = first(key, at: place, flow, time)
+        guard let other, let second = first(key, at: other, flow, time) else { return best }
+        guard let best else { return second }
+        let (one, two) = (slots[best], slots[second])
+        let isBetter = (one.flow == flow) == (two.flow == flow) ? two.rank < one.rank : two.flow == flow
+        return isBetter ? second : best
+    }
+
     /// The slot of the first packet of a key at a place: with this flow, else with any.
-    private func first(_ key: UInt64, at place: Place, _ flow: FlowFields, _ time: UInt64) -> Int? {
+    private func first(_ key: UInt64, at place: Place, _ flow: UInt64, _ time: UInt64) -> Int? {
         guard awaited[place.share] > 0 else { return nil }
         let least = time - min(time, Self.patience)
         var index = chains[Self.chain(key, place)].first

@@ -7,6 +7,7 @@ public final class CaptureFeed {
     private var waiting: [CapturedFrame] = []
     /// How many frames of each ring were given.
     private var given: [UInt64]
+    private var givenUp: UInt64 = 0
     /// The most that the last call of `frames` took out of one ring, as a share of the ring; 1 where it left frames there.
     public private(set) var fullness = 0.0
     /// The most frames that are taken out of one ring at once.
@@ -36,9 +37,9 @@ public final class CaptureFeed {
         readers.deallocate()
     }
 
-    /// Frames that were overwritten before they were read. Frames that only other captures wanted are among them.
+    /// Frames that were overwritten before they were read, or given up. Frames that only other captures wanted are among them.
     public var lost: UInt64 {
-        var sum: UInt64 = 0
+        var sum = givenUp
         for index in readers.indices { sum &+= readers[index].lost }
         return sum
     }
@@ -48,6 +49,13 @@ public final class CaptureFeed {
         var sum: UInt64 = 0
         for index in readers.indices { sum &+= readers[index].faults }
         return sum
+    }
+
+    /// Goes on with the frames that come from now on. Those that were not told are counted as lost.
+    public func giveUp() {
+        for index in readers.indices { readers[index].giveUp() }
+        givenUp &+= UInt64(waiting.count)
+        waiting.removeAll(keepingCapacity: true)
     }
 
     /// The frames that can be told in order: those of before `time`, oldest first. Frames of a later time wait, because

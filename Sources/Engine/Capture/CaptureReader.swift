@@ -85,6 +85,9 @@ public struct CaptureReader: ~Copyable {
         return nil
     }
 
+    /// Goes on with the newest frames. Those before them are counted as lost.
+    mutating func giveUp() { skipOverwritten() }
+
     /// Goes on with the newest frames. The overwritten ones are counted at once, because nothing may follow them.
     private mutating func skipOverwritten() {
         // Each frame is counted before it is written: the last one of the count may not be there yet.
