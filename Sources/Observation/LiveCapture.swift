@@ -66,9 +66,10 @@ package final class LiveCapture {
     private var file: CaptureFile?
     private let clock = CaptureClock()
     private var places: [Place: Int] = [:]
+    /// The place of the last frame.
+    private var last: (place: Place, index: Int)?
     private var keys: [KeyLogFile]
     private var lostTold: UInt64 = 0
-    private var numbers = PacketNumbers()
     /// True when the topology has gone.
     package private(set) var isOver = false
     /// Packets that were written.
@@ -163,7 +164,7 @@ package final class LiveCapture {
             else { continue }
             try add(
                 frame, Place(node: notes.node, interface: frame.interface),
-                identifier: notes.identifier.map { numbers.number(of: $0) }, notes.comments)
+                identifier: notes.identifier, notes.comments)
         }
     }
 
@@ -198,7 +199,11 @@ package final class LiveCapture {
 
     /// The index of a place in the section, which may be new.
     private func place(_ place: Place) throws(ApplianceError) -> Int {
-        if let index = places[place] { return index }
+        if let last, last.place == place { return last.index }
+        if let index = places[place] {
+            last = (place, index)
+            return index
+        }
         guard let index = try file?.add(Self.interface(place, description, options)) else { return 0 }
         places[place] = index
         return index
@@ -208,27 +213,5 @@ package final class LiveCapture {
         do { try describer.take(image, network: network) } catch {
             throw ApplianceError(.failed, "the table of the engines cannot be read: \(error)")
         }
-    }
-}
-
-/// Small numbers for packets, in the order in which they are first seen: easier to read and to type than hashes.
-struct PacketNumbers {
-    private var numbers: [UInt64: UInt64] = [:]
-    private var order: [UInt64] = []
-    private var next: UInt64 = 1
-    /// How many packets are remembered: a packet that comes again later gets another number.
-    private static let capacity = 65_536
-
-    mutating func number(of identifier: UInt64) -> UInt64 {
-        if let number = numbers[identifier] { return number }
-        let number = next
-        next += 1
-        numbers[identifier] = number
-        order.append(identifier)
-        if order.count > Self.capacity {
-            for old in order.prefix(Self.capacity / 4) { numbers[old] = nil }
-            order.removeFirst(Self.capacity / 4)
-        }
-        return number
     }
 }

@@ -119,6 +119,12 @@ public struct CaptureFile: ~Copyable, Sendable {
         _ record: CaptureRecord, segments: Bool = false, _ clock: CaptureClock
     ) throws(ApplianceError) {
         if let end = limits.end, record.time >= end { return }
+        if !segments {
+            guard let frame = OffloadedFrame(record.octets, length: record.length) else { return }
+            var packet = record.packet([], clock)
+            (packet.length, packet.lostBefore) = (frame.length, record.lostBefore)
+            return try add(packet, octets: frame.octets.count) { $0.add($1, frame) }
+        }
         for packet in record.packets(segments: segments, clock) { try add(packet) }
     }
 
@@ -126,15 +132,21 @@ public struct CaptureFile: ~Copyable, Sendable {
     ///
     /// - Throws: The sentence for an output that failed.
     public mutating func add(_ packet: PcapngPacket) throws(ApplianceError) {
+        try add(packet, octets: packet.octets.count) { $0.add($1) }
+    }
+
+    private mutating func add(
+        _ packet: PcapngPacket, octets: Int, _ encode: (inout PcapngEncoder, PcapngPacket) -> Void
+    ) throws(ApplianceError) {
         try check()
         if let most = limits.packets, packets >= most { return }
         if case .ring(let path, let ring) = target, packetsInFile > 0 {
             // The options of a packet seldom have more than that beside its comments.
             let comments = packet.comments.reduce(0) { $0 + $1.utf8.count + 8 }
-            let needed = min(packet.octets.count, section.snapLength) + comments + 96 + 64 * tallies.count
+            let needed = min(octets, section.snapLength) + comments + 96 + 64 * tallies.count
             if output.length + UInt64(encoder.count + needed) > ring.size { try beginNextFile(path, ring) }
         }
-        encoder.add(packet)
+        encode(&encoder, packet)
         packets += 1
         packetsInFile += 1
         tallies[packet.interface].written += 1

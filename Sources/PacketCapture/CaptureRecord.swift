@@ -37,6 +37,15 @@ public struct CaptureRecord: Sendable {
         self.comments = comments
     }
 
+    /// What is written of it beside its octets.
+    ///
+    /// - Parameter clock: What its time is since 1970.
+    func packet(_ octets: [UInt8], _ clock: CaptureClock) -> PcapngPacket {
+        PcapngPacket(
+            interface: interface, direction: direction, nanoseconds: clock.nanoseconds(time), octets: octets,
+            identifier: identifier, worker: worker, comments: comments)
+    }
+
     /// The packets to be written; none where not even the `virtio_net_hdr` is there.
     ///
     /// All segments of a superframe have its time, number and comments. The lost frames are told with the first.
@@ -46,11 +55,7 @@ public struct CaptureRecord: Sendable {
     ///   - clock: What its time is since 1970.
     public func packets(segments cut: Bool, _ clock: CaptureClock) -> [PcapngPacket] {
         guard let frame = OffloadedFrame(octets, length: length) else { return [] }
-        var packets = (cut ? frame.segments : [frame.completed]).map { octets in
-            PcapngPacket(
-                interface: interface, direction: direction, nanoseconds: clock.nanoseconds(time), octets: octets,
-                identifier: identifier, worker: worker, comments: comments)
-        }
+        var packets = (cut ? frame.segments : [frame.completed]).map { packet($0, clock) }
         if packets.count == 1 { packets[0].length = frame.length }
         packets[0].lostBefore = lostBefore
         return packets

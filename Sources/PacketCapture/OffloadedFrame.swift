@@ -37,18 +37,21 @@ public struct OffloadedFrame: Sendable {
     /// The octets to be written, with a complete checksum where that is possible.
     public var completed: [UInt8] {
         var octets = Array(octets)
-        guard offload.flags & VirtioNetHeader.needsChecksum != 0, isWhole else { return octets }
-        octets.withUnsafeMutableBytes { buffer in
-            var frame = MutableRawSpan(_unsafeBytes: buffer)
-            InternetChecksum.complete(
-                &frame, start: Int(offload.checksumStart), offset: Int(offload.checksumOffset), end: buffer.count)
-            guard offload.gsoType & VirtioNetHeader.gsoTunnel != 0,
-                offload.flags & VirtioNetHeader.tunnelChecksum != 0, let outer = OuterTransport(frame.bytes)
-            else { return }
-            InternetChecksum.complete(
-                &frame, start: outer.datagram, offset: UDPHeader.checksum.offset, end: outer.payload.upperBound)
-        }
+        octets.withUnsafeMutableBytes { complete($0) }
         return octets
+    }
+
+    /// Completes the checksum in a copy of its octets, where that is possible.
+    func complete(_ copy: UnsafeMutableRawBufferPointer) {
+        guard offload.flags & VirtioNetHeader.needsChecksum != 0, isWhole else { return }
+        var frame = MutableRawSpan(_unsafeBytes: copy)
+        InternetChecksum.complete(
+            &frame, start: Int(offload.checksumStart), offset: Int(offload.checksumOffset), end: copy.count)
+        guard offload.gsoType & VirtioNetHeader.gsoTunnel != 0,
+            offload.flags & VirtioNetHeader.tunnelChecksum != 0, let outer = OuterTransport(frame.bytes)
+        else { return }
+        InternetChecksum.complete(
+            &frame, start: outer.datagram, offset: UDPHeader.checksum.offset, end: outer.payload.upperBound)
     }
 
     /// The frames that a wire would carry: several of a superframe; one where it is none, or a part of it is missing.

@@ -39,9 +39,23 @@ struct PcapngBlocks: Sendable {
         append(kind.rawValue)
         append(UInt32(0))
         write(&self)
+        close(start)
+    }
+
+    /// Writes the length of the block that begins at `start` at both of its places.
+    mutating func close(_ start: Int) {
         let length = UInt32(octets.count - start + 4)
         append(length)
-        for index in 0..<4 { octets[start + 4 + index] = UInt8(truncatingIfNeeded: length >> (8 * UInt32(index))) }
+        octets.withUnsafeMutableBytes { octets in
+            octets.storeBytes(of: length.littleEndian, toByteOffset: start + 4, as: UInt32.self)
+        }
+    }
+
+    /// Integers, little-endian.
+    mutating func append<let count: Int>(_ words: InlineArray<count, UInt32>) {
+        var words = words
+        for index in words.indices { words[index] = words[index].littleEndian }
+        withUnsafeBytes(of: words) { octets.append(contentsOf: $0) }
     }
 
     /// An option, or a record of a name resolution block, which has the same shape.

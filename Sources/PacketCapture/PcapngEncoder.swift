@@ -90,22 +90,52 @@ public struct PcapngEncoder: Sendable {
     /// - Parameter packet: Its interface is one of the section (checked).
     public mutating func add(_ packet: PcapngPacket) {
         precondition(packet.interface >= 0 && packet.interface < interfaces)
-        let captured = min(packet.octets.count, snapLength)
-        blocks.octets.reserveCapacity(blocks.octets.count + captured + 96)
-        blocks.block(.packet) { block in
-            block.append(UInt32(packet.interface))
-            block.append(UInt32(packet.nanoseconds >> 32))
-            block.append(UInt32(truncatingIfNeeded: packet.nanoseconds))
-            block.append(UInt32(captured))
-            block.append(UInt32(clamping: max(packet.length, captured)))
-            block.append(padding: packet.octets[..<captured])
-            Self.appendOptions(packet, to: &block)
+        add(packet, packet.octets[...])
+    }
+
+    /// Writes a packet with the octets of a frame in place of its own, completed.
+    ///
+    /// - Parameter packet: Its interface is one of the section (checked).
+    mutating func add(_ packet: PcapngPacket, _ frame: OffloadedFrame) {
+        precondition(packet.interface >= 0 && packet.interface < interfaces)
+        guard frame.octets.count <= snapLength else { return add(packet, frame.completed[...]) }
+        let start = blocks.octets.count + Self.octetsBefore
+        add(packet, frame.octets)
+        blocks.octets.withUnsafeMutableBytes { octets in
+            frame.complete(UnsafeMutableRawBufferPointer(rebasing: octets[start..<start + frame.octets.count]))
         }
+    }
+
+    /// The octets of a packet's block before those of the packet.
+    private static let octetsBefore = 28
+
+    private mutating func add(_ packet: PcapngPacket, _ octets: ArraySlice<UInt8>) {
+        let captured = min(octets.count, snapLength)
+        let start = blocks.octets.count
+        blocks.octets.reserveCapacity(start + captured + 96)
+        blocks.append([
+            PcapngBlocks.Kind.packet.rawValue, 0, UInt32(packet.interface), UInt32(packet.nanoseconds >> 32),
+            UInt32(truncatingIfNeeded: packet.nanoseconds), UInt32(captured),
+            UInt32(clamping: max(packet.length, captured)),
+        ])
+        blocks.append(padding: octets.prefix(captured))
+        Self.appendOptions(packet, to: &blocks)
+        blocks.close(start)
     }
 
     private static func appendOptions(_ packet: PcapngPacket, to block: inout PcapngBlocks) {
         let start = block.octets.count
         for comment in packet.comments { block.option(comment: comment) }
+        if packet.lostBefore == 0, let direction = packet.direction, let identifier = packet.identifier,
+            let worker = packet.worker
+        {
+            // What nearly every packet has, at once.
+            block.append([
+                2 | 4 << 16, direction.rawValue, 5 | 8 << 16, UInt32(truncatingIfNeeded: identifier),
+                UInt32(identifier >> 32), 6 | 4 << 16, worker, 0,
+            ])
+            return
+        }
         if let direction = packet.direction { block.option(2, direction.rawValue) }
         if packet.lostBefore > 0 { block.option(4, packet.lostBefore) }
         if let identifier = packet.identifier { block.option(5, identifier) }

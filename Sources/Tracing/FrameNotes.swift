@@ -52,11 +52,15 @@ package final class FrameDescriber {
     /// The octets of each frame that tell what the engine does with it: its headers.
     package static let headLength = 256
 
-    private var tables: [UInt64: TracedTable] = [:]
+    // One thread alone uses it, so accesses are not checked for overlaps.
+    @exclusivity(unchecked) private var tables: [UInt64: TracedTable] = [:]
     private var newest: UInt64 = 0
-    private var reader = FrameReader()
-    private var numbering = PacketNumbering()
-    private var outer = OuterPackets()
+    /// The table that was asked for last.
+    @exclusivity(unchecked) private var last: (generation: UInt64, table: TracedTable)?
+    @exclusivity(unchecked) private var nodes = NearNodes()
+    @exclusivity(unchecked) private var reader = FrameReader()
+    @exclusivity(unchecked) private var numbering = PacketNumbering()
+    @exclusivity(unchecked) private var outer = OuterPackets()
     /// True if packets of underlays come, too.
     private let hasOuter: Bool
 
@@ -69,14 +73,13 @@ package final class FrameDescriber {
     package func take(_ image: TableImage, network: TracedNetwork) throws {
         tables[image.generation] = try TracedTable(image, network: network, numbers: Array(network.nodes.indices))
         newest = max(newest, image.generation)
+        (last, nodes) = (nil, NearNodes())
         if tables.count > 4, let oldest = tables.keys.min() { tables[oldest] = nil }
     }
 
     /// What a capture says of a frame.
     package func notes(_ frame: CapturedFrame) -> FrameNotes {
-        guard let table = tables[frame.generation] ?? tables[newest], table.has(frame.interface) else {
-            return FrameNotes()
-        }
+        guard let table = table(frame.generation), table.has(frame.interface) else { return FrameNotes() }
         if frame.isOuter { return outside(frame, table) }
         if hasOuter, frame.direction == .received, table.replay.snapshot.tunnel(of: frame.interface) >= 0,
             case .packets(let packets) = reader.read(frame),
@@ -85,6 +88,13 @@ package final class FrameDescriber {
             return known
         }
         return described(frame, table)
+    }
+
+    private func table(_ generation: UInt64) -> TracedTable? {
+        if let last, last.generation == generation { return last.table }
+        guard let table = tables[generation] ?? tables[newest] else { return nil }
+        (last, nodes) = ((generation, table), NearNodes())
+        return table
     }
 
     private func described(_ frame: CapturedFrame, _ table: TracedTable) -> FrameNotes {
@@ -125,11 +135,11 @@ package final class FrameDescriber {
     ) -> FrameNotes {
         var notes = FrameNotes()
         let mac = reader.fields.destinationMAC
-        let node = table.network.node(mac, on: frame.interface)
-        notes.node = node.map { table.network.nodes[$0].name }
+        let node = nodes.node(mac, on: frame.interface, table)
+        notes.node = node?.name
         if frame.failure != 0 { notes.drop = Self.drop(DropReason(writing: frame.failure)) }
         guard case .packets(let packets) = reading, let first = packets.first else { return notes }
-        let receiver = frame.failure == 0 ? node.flatMap { passing($0, table.network) } : nil
+        let receiver = frame.failure == 0 ? node?.passing : nil
         let numbers = numbering.written(
             reader.keys, first.flow, to: (interface: frame.interface, mac: mac), receiver, at: frame.time.nanoseconds)
         notes.identifier = numbers?.first
@@ -152,8 +162,8 @@ package final class FrameDescriber {
     private func read(_ frame: CapturedFrame, _ reading: FrameReader.Reading, _ table: TracedTable) -> FrameNotes {
         var notes = FrameNotes()
         let source = reader.fields.sourceMAC
-        let node = table.network.node(source, on: frame.interface)
-        notes.node = node.map { table.network.nodes[$0].name }
+        let node = nodes.node(source, on: frame.interface, table)
+        notes.node = node?.name
         if frame.failure != 0 {
             // An impaired link lost it before the engine saw it.
             notes.drop = Self.drop(DropReason(writing: frame.failure))
@@ -183,8 +193,7 @@ package final class FrameDescriber {
             copies = table.mirrored(first, on: frame.interface)
         case .engine, .undecided, nil: copies = table.mirrored(first, on: frame.interface)
         }
-        let sender = node.flatMap { passing($0, table.network) }
-        let known = numbering.read(reader.keys, first.flow, from: sender, copies, at: frame.time.nanoseconds)
+        let known = numbering.read(reader.keys, first.flow, from: node?.passing, copies, at: frame.time.nanoseconds)
         (notes.identifier, notes.inside) = (known?.numbers.first, known?.inside)
         notes.drop = reason.flatMap { Self.drop($0, table) }
         return notes
@@ -196,13 +205,45 @@ package final class FrameDescriber {
     ) -> (name: String, sentence: String)? {
         reason == .housekeeping ? nil : (reason.name, table?.sentence(of: reason) ?? reason.sentence)
     }
+}
 
-    /// A node, if packets pass it: what comes out of any other node is another packet.
-    private func passing(_ node: Int, _ network: TracedNetwork) -> Int? {
-        switch network.nodes[node].kind {
-        case .inline: node
-        case .router: Set(network.nodes[node].legs.map(\.interface)).count > 1 ? node : nil
-        case .customer, .passive, .terminal: nil
+/// The nodes of the last frames, so that most frames look up none. It is for one table.
+struct NearNodes {
+    /// What notes need of a node.
+    struct Node {
+        var name: String
+        /// Its number, if packets pass it: what comes out of any other node is another packet.
+        var passing: Int?
+    }
+
+    private struct Entry {
+        var interface = -1
+        var mac = MACAddress(bits: 0)
+        var node: Node?
+    }
+
+    /// A power of two.
+    private static let count = 64
+    private var entries = [Entry](repeating: Entry(), count: count)
+
+    /// The node with a MAC address on an interface; nil if the network names none.
+    mutating func node(_ mac: MACAddress, on interface: Int, _ table: TracedTable) -> Node? {
+        let mixed = Int(truncatingIfNeeded: mac.bits ^ mac.bits &>> 8) &+ interface &* 7
+        let place = mixed & (Self.count - 1)
+        if entries[place].interface == interface, entries[place].mac == mac { return entries[place].node }
+        let network = table.network
+        let node = network.node(mac, on: interface).map {
+            Node(name: network.nodes[$0].name, passing: Self.passes(network.nodes[$0]) ? $0 : nil)
+        }
+        entries[place] = Entry(interface: interface, mac: mac, node: node)
+        return node
+    }
+
+    private static func passes(_ node: TracedNetwork.Node) -> Bool {
+        switch node.kind {
+        case .inline: true
+        case .router: Set(node.legs.map(\.interface)).count > 1
+        case .customer, .passive, .terminal: false
         }
     }
 }

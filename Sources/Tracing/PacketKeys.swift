@@ -20,8 +20,8 @@ struct PacketKeys {
 
 /// How many packets a frame is, and a hash of their keys.
 struct PacketTrain: Equatable {
-    private(set) var count: Int32 = 0
     private var digest: UInt64 = 0
+    private(set) var count: Int32 = 0
 
     init() {}
 

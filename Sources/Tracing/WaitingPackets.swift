@@ -50,17 +50,17 @@ struct WaitingPackets {
         var number: UInt64
         var time: UInt64
         var place: Place
-        /// Its packets, and a hash of their keys.
-        var train: PacketTrain
-        /// How many keys were kept before its own.
-        var keys: Int
-        /// How many of the slots before it, and after it, await the same packet at other places.
-        var twinsBefore: Int32
-        var twinsAfter: Int32
         /// How many came before it.
         var serial: Int
         /// Its rank among those that look alike: the serial number of the train that it was a part of.
         var rank: Int
+        /// How many keys were kept before its own.
+        var keys: Int
+        /// Its packets, and a hash of their keys.
+        var train: PacketTrain
+        /// How many of the slots before it, and after it, await the same packet at other places.
+        var twinsBefore: Int16
+        var twinsAfter: Int16
         /// The slots before and after it in its chain; -1: none.
         var previous: Int32 = -1
         var following: Int32 = -1
@@ -89,8 +89,8 @@ struct WaitingPackets {
     /// How many slots await at the places of each share: where none do, none is looked for.
     private var awaited = [Int32](repeating: 0, count: places)
     private var chains = [Chain](repeating: Chain(), count: capacity)
-    /// The serial numbers of the slots with trains, in their order; some may be gone.
-    private var trains: [Place: [Int]] = [:]
+    /// How many slots with trains await at the places of each share, and before which slot none do.
+    private var trains = [(count: Int32, since: Int)](repeating: (0, 0), count: places)
     /// The keys of trains, as a ring.
     private var keys: [UInt64] = []
     private var keptKeys = 0
@@ -114,8 +114,8 @@ struct WaitingPackets {
         for (index, place) in places.enumerated() {
             add(
                 Slot(
-                    key: first, flow: flow, number: number, time: time, place: place, train: packets.train, keys: start,
-                    twinsBefore: Int32(index), twinsAfter: Int32(places.count - 1 - index), serial: added, rank: added))
+                    key: first, flow: flow, number: number, time: time, place: place, serial: added, rank: added, keys: start,
+                    train: packets.train, twinsBefore: Int16(index), twinsAfter: Int16(places.count - 1 - index)))
         }
     }
 
@@ -151,21 +151,9 @@ struct WaitingPackets {
         }
         chains[chain].count += 1
         awaited[slot.place.share] += 1
-        if slot.train.count > 1 { note(slot) }
+        if slot.train.count > 1 { trains[slot.place.share].count += 1 }
         added += 1
         if chains[chain].count > Self.mostAlike { unlink(Int(chains[chain].first)) }
-    }
-
-    private mutating func note(_ train: Slot) {
-        trains[train.place, default: []].append(train.serial)
-        guard let count = trains[train.place]?.count, count >= 1_024, count & (count - 1) == 0 else { return }
-        let waiting = trains[train.place]?.filter { isWaiting($0) || $0 == train.serial }
-        trains[train.place] = waiting
-    }
-
-    private func isWaiting(_ serial: Int) -> Bool {
-        let index = serial & (Self.capacity - 1)
-        return serial >= forgotten && index < slots.count && slots[index].serial == serial && !slots[index].isTaken
     }
 
     /// The first packets of a frame's keys that wait at a place, which wait no more. Those with the same flow go before those whose
@@ -207,9 +195,17 @@ struct WaitingPackets {
 
     /// Has each packet of the trains that wait at a place wait for itself.
     private mutating func takeApart(_ place: Place) {
-        guard let serials = trains.removeValue(forKey: place) else { return }
-        for serial in serials where isWaiting(serial) {
+        let share = place.share
+        guard trains[share].count > 0 else { return }
+        let first = max(forgotten, trains[share].since)
+        let end = added
+        trains[share].since = end
+        for serial in first..<end {
             let index = serial & (Self.capacity - 1)
+            // Places that share a number are taken apart together.
+            guard slots[index].serial == serial, !slots[index].isTaken, slots[index].train.count > 1,
+                slots[index].place.share == share
+            else { continue }
             let train = slots[index]
             let twins = twins(of: index).filter { !slots[$0].isTaken }
             let places = twins.map { slots[$0].place }
@@ -224,8 +220,8 @@ struct WaitingPackets {
                     part.number += UInt64(offset)
                     part.train = PacketTrain(key)
                     part.place = place
-                    part.twinsBefore = Int32(index)
-                    part.twinsAfter = Int32(places.count - 1 - index)
+                    part.twinsBefore = Int16(index)
+                    part.twinsAfter = Int16(places.count - 1 - index)
                     add(part)
                 }
             }
@@ -272,6 +268,7 @@ struct WaitingPackets {
         if following >= 0 { slots[Int(following)].previous = previous } else { chains[chain].last = previous }
         chains[chain].count -= 1
         awaited[slots[index].place.share] -= 1
+        if slots[index].train.count > 1 { trains[slots[index].place.share].count -= 1 }
         slots[index].isTaken = true
     }
 
