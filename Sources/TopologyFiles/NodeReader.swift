@@ -240,10 +240,14 @@ struct NodeReader {
     }
 
     /// A duration such as 500ms, 5s or 2m, in milliseconds; at most a day.
-    func duration(_ node: Node?, _ what: String) -> Located<Int>? {
+    func duration(_ node: Node?, _ what: String, mayBeZero: Bool = true) -> Located<Int>? {
         guard let node else { return nil }
         guard let milliseconds = DurationText.milliseconds(node.scalar?.string ?? "") else {
             diagnostics.error(node.origin, "\(what) is \(node.shape)", hint: DurationText.hint)
+            return nil
+        }
+        guard mayBeZero || milliseconds > 0 else {
+            diagnostics.error(node.origin, "\(what) of zero fails always", hint: "write 10ms or more")
             return nil
         }
         return Located(milliseconds, node.origin)
