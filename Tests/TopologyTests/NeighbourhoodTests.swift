@@ -60,7 +60,7 @@ import Wire
             name: behind
             interfaces:
               core: { address: [198.18.2.1/24, "2001:db8:12::1/64"] }
-              edge: { address: 198.18.3.1/24 }
+              edge: { address: [198.18.3.1/24, "2001:db8:13::1/64"] }
             customers:
               branch: { interface: core, prefixes: [172.16.0.0/24, "2001:db8:77::/64"] }
               other: { interface: edge, prefixes: 172.16.1.0/24 }
@@ -69,7 +69,7 @@ import Wire
               r2: { interface: edge }
             services:
               routing: { between: [branch, other, r1, r2], address: 224.0.0.5, subnet: true, ports: \(ports) }
-              out: { address: 0.0.0.0/0, from: [branch, other], sequence: r1 }
+              net: { address: 172.17.0.0/24, from: [branch, other], sequence: r1 }
 
             """)
         for node in ["branch", "other", "r1", "r2"] {
