@@ -2,6 +2,7 @@ import ControlAPI
 import EngineControl
 import EventLoop
 import Fabric
+import Forwarding
 import LinuxNetwork
 import Plan
 import Redundancy
@@ -37,7 +38,9 @@ extension ControlProcess {
                     try done(on: loop) { self.operate(operation, engine: number, $0) }
                 },
                 impair: { [unowned self] place, impairment throws(ApplianceError) in
-                    try impair(place, impairment, cancellation)
+                    try impair(
+                        place, impairment, begins: impairment == nil ? [] : ImpairedPlace.Direction.allCases,
+                        cancellation)
                 },
                 applications: { [unowned self] in
                     let (states, health) = loop.sync { (self.applications?.states, self.watch.health(of: self.nodes)) }

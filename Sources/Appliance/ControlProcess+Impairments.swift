@@ -24,11 +24,13 @@ extension ControlProcess {
 
     /// Impairs a link from now on in place of what the file says; nil: as the file says.
     ///
+    /// - Parameter directions: Those whose sequences begin anew, although their settings may be as before.
     /// - Returns: What was asked for before in place of the file.
     func impair(
-        _ place: ImpairmentPlace, _ impairment: ImpairmentPair?, _ cancellation: Cancellation
+        _ place: ImpairmentPlace, _ impairment: ImpairmentPair?, begins directions: [ImpairedPlace.Direction],
+        _ cancellation: Cancellation
     ) throws(ApplianceError) -> ImpairmentPair? {
-        let before = loop.sync { self.impairments.command(place, impairment) }
+        let before = loop.sync { self.impairments.command(place, impairment, begins: directions) }
         do throws(ApplianceError) {
             try publishImpairments(cancellation)
         } catch {
@@ -68,7 +70,8 @@ extension ControlProcess {
                         beside: loop.sync { self.impairments.commanded[place] }
                             ?? plan.impairments.first { $0.place == place }?.impairment)
                 }
-                _ = try impair(place, pair, cancellation)
+                let named = ImpairedPlace.Direction.allCases.filter { request.direction ?? $0.text == $0.text }
+                _ = try impair(place, pair, begins: named, cancellation)
             }
         }
         return loop.sync { ImpairReport(links: self.impairmentReport) }

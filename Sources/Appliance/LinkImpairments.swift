@@ -25,13 +25,19 @@ struct LinkImpairments {
     private var present: [Key: Present] = [:]
     private var order: [Key] = []
     private var epochs: UInt64 = 0
+    /// What begins anew with the next orders, although its settings may be as before.
+    private var begun: Set<Key> = []
 
     /// Asks for something in place of the file; nil: no more.
     ///
+    /// - Parameter directions: Those whose sequences begin anew: whoever asks twice for the same wants the same twice.
     /// - Returns: What was asked for before.
-    mutating func command(_ place: ImpairmentPlace, _ impairment: ImpairmentPair?) -> ImpairmentPair? {
+    mutating func command(
+        _ place: ImpairmentPlace, _ impairment: ImpairmentPair?, begins directions: [ImpairedPlace.Direction] = []
+    ) -> ImpairmentPair? {
         let before = commanded[place]
         commanded[place] = impairment
+        begun.formUnion(directions.map { Key(place: place, direction: $0) })
         return before
     }
 
@@ -49,7 +55,7 @@ struct LinkImpairments {
     }
 
     /// The links as engines get them, and the slots whose counters begin at zero. A direction of a link whose settings are as
-    /// before goes on where it is.
+    /// before goes on where it is, unless a command has asked for them again.
     mutating func orders(_ plan: AppliancePlan) -> (links: [ImpairedLinkOrder], fresh: [Int]) {
         var wanted = plan.impairments.filter { commanded[$0.place] == nil }
         wanted += commanded.sorted { $0.key.text < $1.key.text }.map {
@@ -68,7 +74,7 @@ struct LinkImpairments {
                 guard let impairment = asked.impairment[direction], !impairment.isNothing else { continue }
                 let key = Key(place: asked.place, direction: direction)
                 let now: Present
-                if let known = before[key], known.impairment == impairment {
+                if let known = before[key], known.impairment == impairment, !begun.contains(key) {
                     now = known
                 } else {
                     epochs += 1
@@ -84,6 +90,7 @@ struct LinkImpairments {
                         stream: Self.stream(key), epoch: now.epoch))
             }
         }
+        begun = []
         return (links, fresh)
     }
 

@@ -104,7 +104,7 @@ extension FileReader {
             nodes.duration(fields["within"], "`within`")?.value
             ?? (kind == "mapping" ? patience(ofMapping: fields["mapping"]) : nil) ?? 0
         let limit = ["packet", "path", "outage"].contains(kind) ? 2000 : 30_000
-        let timeout = nodes.duration(fields["timeout"], "`timeout`")?.value ?? limit
+        let timeout = nodes.duration(fields["timeout"], "`timeout`", mayBeZero: false)?.value ?? limit
         guard let action = action(fields, kind), diagnostics.count == before else { return nil }
         return RawStep(
             origin: fields.origin, summary: summary(fields, kind), action: action, within: within, timeout: timeout)

@@ -196,7 +196,7 @@ extension FileReader {
         if let run = nodes.text(fields["run"], "`run`") { node.process.run = command(run, "`run`") }
         if let reload = nodes.text(fields["reload"], "`reload`") { node.process.reload = command(reload, "`reload`") }
         if let depends = fields["depends"] { dependencies(&node, depends) }
-        if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`") {
+        if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`", mayBeZero: false) {
             node.process.readyTimeout = timeout.value
         }
         if let restart: Located<RestartPolicy> = nodes.choice(fields["restart"], "`restart`") {

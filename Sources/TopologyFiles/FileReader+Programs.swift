@@ -46,7 +46,7 @@ extension FileReader {
             node.unreadReadiness[name.value] = UnreadPart(ready)
             if node.unreadReadiness[name.value] == nil { program.ready = readiness(ready, fields.subject) }
         }
-        if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`") {
+        if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`", mayBeZero: false) {
             program.readyTimeout = timeout.value
         }
         if let restart: Located<RestartPolicy> = nodes.choice(fields["restart"], "`restart`") {

@@ -240,10 +240,14 @@ struct NodeReader {
     }
 
     /// A duration such as 500ms, 5s or 2m, in milliseconds; at most a day.
-    func duration(_ node: Node?, _ what: String) -> Located<Int>? {
+    func duration(_ node: Node?, _ what: String, mayBeZero: Bool = true) -> Located<Int>? {
         guard let node else { return nil }
         guard let milliseconds = DurationText.milliseconds(node.scalar?.string ?? "") else {
             diagnostics.error(node.origin, "\(what) is \(node.shape)", hint: DurationText.hint)
+            return nil
+        }
+        guard mayBeZero || milliseconds > 0 else {
+            diagnostics.error(node.origin, "\(what) of zero fails always", hint: "write 10ms or more")
             return nil
         }
         return Located(milliseconds, node.origin)
@@ -261,11 +265,13 @@ struct NodeReader {
         }
         if value.address.isIPv4Mapped, value.length >= 96 {
             let four = IPAddress(ipv4: UInt32(value.address.low & 0xFFFF_FFFF))
+            // ::ffff:192.0.2.1/96 is an address with a length of another family; ::ffff:0:0/96 is everything.
+            let length = value.length == 96 && four.low != 0 ? 24 : value.length - 96
             diagnostics.error(
                 written.origin,
                 "\(what): \(quoted(written.value)) is an IPv4 address in the form of an IPv6 one (RFC 4291, 2.5.5.2), which "
                     + "no packet carries",
-                hint: "write \(four)\(value.length == 128 ? "" : "/\(value.length == 96 ? 24 : value.length - 96)")")
+                hint: "write \(four)\(value.length == 128 ? "" : "/\(length)")")
             return nil
         }
         return Located(RawAddress(value: value, hasLength: written.value.contains("/")), written.origin)

@@ -52,8 +52,8 @@ extension CheckSession {
             let (state, application, end) = runtime.glimpse()
             let isOther = applications[node.name] !== application
             guard state != before || isOther else { return nil }
-            let now = state == before ? "and was started again" : "and it is \(state.rawValue), not \(before.rawValue)"
-            return "\(node.name): " + (isOther ? end.map { "its application \($0) " } ?? "" : "") + now
+            let now = state == before ? "it was started again" : "it is \(state.rawValue), not \(before.rawValue)"
+            return "\(node.name): " + (isOther ? end.map { "its application \($0), and " } ?? "" : "") + now
         }
     }
 

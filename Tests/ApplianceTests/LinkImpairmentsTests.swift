@@ -74,6 +74,22 @@ import TopologyFiles
         #expect(links.orders(plan).links.map(\.impairment) == filed.map(\.impairment))
     }
 
+    @Test("a command that asks for the same again begins the sequence anew, in the directions that it names")
+    func sameAgain() throws {
+        var links = LinkImpairments()
+        let plan = try plan("{ delay: 5ms }")
+        let place = ImpairmentPlace.interface("a")
+        let impairment = ImpairmentPair(toNodes: pair(1).toNodes, fromNodes: pair(1).toNodes)
+        _ = links.command(place, impairment)
+        let first = links.orders(plan)
+        #expect(first.links.count == 2)
+        _ = links.command(place, impairment, begins: [.fromNodes])
+        let again = links.orders(plan)
+        #expect(again.links.map(\.slot) == first.links.map(\.slot) && again.fresh == [first.links[1].slot])
+        #expect(again.links[0] == first.links[0] && again.links[1].epoch > first.links[1].epoch)
+        #expect(links.orders(plan).links == again.links)
+    }
+
     @Test("a link that the topology does not have any more is passed over")
     func absent() throws {
         var links = LinkImpairments()

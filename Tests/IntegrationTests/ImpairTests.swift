@@ -51,6 +51,8 @@ import Testing
                 #expect(link["packets"] as? Int == 60)
                 #expect(link["lost"] as? Int == 60 - lost[lost.count - 1].count, "\(link)")
                 #expect(link["waiting"] as? Int == 0)
+                // The second time, the same is asked for once more without an end between.
+                if lost.count == 1 { continue }
                 try impair(lab, "service/shop", "--clear")
                 #expect(try links(lab).isEmpty)
             }

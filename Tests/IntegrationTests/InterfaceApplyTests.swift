@@ -216,6 +216,35 @@ struct InterfaceApplyTests {
         }
     }
 
+    @Test("an interface changes its MTU while another one of its nodes goes")
+    func reshapeBesideRemoval() throws {
+        func text(_ mtu: Int, _ second: Bool) -> String {
+            """
+            name: reshaping
+            interfaces:
+              customers: { address: 192.0.2.1/24, mtu: \(mtu) }
+              servers: { address: 198.18.4.1/24 }
+            \(second ? "  aside: { address: 198.18.5.1/24 }" : "")
+            customers: { alice: { interface: customers }, bob: { interface: customers } }
+            applications:
+              fw: { attach: { in: customers, \(second ? "aside: aside" : "out: servers") } }
+              web: { attach: servers }
+            services: { shop: { address: 203.0.113.81, sequence: [web] } }
+            """
+        }
+        try Lab.with(text(1500, true)) { lab in
+            for (mtu, second) in [(1400, false), (1300, true), (1500, false)] {
+                let applied = try apply(lab, text(mtu, second))
+                #expect(applied.status == 0, "\(applied.output)")
+                for node in ["alice", "fw"] {
+                    let link = try lab.exec(node, "cat /sys/class/net/customers/mtu")
+                    #expect(link.output == "\(mtu)\n", "\(node): \(link.output)")
+                }
+                #expect(try lab.exec("bob", "ping -c 1 -W 2 203.0.113.81").status == 0)
+            }
+        }
+    }
+
     @Test("a change that fails leaves no interface behind, and engines as they were")
     func failure() throws {
         try Lab.with(Self.topology(), files: Self.files) { lab in

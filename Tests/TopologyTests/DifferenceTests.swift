@@ -200,6 +200,27 @@ import Wire
         #expect(fewer.interfaces.count == 4)
     }
 
+    @Test("a tunnel that goes fits its underlay, whose MTU and address change meanwhile")
+    func goingTunnel() throws {
+        func text(_ underlay: String, _ tunnel: String) -> String {
+            """
+            name: t
+            interfaces: { customers: { address: 192.0.2.1/24 }, underlay: { \(underlay) } }
+            customers: { alice: { interface: customers } }
+            routers: { transit: { interface: underlay } }
+            applications: { web: { attach: customers }\(tunnel) }
+            services: { shop: { address: 203.0.113.80, \(tunnel.isEmpty ? "" : "distribute: ids, ")sequence: web } }
+
+            """
+        }
+        let ids = ", ids: { passive: true, remote: { interface: underlay, vxlan: { id: 1, peer: 198.51.100.7 } } }"
+        let old = try plan(text("address: 198.18.64.1/24, mtu: 1600", ids))
+        let new = try replanned(text("address: 198.18.65.1/24, mtu: 1500", ""), old).adopting(old)
+        let during = new.retaining(old).table
+        let tunnel = try #require(during.interfaces.first { $0.tunnel != nil })
+        #expect(tunnel.mtu == 1450 && tunnel.tunnel?.local.description == "198.18.65.1")
+    }
+
     @Test("a node gets a further leg, and loses one, while it runs")
     func legs() throws {
         let nodes = { (attach: String) in "  carol: { interface: customers }\nrouters:\n  r: { attach: { \(attach) } }"

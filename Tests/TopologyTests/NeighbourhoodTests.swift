@@ -52,6 +52,31 @@ import Wire
             ])
     }
 
+    /// What lies behind them is no neighbour: nothing is promised to it.
+    @Test(arguments: ["protocol/89", "tcp/179", "any"])
+    func routersAndCustomersWithNetworksBehindThemAreNeighbours(_ ports: String) throws {
+        let all = try lines(
+            """
+            name: behind
+            interfaces:
+              core: { address: [198.18.2.1/24, "2001:db8:12::1/64"] }
+              edge: { address: [198.18.3.1/24, "2001:db8:13::1/64"] }
+            customers:
+              branch: { interface: core, prefixes: [172.16.0.0/24, "2001:db8:77::/64"] }
+              other: { interface: edge, prefixes: 172.16.1.0/24 }
+            routers:
+              r1: { interface: core }
+              r2: { interface: edge }
+            services:
+              routing: { between: [branch, other, r1, r2], address: 224.0.0.5, subnet: true, ports: \(ports) }
+              net: { address: 172.17.0.0/24, from: [branch, other], sequence: r1 }
+
+            """)
+        for node in ["branch", "other", "r1", "r2"] {
+            #expect(all.contains { $0.contains(" routing.request.\(node): ") }, "\(all)")
+        }
+    }
+
     @Test func allInstancesOfAnApplicationAreNeighbours() throws {
         let all = try lines(
             """

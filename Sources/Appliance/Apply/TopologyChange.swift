@@ -167,7 +167,8 @@ final class TopologyChange {
                     try builder(for: old).alter(interface, from: new, nodes: nodes, in: built)
                     try builder(for: old).forgetAddresses(of: interface, from: new, in: built)
                 }
-                try builder(for: new).alter(interface, from: old, nodes: nodes, in: built)
+                // Its nodes may have legs on interfaces that go.
+                try builder(for: during).alter(interface, from: old, nodes: nodes, in: built)
             default: break
             }
         }

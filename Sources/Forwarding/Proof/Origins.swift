@@ -87,12 +87,14 @@ struct Origins {
 
     /// The senders of packets that an entry may match.
     ///
-    /// Applications and routers count if the entry names them, or if there are no others.
+    /// Applications and routers count if the entry names them, or if there are no others. Neighbours reach each other from
+    /// their own addresses: nothing is promised to what lies behind them.
     func matching(_ entry: Entry, _ pieces: inout AddressPieces) -> [Origin] {
         let interface = entry.receivedInterface
         let family = (entry.source ?? entry.destination)?.family
         func fits(_ origin: Origin) -> Bool {
             (entry.sourceMAC.map { $0 == origin.emitter.mac } ?? true)
+                && (origin.isOwn || !entry.isBetween)
                 && (entry.source?.contains(origin.address) ?? true)
                 && (family ?? origin.address.family) == origin.address.family
         }
@@ -116,7 +118,7 @@ struct Origins {
             if addresses.isEmpty, let source = entry.source {
                 addresses = pieces.representatives(in: source).filter { world.stations.owner(of: $0) == nil }
             }
-            if node.system == .router, entry.source == nil {
+            if node.system == .router, entry.source == nil, !entry.isBetween {
                 // Every address may lie behind a router.
                 let families = family.map { [$0] } ?? AddressFamily.allCases
                 addresses += families.compactMap { pieces.representatives(in: .everything($0)).first }

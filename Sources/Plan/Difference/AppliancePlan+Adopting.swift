@@ -46,12 +46,14 @@ extension AppliancePlan {
     public func retaining(_ old: AppliancePlan) -> AppliancePlan {
         var plan = self
         let before = Dictionary(old.nodes.map { ($0.name, $0) }) { first, _ in first }
+        var leaving: [Int] = []
         for place in old.interfaces.indices where !old.interfaces[place].isVacant {
             if plan.interfaces.indices.contains(place), !plan.interfaces[place].isVacant { continue }
             plan.interfaces += old.interfaces[...place].dropFirst(plan.interfaces.count)
             plan.table.interfaces += old.table.interfaces[...place].dropFirst(plan.table.interfaces.count)
             plan.interfaces[place] = old.interfaces[place]
             plan.table.interfaces[place] = old.table.interfaces[place]
+            leaving.append(place)
             if plan.engines.engineOfInterface.indices.contains(place),
                 old.engines.engineOfInterface.indices.contains(place)
             {
@@ -63,7 +65,23 @@ extension AppliancePlan {
             else { continue }
             plan.giveBridge(to: place, old)
         }
+        for place in leaving { plan.fitTunnel(place) }
         return plan
+    }
+
+    /// Has a tunnel that goes fit its underlay, whose MTU and addresses may have changed meanwhile.
+    private mutating func fitTunnel(_ place: Int) {
+        guard var tunnel = table.interfaces[place].tunnel, table.interfaces.indices.contains(tunnel.carrier) else {
+            return
+        }
+        let (underlay, local) = (table.interfaces[tunnel.carrier], tunnel.local)
+        let addresses = underlay.addresses.map(\.address)
+        if !addresses.contains(local), let other = addresses.first(where: { $0.family == local.family }) {
+            tunnel.local = other
+            table.interfaces[place].tunnel = tunnel
+        }
+        let room = underlay.mtu - tunnel.encapsulation.overhead(local.family)
+        table.interfaces[place].mtu = min(table.interfaces[place].mtu, room)
     }
 
     private mutating func keepAttachment(of index: Int, _ old: AppliancePlan, _ before: [String: NodePlan]) {

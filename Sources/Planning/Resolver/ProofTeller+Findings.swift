@@ -115,7 +115,11 @@ extension ProofTeller {
             related += nodePlace(node)
         case .wrongAddress(let expected, let found):
             message = "\(asker) asks \(expected) and is answered from \(found)"
-            hint = "add `rewrite-source: \(expected)` to the entry that takes the answers of \(nodeName(end))"
+            hint =
+                bases[main].raw != nil
+                ? "add `rewrite-source: \(expected)` to the entry that takes the answers of \(nodeName(end))"
+                : "give the services of \(nodeName(end)) ports that do not overlap, or an application each; or give it a MAC "
+                    + "send address"
         case .wrongPort(let expected, let found):
             message = "\(asker) asks port \(expected) and is answered from port \(found)"
             hint = "give the services of \(nodeName(end)) application ports of their own"

@@ -109,6 +109,16 @@ extension ServiceResolver {
                         related: [(link.name.origin, "the interface is here")])
                     continue
                 }
+                let own = file.interfaces[leg.interface]
+                if own.addresses.contains(where: { prefix.value.contains($0.value.value.prefix) }) {
+                    diagnostics.error(
+                        prefix.origin,
+                        "\(prefix.value) cannot lie behind \(name): it includes the network of interface "
+                            + "\(quoted(own.name.value)) \(own.name.origin.place), which is in front of it",
+                        hint: "write the networks that are behind it, without that one",
+                        related: [(own.name.origin, "the interface is here")])
+                    continue
+                }
                 let other = file.nodes[..<index].enumerated().lazy.flatMap { number, other in
                     other.kind != .customer
                         ? []
