@@ -45,7 +45,9 @@ extension FileReader {
                 fields.origin(of: "between"), "\(subject) has both a sequence and `between`",
                 hint: "make two services of it")
         }
-        if nodes.list(fields["address"]).isEmpty, fields.isMapping {
+        if fields["address"] == nil, !service.sequence.isEmpty {
+            service.isGiven = true
+        } else if nodes.list(fields["address"]).isEmpty, fields.isMapping {
             diagnostics.error(
                 name.origin, "\(subject) has no address", hint: "add `address: …`: where its customers send")
         }

@@ -48,6 +48,7 @@ struct FileReader {
             }
         }
         resolveServicePaths(of: &file)
+        giveAddresses(fields, root, to: &file)
         let nodeNames = file.nodes.map(\.name) + file.applications.map(\.name)
         for names in [file.interfaces.map(\.name), nodeNames, file.services.map(\.name)] { checkDistinct(names) }
         addNameService(fields, to: &file)
@@ -136,6 +137,7 @@ struct FileReader {
             interface.queue = queue.value
         }
         interface.impairment = impairment(fields["impair"], "`impair` of \(fields.subject)")
+        interface.namesAddresses = fields["address"] != nil
         for node in nodes.list(fields["address"]) {
             guard let address = nodes.address(node, "the engine's address") else { continue }
             if address.value.hasLength {

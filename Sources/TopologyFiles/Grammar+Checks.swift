@@ -166,7 +166,8 @@ extension Grammar {
         "packet", "A packet that a check sends, to see which nodes it reaches.",
         [
             KeyGrammar("from", .name, "The node that sends it.", required: true),
-            KeyGrammar("to", .address, "Its destination.", required: true),
+            KeyGrammar(
+                "to", .oneOf([.address, .name]), "Its destination: an address, a service or a node.", required: true),
             KeyGrammar(
                 "port", .port, "tcp/80 (a connection's first segment), udp/53, icmp (an echo request); icmp by default."
             ),

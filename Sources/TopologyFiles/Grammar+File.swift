@@ -21,13 +21,25 @@ extension Grammar {
                 "Files whose keys are this file's, too; this file's own values replace theirs."),
             KeyGrammar(
                 "variables", .named(.anything), "Values that `${NAME}` stands for; --set NAME=VALUE replaces one."),
+            KeyGrammar(
+                "kinds", .named(.mapping(kind)),
+                "What several nodes have in common, by name: a node with `like: NAME` takes these keys."),
             filesystem,
+            KeyGrammar(
+                "ipv6", .flag,
+                "Whether the addresses that Tapline gives to interfaces and services are of IPv6, too; off by default."),
             KeyGrammar(
                 "dns", .flag,
                 "Whether the engine's addresses answer questions for the names of nodes and services (port 53); off by default."
             ),
-            KeyGrammar("interfaces", .named(.mapping(interface)), "The engine's interfaces, by name."),
-            KeyGrammar("customers", .named(.mapping(customer)), "The nodes on whose behalf packets arrive, by name."),
+            KeyGrammar(
+                "interfaces",
+                .oneOf([.named(.oneOf([.mapping(interface), .oneOrMany(.addressWithLength)])), .oneOrMany(.name)]),
+                "The engine's interfaces, by name; a list of names if Tapline gives them their addresses."),
+            KeyGrammar(
+                "customers", .named(.oneOf([.mapping(customer), .name])),
+                "The nodes on whose behalf packets arrive, by name; `alice: lan` is short for `alice: { interface: lan }`."
+            ),
             KeyGrammar(
                 "applications", .named(.mapping(application)),
                 "The network applications: jobs done by programs, by name."),
@@ -85,7 +97,8 @@ extension Grammar {
         [
             KeyGrammar(
                 "address", .oneOrMany(.addressWithLength),
-                "The engine's addresses on the interface, each with its prefix length. It has fe80::1 everywhere."),
+                "The engine's addresses on the interface, each with its prefix length; Tapline gives one of 198.18.0.0/15 by "
+                    + "default. It has fe80::1 everywhere."),
             KeyGrammar(
                 "mtu", .integer(mtus),
                 "The largest packet in octets, 1500 by default; at least 1280 for IPv6."),

@@ -57,6 +57,7 @@ extension Grammar {
     /// The keys that every node may have.
     static let everyNode =
         [
+            KeyGrammar("like", .oneOrMany(.name), "Kinds of `kinds` whose keys it takes; its own go before them."),
             KeyGrammar("setup", .oneOrMany(.text), "Shell commands that must succeed, in order, before `run`."),
             KeyGrammar("run", .text, "The shell command of the application; begin it with exec."),
             KeyGrammar(
@@ -130,6 +131,22 @@ extension Grammar {
             KeyGrammar("host", .text, "The host that is asked for; the address by default.", beside: ["http"]),
             KeyGrammar("status", .integer(100...599), "The expected status; 200 by default.", beside: ["http"]),
         ] + questions)
+
+    /// The keys that say where a node is, and not what it is.
+    private static let placing: Set = [
+        "interface", "circuit", "remote", "attach", "address", "impair", "count", "for-each",
+    ]
+
+    /// A kind: the keys of all nodes that say what a node is.
+    static let kind: MappingGrammar = {
+        var seen = placing
+        let keys = (application.keys + customer.keys + router.keys + instance.keys).filter { key in
+            seen.insert(key.name).inserted
+        }
+        return MappingGrammar(
+            "kind", "What several nodes have in common. A node takes those of its keys that it may have.",
+            keys.map { KeyGrammar($0.name, $0.shape, $0.sentence) })
+    }()
 
     static let route = MappingGrammar(
         "route", "A route of a node.",

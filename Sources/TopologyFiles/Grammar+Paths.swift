@@ -46,7 +46,8 @@ extension Grammar {
     private static func train(_ flows: String) -> [KeyGrammar] {
         [
             KeyGrammar("from", .name, "The node that sends them.", required: true),
-            KeyGrammar("to", .address, "Their destination.", required: true),
+            KeyGrammar(
+                "to", .oneOf([.address, .name]), "Their destination: an address, a service or a node.", required: true),
             KeyGrammar(
                 "port", .port, "tcp/80 (first segments of connections), udp/53, icmp (echo requests); icmp by default."),
             KeyGrammar("source", .address, "Their source address; the node's own by default."),

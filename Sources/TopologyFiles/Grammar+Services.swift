@@ -9,8 +9,8 @@ extension Grammar {
         [
             KeyGrammar(
                 "address", .oneOrMany(.prefix),
-                "Where customers send: addresses or prefixes. Of neighbours: the groups that they send to, such as 224.0.0.5, "
-                    + "ff02::5 or 255.255.255.255."),
+                "Where customers send: addresses or prefixes; Tapline gives one of 203.0.113.0/24 by default. Of neighbours: the "
+                    + "groups that they send to, such as 224.0.0.5, ff02::5 or 255.255.255.255."),
             KeyGrammar(
                 "ports", .oneOrMany(.servicePort),
                 "Service ports such as tcp/80, tcp/8000-8100, icmp; every one by default. `tcp/80 -> 8080` translates the port "

@@ -21,6 +21,10 @@ public struct RawAddress: Sendable, Hashable {
 package struct RawInterface: Sendable {
     package var name: Located<String>
     package var addresses: [Located<RawAddress>] = []
+    /// True if the file says its addresses, also if it says that it has none.
+    package var namesAddresses = false
+    /// True if Tapline gives it its addresses.
+    package var isGiven = false
     package var mtu: Located<Int>
     /// `copies: everything`.
     package var copiesEverything: SourceOrigin?
@@ -162,6 +166,8 @@ package struct RawStop: Sendable {
 package struct RawService: Sendable {
     package var name: Located<String>
     package var addresses: [Located<IPPrefix>] = []
+    /// True if Tapline gives it its addresses.
+    package var isGiven = false
     package var ports: [Located<PortSpecification>] = []
     /// Empty: every interface that has customers.
     package var from: [RawStop] = []

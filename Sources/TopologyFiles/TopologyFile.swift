@@ -1,6 +1,7 @@
 import Glibc
 import Plan
 import Reporting
+import Wire
 
 /// A topology file as it was written: every key known, every value of its kind, every name with its place. `Planner`
 /// finds the meaning of the names.
@@ -27,6 +28,10 @@ public struct TopologyFile: Sendable {
     package var records: RawRecords?
     /// What nodes see of the machine's files, unless they say it themselves.
     package var filesystem = FilesystemPlan()
+    /// `ipv6: true`: the addresses that Tapline gives are of IPv6, too.
+    package var givesIPv6 = false
+    /// The addresses and networks in the file's texts.
+    package var namedAddresses: [IPPrefix] = []
     /// The place of `dns: true`; nil: nodes have their hosts files alone.
     package var nameService: SourceOrigin?
     /// The node that answers requests for mappings was added.

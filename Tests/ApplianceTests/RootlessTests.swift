@@ -114,7 +114,10 @@ struct RootlessTests {
             .deletingLastPathComponent().appendingPathComponent("Topologies/four-interface")
         try withUser { user in
             try FileManager.default.copyItem(at: scenario, to: user.folder.appendingPathComponent("scenario"))
-            _ = try CommandLineRun.shell("chmod -R a+rX \(user.folder.path)/scenario")
+            try FileManager.default.copyItem(
+                at: scenario.deletingLastPathComponent().appendingPathComponent("kit.yaml"),
+                to: user.folder.appendingPathComponent("kit.yaml"))
+            _ = try CommandLineRun.shell("chmod -R a+rX \(user.folder.path)/scenario \(user.folder.path)/kit.yaml")
             let done = try user.run("exec $T run scenario/topology.yaml")
             #expect(done.status == 0, "\(done.output)\(done.errors)")
             #expect(done.output.contains("ok the detector saw alice's request"))

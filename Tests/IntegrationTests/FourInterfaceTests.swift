@@ -14,10 +14,14 @@ import Testing
 
     /// A check that cannot hold fails the run, and the topology is taken away all the same.
     @Test func aCheckThatDoesNotHoldFailsTheRun() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-\(UUID().uuidString)")
-        try FileManager.default.copyItem(
-            at: Product.root.appendingPathComponent("Topologies/four-interface"), to: folder)
-        defer { try? FileManager.default.removeItem(at: folder) }
+        let whole = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: whole, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: whole) }
+        let folder = whole.appendingPathComponent("four-interface")
+        for (name, copy) in [("four-interface", folder), ("kit.yaml", whole.appendingPathComponent("kit.yaml"))] {
+            try FileManager.default.copyItem(
+                at: Product.root.appendingPathComponent("Topologies/\(name)"), to: copy)
+        }
         let file = folder.appendingPathComponent("topology.yaml")
         let text = try String(contentsOf: file, encoding: .utf8)
             .replacingOccurrences(of: "\"hello {{ nodes.alice.address }}, ", with: "\"hello 192.0.2.11, ")

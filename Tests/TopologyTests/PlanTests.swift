@@ -172,7 +172,7 @@ import Wire
         path += "/Topologies/FORMAT.md"
         let text = try String(decoding: octets(of: path), as: UTF8.self)
         let examples = text.split(separator: "```yaml\n").dropFirst().compactMap { $0.split(separator: "```").first }
-        #expect(examples.count == 29)
+        #expect(examples.count == 30)
         for example in examples {
             let plan = try plan(String(example))
             _ = try TableCompiler.compile(plan.table, generation: 1)

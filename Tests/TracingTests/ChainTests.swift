@@ -92,7 +92,7 @@ import Wire
 
     @Test func twoEnginesMakeOneTrace() throws {
         let lab = try Lab("two-engines", engines: 2)
-        let first = lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80), engine: 1)
+        let first = lab.send("alice", "customers", F.tcp("198.18.1.2", 4_000, "203.0.113.1", 80), engine: 1)
         lab.wait(.microseconds(5))
         for out in first { lab.forward(out, "firewall", "inspected", engine: 0) }
         // The second engine's records come late: the window puts them in order.
@@ -105,7 +105,7 @@ import Wire
 
     @Test func withoutTheWindowLateRecordsBelongToNothing() throws {
         let lab = try Lab("two-engines", engines: 2)
-        let first = lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80), engine: 1)
+        let first = lab.send("alice", "customers", F.tcp("198.18.1.2", 4_000, "203.0.113.1", 80), engine: 1)
         lab.wait(.microseconds(5))
         for out in first { lab.forward(out, "firewall", "inspected", engine: 0) }
         lab.records.sort { ($0.worker, $0.sequence) < ($1.worker, $1.sequence) }
@@ -115,7 +115,7 @@ import Wire
 
     @Test func aOneArmedFirewallIsPassedOnce() throws {
         let lab = try Lab("one-armed")
-        let first = lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        let first = lab.send("alice", "customers", F.tcp("198.18.1.2", 4_000, "203.0.113.1", 80))
         for out in first { lab.forward(out, "firewall", "stick") }
         let (traces, _) = try lab.trace()
         #expect(traces.map(\.path) == ["alice → firewall → web"])
@@ -123,7 +123,7 @@ import Wire
 
     @Test func aRouterInMidChainIsPassed() throws {
         let lab = try Lab("egress")
-        let first = lab.send("alice", "customers", F.udp("192.0.2.2", 5_000, "198.51.100.53", 53))
+        let first = lab.send("alice", "customers", F.udp("198.18.1.2", 5_000, "198.51.100.53", 53))
         for out in lab.frames(first, for: "firewall", "inspection") {
             for out in lab.forward(out, "firewall", "uplink") {
                 lab.wait(.microseconds(7))
@@ -138,7 +138,7 @@ import Wire
 
     @Test func aTransparentApplicationIsPassed() throws {
         let lab = try Lab("transparent-ips")
-        let first = lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        let first = lab.send("alice", "customers", F.tcp("198.18.1.2", 4_000, "203.0.113.1", 80))
         lab.wait(.microseconds(5))
         // A bump in the wire passes frames on as they are.
         for out in first { lab.take([out.bytes], lab.interface("inside")) }

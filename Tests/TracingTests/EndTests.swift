@@ -131,7 +131,7 @@ import Wire
 
     @Test func anUnknownNeighbourIsAGuess() throws {
         let lab = try Lab("two-engines")
-        lab.send("firewall", "inspection", F.tcp("203.0.113.80", 80, "192.0.2.77", 4_000))
+        lab.send("firewall", "inspection", F.tcp("203.0.113.1", 80, "198.18.1.77", 4_000))
         let trace = try #require(lab.trace().traces.first)
         #expect(trace.end.reason == "neighbour-unresolved" && trace.end.isGuess)
         #expect(trace.isGuess)

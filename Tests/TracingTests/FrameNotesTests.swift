@@ -173,7 +173,7 @@ import Wire
     @Test func rewrittenPacketsKeepTheirNumber() throws {
         let lab = try Lab("network-address")
         let first = lab.send(
-            "alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80, payload: [], flags: 0x02))
+            "alice", "customers", F.tcp("198.18.1.2", 4_000, "203.0.113.1", 80, payload: [], flags: 0x02))
         for out in lab.frames(first, for: "firewall", "outside") { lab.forward(out, "firewall", "inside") }
         let all = try notes(lab)
         #expect(all.count == 4 && Set(all.compactMap(\.notes.identifier)).count == 1)

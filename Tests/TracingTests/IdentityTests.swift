@@ -30,19 +30,19 @@ import Wire
         let lab = try Lab("network-address")
         let own = lab.address("switch", "inside")
         let first = lab.send(
-            "alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80, payload: [], flags: 0x02))
+            "alice", "customers", F.tcp("198.18.1.2", 4_000, "203.0.113.1", 80, payload: [], flags: 0x02))
         for out in lab.frames(first, for: "firewall", "outside") { lab.forward(out, "firewall", "inside") }
         lab.wait(.microseconds(50))
-        let back = lab.send("switch", "inside", F.tcp(own, 80, "192.0.2.10", 4_000, payload: [], flags: 0x12))
+        let back = lab.send("switch", "inside", F.tcp(own, 80, "198.18.1.2", 4_000, payload: [], flags: 0x12))
         for out in lab.frames(back, for: "firewall", "inside") { lab.forward(out, "firewall", "outside") }
         // The switch now opens a connection of its own.
         lab.wait(.microseconds(50))
         let mine = lab.address("switch", "servers")
-        lab.send("switch", "servers", F.tcp(mine, 50_000, "198.51.100.1", 80, payload: [], flags: 0x02, sequence: 9))
+        lab.send("switch", "servers", F.tcp(mine, 50_000, "203.0.113.2", 80, payload: [], flags: 0x02, sequence: 9))
         let (traces, counts) = try lab.trace()
         #expect(traces.map(\.path) == ["alice → firewall → switch", "switch → firewall → alice", "switch → web-a"])
         #expect(traces[0].hops[1].copies[0].rewritten == "destination \(own)")
-        #expect(traces[1].hops[0].copies[0].rewritten == "source 203.0.113.80")
+        #expect(traces[1].hops[0].copies[0].rewritten == "source 203.0.113.1")
         #expect(traces[1].answers == TraceLink(trace: traces[0].id, isGuess: false))
         #expect(traces[1].end.kind == .delivered)
         #expect(traces[2].answers == nil)

@@ -75,11 +75,11 @@ import Wire
             TraceText.lines(trace) == [
                 "#1 alice: 192.0.2.10:4000 → 203.0.113.80:80 tcp SYN, 40 octets",
                 "    +0 ns       customers        alice            shopping.request.customers",
-                "                                                  (line 27)",
+                "                                                  (line 21)",
                 "    +3.00 us    inspection       → ids            passive, engine 3.00 us",
                 "    +3.00 us    inspection       → firewall       inline, engine 3.00 us",
                 "    +97.0 us    inspected        firewall         shopping.request.firewall",
-                "                                                  (line 27); 94.0 us inside",
+                "                                                  (line 21); 94.0 us inside",
                 "    +100 us     servers          → shop           terminal, engine 3.00 us",
                 "    engine           |##                                            |   3.00 us",
                 "    firewall         | ############################################ |   94.0 us",

@@ -188,16 +188,16 @@ import Wire
         let own = lab.address("switch", "inside")
         let byService = try #require(TraceFilter.expression(TraceSelection(service: "shop"), lab.network))
         // The service address, and what the engine rewrites it to.
-        #expect(byService.contains("host 203.0.113.80 or ") && byService.contains("host \(own)"))
-        #expect(!byService.contains("198.51.100.1"))
+        #expect(byService.contains("host 203.0.113.1 or ") && byService.contains("host \(own)"))
+        #expect(!byService.contains("203.0.113.2 "))
         let byNode = try #require(TraceFilter.expression(TraceSelection(from: "alice"), lab.network))
-        #expect(byNode.hasPrefix("host 192.0.2.10 or host 2001:db8:2::10 or "))
+        #expect(byNode.hasPrefix("host 198.18.1.2 or host 2001:db8:0:1::2 or "))
         let byApplication = try #require(TraceFilter.expression(TraceSelection(via: "web-a"), lab.network))
-        #expect(byApplication.contains("host 198.51.100.1 ") && !byApplication.contains("host 198.51.100.2 "))
+        #expect(byApplication.contains("host 203.0.113.2 ") && !byApplication.contains("host 203.0.113.3 "))
         let both = try #require(
             TraceFilter.both(
                 "tcp port 80", TraceFilter.expression(TraceSelection(from: "alice", service: "shop"), lab.network)))
-        #expect(both.hasPrefix("(tcp port 80) and ((host 192.0.2.10"))
+        #expect(both.hasPrefix("(tcp port 80) and ((host 198.18.1.2"))
         for expression in [byService, byNode, byApplication, both] {
             #expect(try compiles(expression), "\(expression)")
         }

@@ -12,6 +12,8 @@ struct KeptParts: Sendable {
     let names: GeneratedNames
     /// The addresses of each node on each interface.
     let addresses: [[String]: [InterfaceAddress]]
+    /// The addresses of interfaces and services.
+    let given: GivenAddresses
     /// The interfaces that are on bridges.
     let bridges: Set<String>
 
@@ -42,6 +44,14 @@ struct KeptParts: Sendable {
                 names.keep(alias, [name, node.name, interface, "alias"])
             }
         }
+        given = GivenAddresses(
+            interfaces: Dictionary(zip(plan.interfaces.map(\.name), plan.table.interfaces.map(\.addresses))) {
+                first, _ in
+                first
+            },
+            services: Dictionary(plan.services.map { ($0.name, $0.addresses.compactMap { IPPrefix($0) }) }) {
+                first, _ in first
+            })
         self.plan = plan
         self.names = names
         self.addresses = addresses

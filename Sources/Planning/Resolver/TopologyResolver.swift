@@ -12,6 +12,8 @@ enum TopologyResolver {
     static func resolve(
         _ file: TopologyFile, name: String? = nil, keeping kept: KeptParts? = nil, _ diagnostics: Diagnostics
     ) -> ResolvedTopology {
+        var file = file
+        if let kept { file.giveAddresses(keeping: kept.given, diagnostics) }
         let named = NamedTopology(file, name: name, keeping: kept, diagnostics)
         let addressed = AddressedTopology(named, diagnostics)
         let waiting = DependencyResolver(named: named, diagnostics: diagnostics)

@@ -35,11 +35,13 @@ struct FileComposer {
             return nil
         }
         way = [canonicalPath(path)]
-        let whole = withIncluded(root, path: path)
+        let written = withIncluded(ShortForms.spelledOut(root), path: path)
         let expansion = FileExpansion(settings: settings, diagnostics: diagnostics)
-        let expanded = expansion.expand(whole)
+        let expanded = expansion.expand(NodeKinds(diagnostics: diagnostics).applied(to: written))
         // Of a file that is cut off, nothing else can be said.
-        return expansion.isTooLarge ? nil : expanded
+        guard !expansion.isTooLarge else { return nil }
+        let whole = ShortForms.spelledOut(expanded)
+        return CheckDestinations(whole, diagnostics).written(in: whole)
     }
 
     /// A file's root, put over the roots of the files that it includes.
@@ -105,7 +107,7 @@ struct FileComposer {
         guard let composed, composed.mapping != nil else { return nil }
         way.append(absolute)
         defer { way.removeLast() }
-        return withIncluded(composed.stamped(path), path: path)
+        return withIncluded(ShortForms.spelledOut(composed.stamped(path)), path: path)
     }
 
     /// The path of a file that another one names: relative to the folder of that one.

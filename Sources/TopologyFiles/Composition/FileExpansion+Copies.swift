@@ -15,7 +15,7 @@ extension FileExpansion {
     /// The copies of a part by its `count` and `for-each`, and the part without these.
     func copies(of node: Node, _ scope: Scope) -> (scopes: [Copy], body: Node) {
         guard node.mapping != nil else { return ([Copy(scope: scope, suffix: "")], node) }
-        let part = flattened(node)
+        let part = node.flattened(diagnostics)
         let (count, each) = (part.value(at: "count"), part.value(at: "for-each"))
         guard count != nil || each != nil else { return ([Copy(scope: scope, suffix: "")], node) }
         let body = part.removing(["count", "for-each"])
@@ -88,18 +88,5 @@ extension FileExpansion {
             }
         }
         return copies
-    }
-
-    /// The mapping with the keys that its merge keys bring.
-    private func flattened(_ node: Node) -> Node {
-        guard let mapping = node.mapping, mapping.contains(where: { $0.key.scalar?.string == "<<" }) else {
-            return node
-        }
-        let fields = NodeReader(diagnostics: diagnostics).entries(node, "this part")
-        let keys = Dictionary(
-            mapping.compactMap { pair in pair.key.scalar.map { ($0.string, pair.key) } },
-            uniquingKeysWith: { one, _ in one })
-        return node.replacingPairs(
-            fields.pairs.map { key, value in (keys[key.value] ?? Node(key.value, .implicit, .plain), value) })
     }
 }

@@ -1,3 +1,4 @@
+import Reporting
 import Yams
 
 /// The file that a node is from. It is kept as the node's tag: tags are checked before files are put together, and no
@@ -64,5 +65,16 @@ extension Node {
         guard let mapping else { return self }
         return replacingPairs(
             mapping.filter { !names.contains($0.key.scalar?.string ?? "") }.map { ($0.key, $0.value) })
+    }
+
+    /// The mapping with the keys that its merge keys bring.
+    func flattened(_ diagnostics: Diagnostics) -> Node {
+        guard let mapping, mapping.contains(where: { $0.key.scalar?.string == "<<" }) else { return self }
+        let fields = NodeReader(diagnostics: diagnostics).entries(self, "this part")
+        let keys = Dictionary(
+            mapping.compactMap { pair in pair.key.scalar.map { ($0.string, pair.key) } },
+            uniquingKeysWith: { one, _ in one })
+        return replacingPairs(
+            fields.pairs.map { key, value in (keys[key.value] ?? Node(key.value, .implicit, .plain), value) })
     }
 }

@@ -14,9 +14,13 @@ extension TopologyFile {
         var composer = FileComposer(settings: settings, diagnostics: diagnostics)
         let root = composer.compose(text, path: path)
         try diagnostics.throwIfAny()
+        let file = reading(text, path: path, settings: settings).file
         do {
             // A width without bound keeps commands on one line.
-            return try root.map { try Yams.serialize(node: plain($0), width: -1, allowUnicode: true) } ?? ""
+            return try root.map {
+                let whole = addressed(plain($0), as: file)
+                return try Yams.serialize(node: whole, width: -1, allowUnicode: true)
+            } ?? ""
         } catch {
             diagnostics.error(
                 .line(SourcePosition(line: 1, column: 1)), "the file cannot be written out: \(error)",
@@ -24,6 +28,25 @@ extension TopologyFile {
             try diagnostics.throwIfAny()
             return ""
         }
+    }
+
+    /// The root with the addresses that Tapline gives.
+    private static func addressed(_ root: Node, as file: TopologyFile?) -> Node {
+        guard let file, let mapping = root.mapping else { return root }
+        let interfaces = file.interfaces.filter(\.isGiven).map { interface in
+            (interface.name.value, interface.addresses.map { "\($0.value.value)" })
+        }
+        let services = file.services.filter(\.isGiven).map { service in
+            (service.name.value, service.addresses.map { "\($0.value)" })
+        }
+        return root.replacingPairs(
+            mapping.map { key, value in
+                switch key.scalar?.string {
+                case "interfaces": (key, value.adding(interfaces))
+                case "services": (key, value.adding(services))
+                default: (key, value)
+                }
+            })
     }
 
     /// The node without tags, merge keys and extensions.
@@ -44,5 +67,22 @@ extension TopologyFile {
                     }, .implicit, mapping.style))
         case .alias: return node
         }
+    }
+}
+
+extension Node {
+    /// The section with `address` in those of its parts that have a name.
+    fileprivate func adding(_ addresses: [(name: String, texts: [String])]) -> Node {
+        guard let mapping else { return self }
+        let known = Dictionary(addresses.map { ($0.name, $0.texts) }) { first, _ in first }
+        return replacingPairs(
+            mapping.map { key, value in
+                guard let texts = known[key.scalar?.string ?? ""] else { return (key, value) }
+                let scalars = texts.map { Node.scalar(Node.Scalar($0, .implicit, .doubleQuoted)) }
+                let list = Node.sequence(Node.Sequence(scalars, .implicit, .flow))
+                let pair = (Node("address", .implicit, .plain), list)
+                let body = value.mapping.map { Array($0) } ?? []
+                return (key, .mapping(Node.Mapping([pair] + body.map { ($0.key, $0.value) }, .implicit, .flow)))
+            })
     }
 }
