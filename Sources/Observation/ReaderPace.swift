@@ -13,7 +13,7 @@ struct ReaderPace {
     /// The processors that are left to others out of those that idle.
     static let reserve = 0.2
     /// The length of a span that is read without a gap.
-    static let span = Duration.milliseconds(20)
+    static let span = Duration.milliseconds(10)
     /// The longest rest.
     static let longest = Duration.seconds(3)
     /// The share of what it may take that a reader needs at most to be let off.
@@ -68,7 +68,7 @@ struct SpareProcessors {
     private var known: Double?
 
     /// The least time between two measurements.
-    private static let pause = Duration.milliseconds(250)
+    private static let pause = Duration.milliseconds(100)
 
     /// The newest measurement; nil while there is none.
     mutating func measured() -> Double? {

@@ -194,7 +194,7 @@ extension ResolvedTopology {
                 seen.append(([], [], []))
             }
             for node in path.customers {
-                let name = topology.file.nodes[node].name.value
+                let name = topology.provedName(node)
                 if seen[number].customers.insert(name).inserted { paths[number].customers.append(name) }
             }
             let entry = topology.entries[path.entry]
@@ -211,7 +211,7 @@ extension ResolvedTopology {
     private func hop(_ hop: ProvedHop, _ customers: [Int]) -> PathHop {
         func names(_ node: Int?) -> [String] {
             guard let node else { return [] }
-            return [customers.contains(node) ? PathGroups.customer : shared(node) ?? file.nodes[node].name.value]
+            return [customers.contains(node) ? PathGroups.customer : shared(node) ?? provedName(node)]
         }
         let entry = entries[hop.entry]
         return PathHop(

@@ -12,18 +12,28 @@ extension FileReader {
         if let wanted = nodes.flag(fields["ipv6"], "`ipv6`") { file.givesIPv6 = wanted.value }
         file.namedAddresses = root.namedAddresses()
         var (needing, naming): (Set<String>, Set<String>) = ([], [])
+        var waiting: [String: Located<String>] = [:]
         for node in file.nodes where !node.transparent {
             for (place, leg) in node.legs.enumerated() {
                 // A passive application's first leg gets copies alone.
                 if !node.passive || place > 0 { needing.insert(leg.interface.value) }
                 if leg.addresses?.isEmpty == false { naming.insert(leg.interface.value) }
+                if leg.addresses == nil, waiting[leg.interface.value] == nil { waiting[leg.interface.value] = node.name }
             }
         }
         for (index, interface) in file.interfaces.enumerated() {
             let isOwn = interface.device == nil && interface.circuit == nil && interface.tunnel == nil
-            file.interfaces[index].isGiven =
+            let isOpen =
                 isOwn && interface.behind.isEmpty && interface.addresses.isEmpty && !interface.namesAddresses
-                && needing.contains(interface.name.value) && !naming.contains(interface.name.value)
+                && needing.contains(interface.name.value)
+            file.interfaces[index].isGiven = isOpen && !naming.contains(interface.name.value)
+            if isOpen, !file.interfaces[index].isGiven, let node = waiting[interface.name.value] {
+                diagnostics.remark(
+                    node.origin,
+                    "\(quoted(node.value)) gets no address on interface \(quoted(interface.name.value)), where another node names "
+                        + "its own",
+                    hint: "write the interface's `address`, or one for each node there")
+            }
         }
         for (index, service) in file.services.enumerated() where service.isGiven {
             guard let end = service.sequence.last,

@@ -281,6 +281,30 @@ private let refusals: [Refusal] = [
         #expect(paths[0].servicePorts == ["tcp/80", "icmp", "icmpv6"])
     }
 
+    /// They are customers of a proof without being nodes of the file.
+    @Test func hostsBehindADeviceAreNamedInPaths() throws {
+        let text = """
+            name: street
+            interfaces:
+              wan:     { device: eth1, address: 10.0.0.1/8, behind: 10.0.0.0/8 }
+              lan:     { address: 192.0.2.1/24 }
+              middle:  { address: 198.18.2.1/24 }
+              servers: { address: 198.18.4.1/24 }
+            customers:
+              box: { interface: lan }
+            applications:
+              ids: { passive: true, attach: middle }
+              web: { attach: servers }
+            services:
+              shop: { address: 203.0.113.80, ports: tcp/80, from: [wan, lan], distribute: ids, sequence: web }
+
+            """
+        let proved = try Planner.prove(TopologyFile.parse(text, path: "t.yaml"))
+        let paths = try #require(proved.services.first).paths
+        #expect(Set(paths.flatMap(\.customers)) == ["box", "hosts behind eth1"])
+        #expect(Set(paths.flatMap(\.response).flatMap(\.copies).flatMap(\.to)).contains("hosts behind eth1"))
+    }
+
     @Test func aCopyAloneNeedsNoAnswer() throws {
         let text = byHand.replacing("to: [ids, fw] }", with: "to: ids }")
         let proved = try Planner.prove(TopologyFile.parse(text, path: "t.yaml"))

@@ -36,6 +36,19 @@ import Wire
         return try TopologyFile.rendered(path)
     }
 
+    /// The interface has the network of the one, which Tapline does not know, so it gives the other no address of it.
+    @Test func aNodeWithoutAddressBesideOneWithAddressIsTold() throws {
+        let text = """
+            name: t
+            interfaces: { a: , b: 198.18.4.1/24 }
+            customers: { alice: { interface: a, address: 192.0.2.10/24 }, bob: a }
+            applications: { web: { attach: b } }
+            services: { shop: { address: 203.0.113.80, from: alice, sequence: web } }
+            """
+        let told = try plan(text).remarks.map(\.message)
+        #expect(told.contains { $0.contains("\"bob\" gets no address on interface \"a\"") }, "\(told)")
+    }
+
     // MARK: - Short forms
 
     @Test func aTextOrAListStandsForTheAddressOfAnInterface() throws {

@@ -35,7 +35,9 @@ extension NameStage {
 
     /// The application that a node is an instance of.
     func application(of node: Int) -> ResolvedApplication? {
-        named.groups.applicationIndex[node].map { named.groups.applications[$0] }
+        // Hosts behind a device are nodes of a proof alone.
+        guard file.nodes.indices.contains(node) else { return nil }
+        return named.groups.applicationIndex[node].map { named.groups.applications[$0] }
     }
 
     /// The nodes that share a place in a chain with this one: the instances of its application, else itself alone.
@@ -43,6 +45,27 @@ extension NameStage {
 
     /// The node of an application in chains: its first instance, or the only one.
     func lead(_ node: Int) -> Int { application(of: node)?.members[0] ?? node }
+
+    /// The interfaces with unnamed hosts behind a device. In a proof, each has one customer more, which stands for them.
+    var beyond: [Int] { file.interfaces.indices.filter { !file.interfaces[$0].behind.isEmpty } }
+
+    /// The name of a node of the proof, and its place in the file.
+    func provedName(_ node: Int) -> String {
+        if file.nodes.indices.contains(node) { return file.nodes[node].name.value }
+        let interface = file.interfaces[beyond[node - file.nodes.count]]
+        return "hosts behind \(interface.device?.value ?? interface.name.value)"
+    }
+
+    /// As messages name a node of the proof.
+    func nodeName(_ node: Int?) -> String {
+        node.map { quoted(provedName($0)) } ?? "a station without a name"
+    }
+
+    /// See `provedName`.
+    func provedOrigin(_ node: Int) -> SourceOrigin {
+        if file.nodes.indices.contains(node) { return file.nodes[node].name.origin }
+        return file.interfaces[beyond[node - file.nodes.count]].name.origin
+    }
 
     /// The name of a node in chains and entries: its application's.
     func shownName(_ node: Int) -> String { named.file.shownName(node) }

@@ -51,9 +51,6 @@ struct ProofTeller: EntryStage, Diagnosing {
         } + beyond.map(hosts)
     }
 
-    /// The interfaces with unnamed hosts behind a device. In a proof, each has one customer more, which stands for them.
-    private var beyond: [Int] { file.interfaces.indices.filter { !file.interfaces[$0].behind.isEmpty } }
-
     private func hosts(beyond interface: Int) -> ProofNode {
         let raw = file.interfaces[interface]
         let taken = Set(
@@ -71,24 +68,6 @@ struct ProofTeller: EntryStage, Diagnosing {
             prefixes: raw.behind.map(\.value))
         hosts.isCrowd = true
         return hosts
-    }
-
-    /// The name of a node of the proof, and its place in the file.
-    func provedName(_ node: Int) -> String {
-        if file.nodes.indices.contains(node) { return file.nodes[node].name.value }
-        let interface = file.interfaces[beyond[node - file.nodes.count]]
-        return "hosts behind \(interface.device?.value ?? interface.name.value)"
-    }
-
-    /// As messages name a node of the proof.
-    func nodeName(_ node: Int?) -> String {
-        node.map { quoted(provedName($0)) } ?? "a station without a name"
-    }
-
-    /// See `provedName`.
-    func provedOrigin(_ node: Int) -> SourceOrigin {
-        if file.nodes.indices.contains(node) { return file.nodes[node].name.origin }
-        return file.interfaces[beyond[node - file.nodes.count]].name.origin
     }
 
     /// The addresses that a node may announce on a leg. In a proof, the first instance has done so.
