@@ -191,7 +191,7 @@ import Testing
         #expect(plain.coalesced == 0)
         #expect(coalescing.coalesced > 2_000, "seed \(seed)")
         for node in ["ids-large", "second", "web-large"] {
-            #expect(Int(try #require(coalescing.legs[node])[2])! > 500, "\(node) got no superframes, seed \(seed)")
+            #expect(Int(try #require(coalescing.legs[node])[2])! > 20, "\(node) got no superframes, seed \(seed)")
         }
     }
 }
