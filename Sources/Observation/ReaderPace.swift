@@ -98,11 +98,14 @@ struct SpareProcessors {
         guard file >= 0 else { return nil }
         defer { close(file) }
         let count = read(file, &buffer, buffer.count)
-        guard count > 0, let line = String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\n").first else {
+        guard count > 0, let line = String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\n").first
+        else {
             return nil
         }
         let words = line.split(separator: " ")
-        guard words.count > 5, words[0] == "cpu", let idle = Int(words[4]), let waiting = Int(words[5]) else { return nil }
+        guard words.count > 5, words[0] == "cpu", let idle = Int(words[4]), let waiting = Int(words[5]) else {
+            return nil
+        }
         return .milliseconds((idle + waiting) * 1_000 / max(1, sysconf(Int32(_SC_CLK_TCK))))
     }
 }

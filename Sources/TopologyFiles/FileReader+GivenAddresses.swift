@@ -18,7 +18,9 @@ extension FileReader {
                 // A passive application's first leg gets copies alone.
                 if !node.passive || place > 0 { needing.insert(leg.interface.value) }
                 if leg.addresses?.isEmpty == false { naming.insert(leg.interface.value) }
-                if leg.addresses == nil, waiting[leg.interface.value] == nil { waiting[leg.interface.value] = node.name }
+                if leg.addresses == nil, waiting[leg.interface.value] == nil {
+                    waiting[leg.interface.value] = node.name
+                }
             }
         }
         for (index, interface) in file.interfaces.enumerated() {

@@ -114,7 +114,8 @@ struct WaitingPackets {
         for (index, place) in places.enumerated() {
             add(
                 Slot(
-                    key: first, flow: flow, number: number, time: time, place: place, serial: added, rank: added, keys: start,
+                    key: first, flow: flow, number: number, time: time, place: place, serial: added, rank: added,
+                    keys: start,
                     train: packets.train, twinsBefore: Int16(index), twinsAfter: Int16(places.count - 1 - index)))
         }
     }
