@@ -99,7 +99,9 @@ struct PackageTests {
                 line() { sed -n "s/^$1=//p" "$unit" | sed 's/%i/\(topology.name)/g'; }
                 $(line ExecStart) >/dev/null 2>&1 &
                 started=$!
-                for i in $(seq 600); do tapline status '\(topology.name)' 2>/dev/null | grep -q alice && break; sleep 0.1; done
+                # Whatever fails below, nothing that this shell started holds up who waits for it.
+                trap 'kill -9 "$started" 2>/dev/null || true' EXIT
+                for i in $(seq 600); do tapline status '\(topology.name)' 2>/dev/null | grep -q ': up,' && break; sleep 0.1; done
                 tapline exec '\(topology.name)' alice ping -n -c 1 -W 5 203.0.113.80 | grep 'bytes from'
                 kill -9 "$started"
                 $(line ExecStopPost) >/dev/null; echo "down $?"
