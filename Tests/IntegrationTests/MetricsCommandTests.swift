@@ -80,8 +80,8 @@ import Testing
               db: { address: 203.0.113.90, from: web, sequence: [firewall, db] }
             """
         try Lab.with(topology) { lab in
-            #expect(try lab.exec("alice", "ping -n -q -i 0.002 -c 50 -W 5 203.0.113.80").status == 0)
-            #expect(try lab.exec("web", "ping -n -q -i 0.002 -c 30 -W 5 203.0.113.90").status == 0)
+            #expect(try lab.exec("alice", "fping -q -c 50 -p 2 -t 5000 203.0.113.80").status == 0)
+            #expect(try lab.exec("web", "fping -q -c 30 -p 2 -t 5000 203.0.113.90").status == 0)
             let values = try MetricsLab.values(lab)
             for (service, count) in [("shop.request.x", 50.0), ("db", 30)] {
                 for direction in ["request", "response"] {

@@ -44,8 +44,8 @@ enum MetricsLab {
 
     /// Sends echo requests through the chain; all of them come back.
     static func echoes(_ lab: Lab, _ count: Int) throws {
-        let ping = try lab.exec("alice", "ping -n -q -i 0.002 -c \(count) -W 5 203.0.113.80")
-        try #require(ping.status == 0 && ping.output.contains(" 0% packet loss"), "\(ping.output)")
+        let ping = try lab.exec("alice", "fping -q -c \(count) -p 2 -t 5000 203.0.113.80")
+        try #require(ping.status == 0 && ping.output.contains("/0%"), "\(ping.output)")
     }
 
     /// One sample of a metric.
