@@ -37,7 +37,7 @@ final class Stage {
     /// True while it is in the waiting room.
     @exclusivity(unchecked) var isWaiting = false
     /// Counts what came into the waiting room.
-    var arrival: UInt64 = 0
+    @exclusivity(unchecked) var arrival: UInt64 = 0
     @exclusivity(unchecked) var entered = Coverage()
     @exclusivity(unchecked) var left = Coverage()
     /// When its last octet came, in nanoseconds.
@@ -45,12 +45,12 @@ final class Stage {
     /// Of a node: the hop at which it came out.
     @exclusivity(unchecked) var exit: Int?
     /// The beginning of the datagram, once it was seen, and the flow that it has there with its ports.
-    private(set) var start: TracedPacket.Start?
-    private(set) var startFlow: FlowFields?
+    @exclusivity(unchecked) private(set) var start: TracedPacket.Start?
+    @exclusivity(unchecked) private(set) var startFlow: FlowFields?
     /// Of an egress: why the kernel did not take a frame.
     @exclusivity(unchecked) var failure: DropReason?
     /// Of an egress: true if the engine writes it only while the node is in the group.
-    var whileJoined = false
+    @exclusivity(unchecked) var whileJoined = false
     /// Of a node: what it answered itself, and whether that is a guess, and an error or a reset.
     @exclusivity(unchecked) var answered: (what: String, isGuess: Bool, isRefusal: Bool)?
 
@@ -120,31 +120,31 @@ final class Flight {
     /// The first sequence number of TCP; the octets of all others count from the datagram's beginning.
     let base: UInt32
     /// Octets of the packet in its own counting; nil until the last fragment comes.
-    var total: Int?
+    @exclusivity(unchecked) var total: Int?
     /// What the sender has sent.
     @exclusivity(unchecked) var sent = Coverage()
     @exclusivity(unchecked) var last: UInt64
     @exclusivity(unchecked) var hops: [TraceHop] = []
     @exclusivity(unchecked) var states: [HopState] = []
     /// What reached the end of the chain or the customer.
-    var delivered: [(node: String, octets: Coverage, time: UInt64)] = []
+    @exclusivity(unchecked) var delivered: [(node: String, octets: Coverage, time: UInt64)] = []
     @exclusivity(unchecked) var stages: [Stage] = []
     @exclusivity(unchecked) var drop: (reason: DropReason, hop: Int, time: UInt64)?
     @exclusivity(unchecked) var isForEngine = false
     /// True once it is nowhere any more, and only the engine's answer to its sender may follow.
     @exclusivity(unchecked) var isEnding = false
     /// The node whose device it came from, if its MAC address names none.
-    var device: String?
-    var beginning = TraceBeginning.customer
-    var answers: TraceLink?
-    var follows: TraceLink?
-    var notes: [String] = []
-    var services: [String] = []
+    @exclusivity(unchecked) var device: String?
+    @exclusivity(unchecked) var beginning = TraceBeginning.customer
+    @exclusivity(unchecked) var answers: TraceLink?
+    @exclusivity(unchecked) var follows: TraceLink?
+    @exclusivity(unchecked) var notes: [String] = []
+    @exclusivity(unchecked) var services: [String] = []
     @exclusivity(unchecked) var isGuess = false
     @exclusivity(unchecked) var isOver = false
-    var fragments = 0
+    @exclusivity(unchecked) var fragments = 0
     /// Of fragments: where they began.
-    var origin: PacketTracer.Origin?
+    @exclusivity(unchecked) var origin: PacketTracer.Origin?
 
     /// Hops that there is room for from the beginning.
     private static let usualHops = 3

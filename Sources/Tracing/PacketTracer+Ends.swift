@@ -9,11 +9,7 @@ extension PacketTracer {
     mutating func settle(_ flight: Flight, isExpired: Bool = false, isEvicted: Bool = false) {
         guard !flight.isOver else { return }
         if !isExpired {
-            // The last stage is nearly always the one that is open.
-            guard flight.stages.last?.isOver ?? true, flight.stages.allSatisfy(\.isOver),
-                flight.states.allSatisfy(\.held.isEmpty), !flight.hops.isEmpty,
-                flight.hops[0].frames > 0
-            else { return }
+            guard !flight.hasOpenParts, !flight.hops.isEmpty, flight.hops[0].frames > 0 else { return }
             if flight.drop != nil || flight.isForEngine {
                 // The engine may answer the sender in the same turn.
                 if !flight.isEnding { endings.append((now, flight)) }
@@ -28,6 +24,7 @@ extension PacketTracer {
         if let origin = flight.origin { origins[origin] = nil }
         flights[flight.id] = nil
         counts.traces += 1
+        // A flight that is over is asked for nothing any more, so the trace takes its parts.
         finished.append(trace(of: flight, end))
         flight.dissolve()
     }
@@ -195,20 +192,21 @@ extension PacketTracer {
     private mutating func trace(of flight: Flight, _ end: TraceEnd) -> PacketTrace {
         var text = texts.text(of: flight.packet)
         text.fragments = flight.fragments
-        let hops = zip(flight.hops, flight.states).map { hop, state in
-            var hop = hop
-            hop.at = flight.offset(hop.at)
-            for index in hop.copies.indices { hop.copies[index].at = hop.copies[index].at.map { flight.offset($0) } }
-            guard state.stages.contains(where: \.isUnjoined) else { return hop }
-            let unjoined = Set(state.stages.filter(\.isUnjoined).map(\.copy))
-            hop.copies = hop.copies.indices.filter { !unjoined.contains($0) }.map { hop.copies[$0] }
-            return hop
+        var hops: [TraceHop] = []
+        swap(&hops, &flight.hops)
+        for hop in hops.indices {
+            hops[hop].at = flight.offset(hops[hop].at)
+            for copy in hops[hop].copies.indices { hops[hop].copies[copy].begin(at: flight.began) }
+            let stages = flight.states[hop].stages
+            guard stages.contains(where: { $0.isUnjoined }) else { continue }
+            let unjoined = Set(stages.filter { $0.isUnjoined }.map { $0.copy })
+            hops[hop].copies = hops[hop].copies.indices.filter { !unjoined.contains($0) }.map { hops[hop].copies[$0] }
         }
         return PacketTrace(
             id: flight.id, began: flight.began, took: flight.offset(flight.last), packet: text, from: hops[0].from,
-            device: flight.device, beginning: flight.beginning, direction: hops.compactMap(\.direction).first,
-            services: flight.services,
-            hops: hops, end: end, answers: flight.answers, follows: flight.follows,
+            device: flight.device, beginning: flight.beginning,
+            direction: hops.first { $0.direction != nil }?.direction,
+            services: flight.services, hops: hops, end: end, answers: flight.answers, follows: flight.follows,
             isGuess: flight.isGuess || end.isGuess || flight.answers?.isGuess == true, notes: flight.notes,
             digest: flight.packet.digest)
     }
@@ -217,6 +215,35 @@ extension PacketTracer {
 extension Flight {
     /// Nanoseconds from the packet's beginning to a time.
     func offset(_ time: UInt64) -> UInt64 { time - min(time, began) }
+
+    /// True if a part of the packet is still in the engine or in a node: nearly always the last stage is open then.
+    fileprivate var hasOpenParts: Bool {
+        for stage in stages.reversed() where !stage.isOver { return true }
+        for state in states where !state.held.isEmpty { return true }
+        return false
+    }
+}
+
+extension TraceCopy {
+    /// Counts the time from the packet's beginning.
+    fileprivate mutating func begin(at began: UInt64) {
+        guard let time = at else { return }
+        at = time - min(time, began)
+    }
+
+    /// The engine wrote a frame with the packet, or a part of it.
+    ///
+    /// - Parameters:
+    ///   - time: In nanoseconds, as the time at which it was read.
+    mutating func written(
+        to name: String, at time: UInt64, read: UInt64, _ arrival: @autoclosure () -> PacketArrival
+    ) {
+        to = name
+        at = time
+        engine = time - min(time, read)
+        frames += 1
+        if self.arrival == nil { self.arrival = arrival() }
+    }
 }
 
 extension PacketTracer.Blindness {

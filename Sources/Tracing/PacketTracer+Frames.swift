@@ -288,15 +288,9 @@ extension PacketTracer {
             if !passive.isEmpty { name = passive.joined(separator: ", ") }
         }
         let read = flight.states[stage.hop].lastRead
-        var copy = flight.hops[stage.hop].copies[stage.copy]
-        copy.to = name
-        copy.at = time
-        copy.engine = time - min(time, read)
-        copy.frames += 1
-        if copy.arrival == nil {
-            copy.arrival = PacketArrival(packet, frame: record.sequence << 8 | UInt64(record.worker & 0xFF))
-        }
-        flight.hops[stage.hop].copies[stage.copy] = copy
+        flight.hops[stage.hop].copies[stage.copy].written(
+            to: name, at: time, read: read,
+            PacketArrival(packet, frame: record.sequence << 8 | UInt64(record.worker & 0xFF)))
         if stage.left.covers(stage.entered) { room.remove(stage) }
         defer { settle(flight) }
         guard !stage.isPassive else { return }

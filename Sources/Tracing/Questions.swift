@@ -60,13 +60,13 @@ struct Questions {
         }
         order.append((key, next))
         guard order.count > capacity else { return }
-        for old in order.prefix(capacity / 4) {
-            // Those of a flow are in the order of their numbers; nearly always newer ones alone are left.
+        // Those of a flow are in the order of their numbers, so the newest old one takes all that are older with it.
+        for old in order.prefix(capacity / 4).reversed() {
             guard let place = questions.index(forKey: old.key), let first = questions.values[place].first,
                 first.number <= old.number
             else { continue }
-            questions.values[place].removeAll { $0.number <= old.number }
-            if questions.values[place].isEmpty { questions.remove(at: place) }
+            let kept = questions.values[place].firstIndex { $0.number > old.number }
+            if let kept { questions.values[place].removeFirst(kept) } else { questions.remove(at: place) }
         }
         order.removeFirst(capacity / 4)
     }

@@ -34,7 +34,7 @@ struct ReorderWindow {
         newest = max(newest, record.frame.time.nanoseconds)
         var place = records.count
         while place > first, record.isBefore(records[place - 1]) { place -= 1 }
-        records.insert(record, at: place)
+        if place == records.count { records.append(record) } else { records.insert(record, at: place) }
     }
 
     /// No record before this time comes any more, except those that are out of order.

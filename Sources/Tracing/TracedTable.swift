@@ -41,6 +41,15 @@ final class TracedTable {
         var interface: Int
         var source: MACAddress
         var flow: FlowFields
+
+        func hash(into hasher: inout Hasher) { hasher.combine(mixed) }
+
+        func _rawHashValue(seed: Int) -> Int { mixed._rawHashValue(seed: seed) }
+
+        private var mixed: MixedNumber {
+            let place = Mixed.number(UInt64(truncatingIfNeeded: interface), source.bits)
+            return MixedNumber(Mixed.number(flow.mixed, place))
+        }
     }
 
     /// The routes of flows that came before. The table says the same of every packet of a flow.
