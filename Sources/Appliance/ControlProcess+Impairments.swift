@@ -92,8 +92,14 @@ extension ControlProcess {
                 .usage, "'\(shown)' may be several links",
                 hint: "name one of them: \(found.map(\.text).joined(separator: ", "))")
         }
+        if let service = plan.services.first(where: { $0.name == name || "service/\($0.name)" == name }) {
+            throw ApplianceError(
+                .usage, "service '\(service.name)' is between neighbours, and has no link of its own",
+                hint: "impair the link of one of its nodes, or the interface")
+        }
         let interfaces = plan.interfaces.filter { !$0.isVacant }.map(\.name)
-        let names = interfaces + plan.nodes.map(\.name) + plan.services.map(\.name)
+        let services = plan.services.map(\.name).filter { plan.link(.service($0)) != nil }
+        let names = interfaces + plan.nodes.map(\.name) + services
         throw ApplianceError(
             .name, "there is no link '\(shown)' in '\(plan.name)'",
             hint: Spelling.nearest(to: name, among: names).map { "did you mean '\($0)'?" }

@@ -46,6 +46,9 @@ extension NetworkDescription {
         }
         if entries {
             rules = network.rules.sorted { $0.key < $1.key }.map { Rule(counter: $0.key, words: $0.value) }
+            given = network.given.map {
+                Given(prefix: "\($0.prefix)", expression: $0.expression, owner: $0.owner)
+            }
         }
     }
 

@@ -160,7 +160,13 @@ int clinux_packet_losses(int fd, unsigned int *losses) {
 
 int clinux_raw_open(int family) {
     int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0) return -errno;
+    // Without it, the kernel refuses packets to broadcast addresses.
+    int on = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof on) == 0) return fd;
+    int error = errno;
+    close(fd);
+    return -error;
 }
 
 int clinux_raw_send(int fd, const void *packet, size_t length, int family, const void *destination) {

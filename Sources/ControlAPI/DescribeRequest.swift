@@ -115,6 +115,23 @@ package struct NetworkDescription: Codable, Sendable, Hashable {
         }
     }
 
+    /// An address or a network that the file leaves to Tapline.
+    package struct Given: Codable, Sendable, Hashable {
+        /// The address, or the network.
+        package var prefix: String
+        /// The expression that stands for it in a file; nil: there is none.
+        package var expression: String?
+        /// What it belongs to, for people.
+        package var owner: String
+
+        /// Memberwise.
+        package init(prefix: String, expression: String?, owner: String) {
+            self.prefix = prefix
+            self.expression = expression
+            self.owner = owner
+        }
+    }
+
     /// A rule of a tenant's access list, or a list's default, that the engine judges by.
     package struct Rule: Codable, Sendable, Hashable {
         /// The index of its counters.
@@ -143,6 +160,8 @@ package struct NetworkDescription: Codable, Sendable, Hashable {
     package var services: [Service]
     /// The rules of access lists, if the entries were asked for.
     package var rules: [Rule] = []
+    /// What the file leaves to Tapline, if the entries were asked for.
+    package var given: [Given] = []
 
     /// Memberwise.
     package init(name: String, interfaces: [String], nodes: [Node], entries: [Entry], services: [Service]) {

@@ -35,7 +35,10 @@ extension TracedNetwork {
             interfaces: plan.interfaces.map(\.name), nodes: nodes, entries: entries,
             services: origins.filter(\.isService).map {
                 Service(name: $0.name, addresses: $0.addresses, applications: applications[$0.name] ?? [])
-            }, rules: Self.rules(plan.table.access))
+            }, rules: Self.rules(plan.table.access),
+            given: plan.givenAddresses.map {
+                Given(prefix: $0.prefix, expression: $0.expression, owner: $0.owner)
+            })
     }
 
     private static func rules(_ points: [AccessPoint]) -> [Int: String] {

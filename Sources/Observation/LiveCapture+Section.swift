@@ -73,14 +73,19 @@ extension LiveCapture {
             device.description = "the device of interface \(device.name), as on the wire"
             interfaces.append(device)
         }
+        var wanted: [Place] = []
         for node in description.nodes where wire == nil && (options.node == nil || node.name == options.node) {
             for leg in node.legs
             where options.interface == nil || network.interfaceName(leg.interface) == options.interface {
-                let place = Place(node: node.name, interface: leg.interface)
-                guard places[place] == nil, interfaces.count < PcapngSection.mostInterfaces - 1 else { continue }
-                places[place] = interfaces.count
-                interfaces.append(interface(place, description, options))
+                wanted.append(Place(node: node.name, interface: leg.interface))
             }
+        }
+        // With too many nodes, those have a place whose packets come first, and each interface has one for the others.
+        let others = Set(wanted.map(\.interface)).sorted().map { Place(node: nil, interface: $0) }
+        if wanted.count + others.count > PcapngSection.mostInterfaces { wanted = others }
+        for place in wanted where places[place] == nil && interfaces.count < PcapngSection.mostInterfaces {
+            places[place] = interfaces.count
+            interfaces.append(interface(place, description, options))
         }
         var names: [PcapngName] = []
         for node in description.nodes {

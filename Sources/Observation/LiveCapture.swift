@@ -174,6 +174,8 @@ package final class LiveCapture {
         let fresh = frames.lost - lostTold
         lostTold += fresh
         let index = try self.place(place)
+        var comments = comments
+        if let node = place.node, places[place] == nil { comments.insert("node: \(node)", at: 0) }
         try file?.add(
             CaptureRecord(
                 interface: index, direction: frame.direction == .sent ? .inbound : .outbound, time: frame.time,
@@ -204,6 +206,8 @@ package final class LiveCapture {
             last = (place, index)
             return index
         }
+        // Without room for one more, it is one of the others on its interface.
+        if file?.isFull == true, let others = places[Place(node: nil, interface: place.interface)] { return others }
         guard let index = try file?.add(Self.interface(place, description, options)) else { return 0 }
         places[place] = index
         return index

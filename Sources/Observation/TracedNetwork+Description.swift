@@ -24,6 +24,11 @@ extension TracedNetwork {
                 Service(
                     name: service.name, addresses: service.addresses.compactMap { IPPrefix($0) },
                     applications: service.applications)
-            }, rules: Dictionary(description.rules.map { ($0.counter, $0.words) }) { first, _ in first })
+            }, rules: Dictionary(description.rules.map { ($0.counter, $0.words) }) { first, _ in first },
+            given: description.given.compactMap { given in
+                IPPrefix(given.prefix).map {
+                    Given(prefix: $0, expression: given.expression, owner: given.owner)
+                }
+            })
     }
 }

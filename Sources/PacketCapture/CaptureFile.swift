@@ -89,6 +89,9 @@ public struct CaptureFile: ~Copyable, Sendable {
         return tallies.count - 1
     }
 
+    /// True if the section has room for no further interface.
+    public var isFull: Bool { tallies.count >= PcapngSection.mostInterfaces }
+
     /// Writes names that became known meanwhile.
     ///
     /// - Throws: The sentence for an output that failed.

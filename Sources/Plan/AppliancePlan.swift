@@ -25,6 +25,8 @@ public struct AppliancePlan: Sendable {
     public var applications: [ApplicationPlan]
     /// The services as customers find them, in the order of the file.
     public var services: [ServiceAddresses] = []
+    /// The addresses that the file leaves to Tapline.
+    public var givenAddresses: [GivenAddress] = []
     /// The services and the entries by hand, in the order of the file.
     public var entryOrigins: [EntryOrigin] = []
     /// The instances that were added to the file's, or removed from them.

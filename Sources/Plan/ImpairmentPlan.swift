@@ -114,7 +114,8 @@ extension AppliancePlan {
             let frames = service.interfaces.flatMap { interface in
                 service.matches.flatMap { both(interface, $0) }
             }
-            return ImpairableLink(place: place, frames: frames)
+            // A service between neighbours has no side of customers.
+            return frames.isEmpty ? nil : ImpairableLink(place: place, frames: frames)
         }
     }
 
@@ -132,7 +133,7 @@ extension AppliancePlan {
         if let node = nodes.first(where: { $0.name == name }) {
             found += node.legs.map { .leg(node: name, interface: interfaces[$0.interface].name) }
         }
-        if found.isEmpty, services.contains(where: { $0.name == name }) { found.append(.service(name)) }
+        if found.isEmpty, link(.service(name)) != nil { found.append(.service(name)) }
         return found
     }
 }

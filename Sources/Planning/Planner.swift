@@ -57,6 +57,7 @@ public enum Planner {
             nodes: proved.routed.nodes, table: proved.table, checks: resolved.checks, engines: resolved.enginesPlan(),
             applications: resolved.applicationPlans())
         plan.services = resolved.serviceAddresses()
+        plan.givenAddresses = resolved.givenAddresses()
         plan.entryOrigins = resolved.entryOrigins()
         plan.impairments = resolved.impairments()
         plan.changes = changes

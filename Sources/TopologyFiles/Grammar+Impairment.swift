@@ -3,9 +3,9 @@ import Plan
 
 extension Grammar {
     /// The key of everything whose packets cross a link.
-    static func impair(_ what: String) -> KeyGrammar {
+    static func impair(_ what: String, beside kinds: [String]? = nil) -> KeyGrammar {
         KeyGrammar(
-            "impair", .mapping(impairment), "What happens to \(what): delay, loss, a rate and the like.")
+            "impair", .mapping(impairment), "What happens to \(what): delay, loss, a rate and the like.", beside: kinds)
     }
 
     static let impairment = MappingGrammar(

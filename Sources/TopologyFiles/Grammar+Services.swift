@@ -46,6 +46,6 @@ extension Grammar {
                     + "the applications.",
                 beside: ["sequence"]),
             KeyGrammar("owner", .text, "The owner of the service."),
-            impair("its packets between its customers and the engine"),
+            impair("its packets between its customers and the engine", beside: ["sequence"]),
         ] + repetition)
 }

@@ -35,6 +35,8 @@ package struct PathRecording: Sendable {
         package var unclear = 0
         /// Packets that a check cannot send: of another protocol, or to a group.
         package var unsendable = 0
+        /// Packets from or to an address in a network that the file leaves to Tapline, and that no expression stands for.
+        package var nameless = 0
         /// New senders, destinations or ports, after the most that are recorded.
         package var more = 0
     }
@@ -97,8 +99,13 @@ package struct PathRecording: Sendable {
             omissions.unsendable += 1
             return
         }
+        let isUsual = usual(node, source.family) == source
+        guard isWritable(destination), isUsual || isWritable(source) else {
+            omissions.nameless += 1
+            return
+        }
         let probe = Probe(
-            node: node, source: usual(node, source.family) == source ? nil : trace.packet.source,
+            node: node, source: isUsual ? nil : trace.packet.source,
             destination: trace.packet.destination, port: port)
         take(probe, reaches)
         guard trace.packet.protocol != "udp", trace.end.kind != .dropped, ways[probe] != nil else { return }
@@ -196,6 +203,14 @@ package struct PathRecording: Sendable {
             || node.kind == .customer
     }
 
+    /// What the file leaves to Tapline and has the address in it; an address goes before the network around it.
+    private func given(_ address: IPAddress) -> TracedNetwork.Given? {
+        network.given.first { $0.prefix.contains(address) }
+    }
+
+    /// False if the address must not stand in the file, because the part that has it would get another one then.
+    private func isWritable(_ address: IPAddress) -> Bool { given(address).map { $0.expression != nil } ?? true }
+
     // MARK: - Text
 
     private var sorted: [(probe: Probe, way: Way)] {
@@ -206,7 +221,15 @@ package struct PathRecording: Sendable {
     }
 
     private func name(of probe: Probe) -> String {
-        "\(network.nodes[probe.node].name)\(probe.source.map { " as \($0)" } ?? "") to \(probe.destination) \(probe.port)"
+        func owner(_ address: String) -> String { IPAddress(address).flatMap(given)?.owner ?? address }
+        return "\(network.nodes[probe.node].name)\(probe.source.map { " as \(owner($0))" } ?? "") to "
+            + "\(owner(probe.destination)) \(probe.port)"
+    }
+
+    /// An address as a file has it.
+    private func word(_ address: String) -> String {
+        let expression = IPAddress(address).flatMap(given)?.expression
+        return YAMLWord.text(expression.map { "{{ \($0) }}" } ?? address)
     }
 
     /// The checks in the language of topology files.
@@ -214,10 +237,10 @@ package struct PathRecording: Sendable {
         var lines = ["checks:"]
         for (probe, way) in sorted where !way.differs {
             let from = network.nodes[probe.node].name
-            let source = probe.source.map { ", source: \(YAMLWord.text($0))" } ?? ""
+            let source = probe.source.map { ", source: \(word($0))" } ?? ""
             lines.append("  - name: \(YAMLWord.quoted("\(name(of: probe)) takes its recorded path"))")
             lines.append(
-                "    packet: { from: \(YAMLWord.text(from)), to: \(YAMLWord.text(probe.destination)), "
+                "    packet: { from: \(YAMLWord.text(from)), to: \(word(probe.destination)), "
                     + "port: \(probe.port)\(source) }")
             lines.append("    reaches: \(Self.text(way.reaches))")
             if let answer = way.answer, !way.answersDiffer { lines.append("    answer: \(Self.text(answer))") }

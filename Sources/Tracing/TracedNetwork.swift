@@ -94,6 +94,23 @@ package struct TracedNetwork: Sendable, Hashable {
         }
     }
 
+    /// An address or a network that the file leaves to Tapline.
+    package struct Given: Sendable, Hashable {
+        /// The address, or the network.
+        package var prefix: IPPrefix
+        /// The expression that stands for it in a file: `services.shop.address`; nil: there is none.
+        package var expression: String?
+        /// What it belongs to, for people.
+        package var owner: String
+
+        /// Memberwise.
+        package init(prefix: IPPrefix, expression: String?, owner: String) {
+            self.prefix = prefix
+            self.expression = expression
+            self.owner = owner
+        }
+    }
+
     /// The names of the interfaces, in the order of the table's.
     package let interfaces: [String]
     /// The nodes.
@@ -104,6 +121,8 @@ package struct TracedNetwork: Sendable, Hashable {
     package let services: [Service]
     /// The rules of access lists by the index of their counters: "rule 3 of alice's list at firewall".
     package let rules: [Int: String]
+    /// What the file leaves to Tapline: addresses before networks.
+    package let given: [Given]
     private let places: [Place: Int]
 
     private struct Place: Hashable {
@@ -114,13 +133,14 @@ package struct TracedNetwork: Sendable, Hashable {
     /// Memberwise.
     package init(
         interfaces: [String], nodes: [Node], entries: [Int: EntryName] = [:], services: [Service] = [],
-        rules: [Int: String] = [:]
+        rules: [Int: String] = [:], given: [Given] = []
     ) {
         self.interfaces = interfaces
         self.nodes = nodes
         self.entries = entries
         self.services = services
         self.rules = rules
+        self.given = given
         var places: [Place: Int] = [:]
         for (index, node) in nodes.enumerated() {
             for leg in node.legs {

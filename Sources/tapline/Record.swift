@@ -18,6 +18,9 @@ struct Record: ParsableCommand {
             it reached, and with the way of the answer. Interrupt the command to write them. Put the file into 'include' of the
             topology file, and 'tapline test' proves that packets go on taking these paths.
 
+            An address that Tapline gave is written as an expression, such as {{ services.shop.address }}: an address that
+            stands in the file is given to nobody.
+
             A check sends the first packet of a flow. So connections that began before are not recorded. For UDP the answer is
             not recorded: it depends on what the packet carries. Packets whose paths differ, as those beside a rate limit, get
             no check; a note names them.
@@ -106,6 +109,10 @@ struct Record: ParsableCommand {
             (omissions.midway, "in the middle of a connection: begin the connections anew while recording"),
             (omissions.unclear, "of which a part of the path is not known, or which were lost by chance"),
             (omissions.unsendable, "that no check can send: fragments, groups, or other protocols"),
+            (
+                omissions.nameless,
+                "from or to addresses in networks that Tapline gives: write the `address` of the interface in the file"
+            ),
             (omissions.more, "of new flows after \(PathRecording.most) paths: name some with --from or a filter"),
         ] where count > 0 {
             Terminal.error("note: not recorded: \(Plural.counted(count, "packet")) \(sentence)")

@@ -86,6 +86,15 @@ import Wire
         #expect(problems(impaired("{ trace: nowhere }")).first?.message.contains("cannot be read") == true)
     }
 
+    /// The protocols of a service's frames.
+    private func protocols(_ frames: [ImpairedPlace]) -> Set<UInt8> {
+        var found: Set<UInt8> = []
+        for frame in frames {
+            if case .service(_, let number?, _) = frame.match { found.insert(number) }
+        }
+        return found
+    }
+
     @Test func linksAreFoundAtNodesAndServices() throws {
         let attached = replacing(
             "attach: { in: inspection, out: inspected }",
@@ -101,7 +110,9 @@ import Wire
         #expect(shop.impairments.map(\.place) == [.service("shop")])
         let frames = try #require(shop.link(.service("shop"))).frames(.fromNodes)
         #expect(Set(frames.map(\.interface)) == [0])
-        #expect(frames.count == 4)
+        // TCP, UDP, and ICMP that the service carries, too, for an address of each family.
+        #expect(frames.count == 6)
+        #expect(protocols(frames) == [1, 6, 17, 58])
         #expect(
             frames.first?.match
                 == .service(
@@ -112,6 +123,32 @@ import Wire
         #expect(shop.links(named: "fw/inspected") == [.leg(node: "fw", interface: "inspected")])
         #expect(shop.links(named: "shop") == [.service("shop")])
         #expect(shop.links(named: "fw/customers") == [] && shop.links(named: "nothing") == [])
+    }
+
+    @Test func servicesThatShareAnAddressDivideItsEcho() throws {
+        let shared = try plan(
+            replacing(
+                "services:\n",
+                "services:\n  first: { address: 203.0.113.80, ports: tcp/81, sequence: [web], impair: { loss: 5% } }\n")
+        )
+        let first = try #require(shared.link(.service("first"))).frames(.fromNodes)
+        #expect(protocols(first) == [1, 6])
+        let shop = try #require(shared.link(.service("shop"))).frames(.fromNodes)
+        #expect(protocols(shop) == [6, 58])
+    }
+
+    @Test func neighboursHaveNoLinkOfTheirService() throws {
+        let text = replacing(
+            "services:\n", "services:\n  peers: { between: [alice, bob], ports: tcp/22 }\n")
+        #expect(try plan(text).link(.service("peers")) == nil && plan(text).links(named: "peers") == [])
+        let found = problems(
+            text + """
+                checks:
+                  - { name: c, steps: [{ impair: { service: peers, loss: 5% } }] }
+                """)
+        #expect(
+            found.count == 1 && found.first?.message.contains("is between neighbours, and has no link") == true,
+            "\(found)")
     }
 
     @Test func aStepNamesItsLink() throws {

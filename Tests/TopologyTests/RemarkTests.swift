@@ -125,6 +125,22 @@ import Wire
                 with: "services:\n  one: { address: 203.0.113.9, ports: [udp/1, tcp/1], sequence: [web] }\n"
                     + "  two: { address: 203.0.113.9, ports: udp/2, sequence: [web] }\n"
                     + "  three: { address: 203.0.113.9, ports: tcp/2, sequence: [fw, web] }"),
+            // A leg for management is no way through, and copies for one leg are not on another.
+            """
+            name: a
+            interfaces: [lan, inspection, dmz, core, management]
+            customers: { alice: lan, admin: management }
+            applications:
+              ids: { passive: true, attach: { in: inspection, management: management } }
+              fw: { attach: { lan: lan, dmz: dmz, core: core } }
+              web: { attach: dmz }
+              db: { attach: { in: core, management: management } }
+            services:
+              shop: { ports: tcp/80, from: alice, distribute: ids, sequence: [{ fw: { in: lan, out: dmz } }, web] }
+              data: { ports: tcp/81, from: web, distribute: ids, sequence: [{ fw: { in: dmz, out: core } }, db] }
+              console: { ports: tcp/82, from: admin, sequence: { ids: management } }
+              log: { ports: udp/514, from: ids, sequence: { db: management } }
+            """,
             // What is only there for `apply` to say more to.
             "name: a\ninterfaces: { i: { address: 192.0.2.1/24 } }\ncustomers: { c: { interface: i } }\n",
         ]

@@ -58,6 +58,70 @@ import Wire
         #expect(after.checks.count == before.checks.count + 2)
     }
 
+    /// A topology whose addresses are Tapline's own; `@` is where checks go.
+    private static let short = """
+        name: short
+        ipv6: true
+        interfaces: [customers, outside, inside]
+        customers: { alice: customers, "b.ob": customers }
+        applications:
+          firewall: { attach: { in: outside, out: inside } }
+          web: { attach: inside }
+        services:
+          "the shop": { ports: tcp/80, sequence: [firewall, web] }
+          ssh: { between: [alice, "b.ob"], ports: tcp/22 }
+
+        """
+
+    /// An address that stands in the file is no longer given to a part of it. So checks name these parts.
+    @Test func addressesThatTaplineGivesAreNotWritten() throws {
+        let lab = try Lab(Self.short)
+        let syn: UInt8 = 0x02
+        for (source, destination, port) in [
+            ("198.18.1.2", "203.0.113.1", 80), ("2001:db8:0:1::2", "2001:db8:cb::1", 80),
+            ("198.18.1.2", "198.18.1.3", 22),
+            ("198.18.1.3", "203.0.113.1", 80), ("198.18.1.2", "198.18.1.1", 23), ("198.18.1.2", "198.18.3.1", 80),
+            ("198.18.1.2", "198.18.2.99", 80), ("198.18.1.99", "203.0.113.1", 80), ("198.18.1.2", "203.0.113.9", 80),
+        ] {
+            lab.send(
+                "alice", "customers", F.tcp(source, 4_000, destination, port, payload: [], flags: syn, sequence: 1))
+        }
+        let recording = try recording(lab)
+        let text = recording.text
+        for line in [
+            #"  - name: "alice to the shop tcp/80 takes its recorded path""#,
+            #"    packet: { from: alice, to: "{{ services.\"the shop\".address }}", port: tcp/80 }"#,
+            #"  - name: "alice to the shop over IPv6 tcp/80 takes its recorded path""#,
+            #"    packet: { from: alice, to: "{{ services.\"the shop\".address6 }}", port: tcp/80 }"#,
+            #"    packet: { from: alice, to: "{{ nodes.\"b.ob\".address }}", port: tcp/22 }"#,
+            #"    packet: { from: alice, to: "{{ services.\"the shop\".address }}", port: tcp/80, "#
+                + #"source: "{{ nodes.\"b.ob\".address }}" }"#,
+            #"    packet: { from: alice, to: 203.0.113.9, port: tcp/80 }"#,
+        ] { #expect(text.contains(line + "\n"), "\(line) in \(text)") }
+        #expect(!text.contains("198.18.") && !text.contains("2001:db8:"), "\(text)")
+        #expect(recording.omissions.nameless == 2)
+        // The topology keeps its addresses, and the checks mean the same.
+        let (before, after) = (lab.plan, try Planner.plan(TopologyFile.parse(Self.short + text, path: "t.yaml")))
+        #expect(after.services.map(\.addresses) == before.services.map(\.addresses))
+        #expect(after.nodes.flatMap(\.legs).map(\.addresses) == before.nodes.flatMap(\.legs).map(\.addresses))
+        #expect(after.checks.count == recording.count && after.remarks.count { "\($0)".contains("called") } == 0)
+    }
+
+    @Test func aLegIsCalledByItsName() throws {
+        let plan = try Planner.plan(TopologyFile.parse(Self.short, path: "t.yaml"))
+        let given = plan.givenAddresses.filter { $0.owner == "firewall" }
+        #expect(given.map(\.expression) == ["nodes.firewall.address", "nodes.firewall.out.address"])
+        #expect(given.map { "\($0.prefix.address)" } == ["198.18.2.2", "198.18.3.2"])
+        let expressions = Set(plan.givenAddresses.compactMap(\.expression))
+        #expect(expressions.isSuperset(of: ["nodes.firewall.out.address6", "interfaces.inside.address"]))
+        // What the file names is not given.
+        let named = Self.short.replacing(
+            "[customers, outside, inside]",
+            with: "{ customers: [192.0.2.1/24, '2001:db8:2::1/64'], outside: , inside: }")
+        let owners = Set(try Planner.plan(TopologyFile.parse(named, path: "t.yaml")).givenAddresses.map(\.owner))
+        #expect(owners.contains("web") && !owners.contains("alice") && !owners.contains("customers"))
+    }
+
     @Test func instancesAreCalledByTheirApplication() throws {
         let lab = try Lab("four-interface")
         exchange(lab)

@@ -13,6 +13,12 @@ extension CheckResolver {
                     hint: Spelling.hint(for: name.value, among: known, kind: "services"))
                 return nil
             }
+            guard file.services.allSatisfy({ $0.name.value != name.value || $0.between.isEmpty }) else {
+                diagnostics.error(
+                    name.origin, "service \(quoted(name.value)) is between neighbours, and has no link of its own",
+                    hint: "name one of its nodes, or the interface: { impair: { node: … } }")
+                return nil
+            }
             return .service(name.value)
         }
         if let node = raw.node {

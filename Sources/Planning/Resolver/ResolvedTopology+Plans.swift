@@ -79,20 +79,33 @@ extension ResolvedTopology {
     /// The services as customers find them.
     func serviceAddresses() -> [ServiceAddresses] {
         let resolved = Dictionary(services.map { ($0.index, $0) }) { first, _ in first }
+        let echoes = Set(
+            entries.filter { $0.direction == .request && [1, 58].contains($0.servicePort.protocolNumber) }.map {
+                Echo(entry: $0.name, address: $0.destination)
+            })
         return file.services.enumerated().map { number, service in
             var plan = ServiceAddresses(
                 name: service.name.value, addresses: service.addresses.map { "\($0.value)" }.uniqued(),
                 ports: service.ports.filter { $0.value != .any }.map { "\($0.value)" }.uniqued())
             plan.interfaces = (resolved[number]?.scopes ?? []).map(\.interface).uniqued().sorted()
-            plan.matches = service.addresses.flatMap { address in
-                service.ports.map { specification in
-                    let port = specification.value.servicePort(address.value.family)
-                    return .service(
-                        address.value, protocolNumber: port.protocolNumber, ports: specification.value.ports)
+            let first = "\(service.name.value).request.customers"
+            plan.matches = service.addresses.map(\.value).flatMap { address -> [ImpairedPlace.Match] in
+                var ports = service.ports.map(\.value)
+                if echoes.contains(Echo(entry: first, address: address)) { ports.append(.icmp) }
+                return ports.uniqued().map { specification in
+                    .service(
+                        address, protocolNumber: specification.servicePort(address.family).protocolNumber,
+                        ports: specification.ports)
                 }
             }
             return plan
         }
+    }
+
+    /// A service address whose ICMP an entry takes from customers.
+    private struct Echo: Hashable {
+        var entry: String
+        var address: IPPrefix?
     }
 
     /// What the entries are made for.
