@@ -19,13 +19,16 @@ struct PassingStateTests {
 
     @Test("devices that a change makes and takes away are no problem")
     func change() throws {
-        let topology = try topology(customers: 1)
+        let topology = try topology(customers: 12)
         let up = try CommandLineRun.run("up", topology.file, "-d")
         try #require(up.status == 0, "\(up.errors)")
         var seen: Set<String> = []
         var looks = 0
-        for customers in [24, 1, 24, 1] {
-            try text(topology, customers).write(toFile: topology.file, atomically: true, encoding: .utf8)
+        // A node that loses a setting is built anew.
+        let usual = text(topology, 12)
+        let other = usual.replacing("count: 12", with: "count: 12, sysctls: { net.ipv4.ip_default_ttl: 60 }")
+        for text in [other, usual, other, usual] {
+            try text.write(toFile: topology.file, atomically: true, encoding: .utf8)
             let apply = try CommandLineRun.Started([CommandLineRun.tapline, "apply", topology.name, "--drain", "0s"])
             while apply.isRunning {
                 let status = try CommandLineRun.json("status", topology.name, "--json")
@@ -40,6 +43,23 @@ struct PassingStateTests {
         #expect(try CommandLineRun.shell("ip -n \(topology.name)-alice link del customers").status == 0)
         let after = try CommandLineRun.json("status", topology.name, "--json")["problems"] as? [String]
         #expect(after?.contains { $0.contains("is gone") } == true, "\(after ?? [])")
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+    }
+
+    @Test("a command in a node waits while the topology comes up")
+    func exec() throws {
+        let topology = try topology(customers: 40)
+        let up = try CommandLineRun.Started([CommandLineRun.tapline, "up", topology.file, "-d"])
+        // Before its folder is there nobody knows it; from then on the command waits.
+        var run = RunResult(status: -1, output: "", errors: "there is no topology")
+        for _ in 0..<3000 where run.errors.contains("there is no topology") {
+            run = try CommandLineRun.run("exec", topology.name, "bob-40", "true")
+        }
+        #expect(run.status == 0, "\(run.errors)")
+        let unknown = try CommandLineRun.run("exec", topology.name, "bo", "true")
+        #expect(unknown.status == 5 && unknown.errors.contains("there is no node 'bo'"), "\(unknown.errors)")
+        let result = up.finish()
+        #expect(result.status == 0, "\(result.errors)")
         #expect(try CommandLineRun.run("down", topology.name).status == 0)
     }
 
