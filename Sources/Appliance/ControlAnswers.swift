@@ -169,7 +169,7 @@ extension ControlProcess {
         let impaired = impairmentReport
         if !impaired.isEmpty { report.impairments = impaired }
         report.groups = StatusReport.Group.all(table, joined: fleet?.joined(table.joiners) ?? [])
-        if let built { report.problems = Inspection(plan: plan, built: built).problems() }
+        report.problems = problems()
         report.remarks = remarks()
         report.mappings = negotiation?.listing.mappings.count
         if let door = recordKeeper?.door {
@@ -188,6 +188,14 @@ extension ControlProcess {
                 "the engine has no spare that can replace it at once: \(trouble); see \(directory.logPath)")
         }
         return report
+    }
+
+    /// The parts that are not as they were made. While parts come and go, none is missing.
+    private func problems() -> [String] {
+        guard let built, !gate.isChanging, record.phase != .stopping else { return [] }
+        let found = Inspection(plan: plan, built: built).problems()
+        // A change may have begun meanwhile; it cannot have ended.
+        return gate.isChanging ? [] : found
     }
 
     /// Remarks on parts that work, but not as well as they could.

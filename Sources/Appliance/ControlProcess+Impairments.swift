@@ -55,7 +55,7 @@ extension ControlProcess {
     /// Does what a command asks for, and lists the impaired links.
     func impair(_ request: ImpairRequest) throws(ApplianceError) -> ImpairReport {
         if let name = request.link {
-            try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
+            try changing(ChangeGate.change) { [self] (cancellation) throws(ApplianceError) in
                 let plan = try running()
                 let place = try Self.place(name, in: plan)
                 guard loop.sync({ self.impairments.hasRoom(for: place, plan) }) else {

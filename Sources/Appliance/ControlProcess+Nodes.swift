@@ -21,9 +21,15 @@ struct NodeLinks {
 extension ControlProcess {
     /// The node of that name.
     func node(_ name: String) throws(ApplianceError) -> NodeRuntime {
-        let runtimes = loop.sync { self.nodes }
+        let (runtimes, plan) = loop.sync { (self.nodes, self.plan) }
         if let node = runtimes.first(where: { $0.plan.name == name }) { return node }
-        let names = runtimes.map(\.plan.name).sorted().joined(separator: ", ")
+        let isStarting = record.phase == .starting
+        guard !isStarting || !plan.nodes.contains(where: { $0.name == name }) else {
+            throw ApplianceError(
+                .failed, "'\(self.name)' is still coming up: node '\(name)' is not built yet",
+                hint: "try again when 'tapline status \(self.name)' says that it is up")
+        }
+        let names = (isStarting ? plan.nodes : runtimes.map(\.plan)).map(\.name).sorted().joined(separator: ", ")
         throw ApplianceError(.name, "there is no node '\(name)' in '\(self.name)'", hint: "its nodes are: \(names)")
     }
 
@@ -32,7 +38,7 @@ extension ControlProcess {
     /// - Throws: `ApplianceError` if there is no such node or device, if a change is under way, or if the node's
     ///   application does not become ready again.
     func operate(_ request: NodeOperationRequest) throws(ApplianceError) {
-        try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
+        try changing(ChangeGate.change) { [self] (cancellation) throws(ApplianceError) in
             _ = try running()
             let node = try node(request.node)
             switch request.operation {

@@ -54,7 +54,8 @@ extension ControlProcess {
             record: { [weak self] in self?.note($0) })
         made.ended = { [unowned self] node, end in
             logger.warning("node \(node.plan.name): \(node.subject) \(end.summary)")
-            if let program = node.program { tell(.programEnded, of: node, "\(program) \(end.summary)") }
+            let after = node.startsAgain(after: end) ? "" : ", and is not started again"
+            tell(.programEnded, of: node, "\(node.program ?? "run") \(end.summary)\(after)")
             if node.program == nil || end != .exited(0) { negotiation?.lose(node.plan.name) }
             if record.phase == .starting { cancellation.raise(node.unexpectedEnd(end)) }
             if let starting = topology.starting, starting.nodes.contains(node.plan.name) {

@@ -4,6 +4,7 @@ import Fabric
 import Glibc
 import LinuxNetwork
 import Reporting
+import Wire
 
 /// Nodes of a topology: their names, the way into them, commands in them.
 extension ApplianceClient {
@@ -31,10 +32,25 @@ extension ApplianceClient {
             .map { String($0.dropFirst(7).dropLast(4)) }.sorted()
     }
 
-    /// The way into a node, and its init process.
+    /// How long a node of a topology that comes up is waited for.
+    private static let patience = Duration.seconds(10)
+
+    /// The way into a node, and its init process. While the topology comes up, this waits until the node is built.
     ///
-    /// - Throws: `ApplianceError` if the topology is not up, or if it has no such node.
+    /// - Throws: `ApplianceError` if the topology is not up, if it has no such node, or if that is not built in 10 s.
     package func entrance(to node: String) throws(ApplianceError) -> (NodeEntrance, Pidfd) {
+        let deadline = monotonicTime() + Self.patience
+        while true {
+            do throws(ApplianceError) { return try entranceNow(to: node) } catch {
+                guard error.status == .failed, monotonicTime() < deadline,
+                    directory.readState()?.phase == .starting, TopologyLock.isHeld(directory)
+                else { throw error }
+                usleep(20_000)
+            }
+        }
+    }
+
+    private func entranceNow(to node: String) throws(ApplianceError) -> (NodeEntrance, Pidfd) {
         let entrance = try asked(NodeRequest(node: node))
         do throws(SystemError) {
             let entered = try Pidfd(pid: entrance.pid)

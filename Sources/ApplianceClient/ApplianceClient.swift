@@ -145,7 +145,13 @@ public struct ApplianceClient: Sendable {
                     .failed, "the control process of '\(directory.name)' ended the connection without an answer",
                     hint: "try again; \(directory.logPath) may say why")
             }
-            return ApplianceError(.failed, "'\(directory.name)' is just starting or ending", hint: "try again")
+            let what =
+                switch directory.readState()?.phase {
+                case .starting: "is still coming up"
+                case .stopping: "is being taken away"
+                default: "is just starting or ending"
+                }
+            return ApplianceError(.failed, "'\(directory.name)' \(what)", hint: "try again")
         }
         return ApplianceError(
             .failed, "the control process of '\(directory.name)' is gone",

@@ -323,13 +323,7 @@ package final class NodeRuntime: @unchecked Sendable {
             log?.note("\(plan.name): \(subject) \(lastEnd ?? "")")
             guard !closing else { return }
             ended?(self, end)
-            let again =
-                switch plan.process.restart {
-                case .never: false
-                case .always: true
-                case .onFailure: end != .exited(0)
-                }
-            guard again else {
+            guard startsAgain(after: end) else {
                 own = end == .exited(0) ? .ended : .failed
                 return
             }
@@ -337,6 +331,15 @@ package final class NodeRuntime: @unchecked Sendable {
             if monotonicTime() - startedAt > Self.longestPause { pause = Self.shortestPause }
             loop.after(pause) { [weak self] in self?.restart() }
             pause = min(pause * 2, Self.longestPause)
+        }
+    }
+
+    /// True if its application is started again when it ends in this way.
+    package func startsAgain(after end: ProcessExit) -> Bool {
+        switch plan.process.restart {
+        case .never: false
+        case .always: true
+        case .onFailure: end != .exited(0)
         }
     }
 

@@ -21,7 +21,7 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case applicationUp = "application-up"
     /// Its `run` command was started again, in one of its nodes.
     case applicationRestarted = "application-restarted"
-    /// One of the programs of a node has ended.
+    /// The `run` command of a node, or one of its programs, has ended.
     case programEnded = "program-ended"
     /// The kernel has ended processes of a node, because memory ran out.
     case outOfMemory = "out-of-memory"

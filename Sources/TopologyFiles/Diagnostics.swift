@@ -1,5 +1,6 @@
 import Plan
 import Reporting
+import Wire
 
 /// Every mistake that was found in a topology file, in the order of the text; mistakes in records come last.
 public struct TopologyError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -157,6 +158,14 @@ package final class Diagnostics {
         let index = origin.lineNumber - 1
         guard let lines = lines(of: origin.position?.file), lines.indices.contains(index) else { return "" }
         return String(lines[index].prefix(8192))
+    }
+
+    /// The address that a place in the text has; another one than was read there, if it was counted on.
+    package func addressWritten(at origin: SourceOrigin) -> InterfaceAddress? {
+        guard case .line(let position) = origin else { return nil }
+        let text = line(of: origin).unicodeScalars.dropFirst(position.column - 1).drop { $0 == "\"" || $0 == "'" }
+        let word = text.prefix { !" ,]}\"'".unicodeScalars.contains($0) }
+        return InterfaceAddress(String(String.UnicodeScalarView(word)))
     }
 
     /// The lines of an included file, or of the topology file; nil if that file could not be read.

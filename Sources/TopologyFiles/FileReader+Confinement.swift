@@ -42,18 +42,25 @@ extension FileReader {
     /// A name that the machine looks up, or a number.
     private func account(_ node: Node?, _ what: String) -> String? {
         guard let name = nodes.text(node, what) else { return nil }
-        let isNumber = name.value.allSatisfy { $0.isASCII && $0.isNumber }
-        // The highest number means "as before" to setresuid(2).
-        let fits =
-            isNumber ? UInt32(name.value).map { $0 < .max } ?? false : !name.value.contains { ":/ \n".contains($0) }
-        guard fits else {
-            diagnostics.error(
-                name.origin, "\(what) is \(quoted(name.value))",
-                hint: isNumber
-                    ? "write a number below 4294967295" : "write the name of a user as /etc/passwd has it, or a number")
-            return nil
+        guard let mend = accountMend(name.value, what == "`group`" ? "group" : "user") else { return name.value }
+        diagnostics.error(name.origin, "\(what) is \(quoted(name.value))", hint: mend)
+        return nil
+    }
+
+    /// What to write instead of what can be neither the name nor the number of a user or group; nil: it can.
+    ///
+    /// - Parameter kind: "user" or "group".
+    func accountMend(_ text: String, _ kind: String) -> String? {
+        // setresuid(2) and chown(2) read the highest number as "leave it as it is".
+        let digits = text.drop { $0 == "-" || $0 == "+" }
+        if !digits.isEmpty, digits.allSatisfy({ $0.isASCII && $0.isNumber }) {
+            return text.first != "-" && text.first != "+" && UInt32(text).map { $0 < .max } ?? false
+                ? nil : "write a number from 0 to 4294967294, or the name of a \(kind)"
         }
-        return name.value
+        let isNumberLike = digits.first?.isNumber == true && (Double(text) != nil || digits.hasPrefix("0x"))
+        guard text.first == "-" || text.first == "+" || isNumberLike || text.contains(where: { ":/ \n".contains($0) })
+        else { return nil }
+        return "write the name of a \(kind) as /etc/\(kind == "user" ? "passwd" : "group") has it, or a number"
     }
 
     /// nil: the default.

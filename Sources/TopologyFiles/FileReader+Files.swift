@@ -138,6 +138,14 @@ extension FileReader {
                 hint: "write a user, or USER:GROUP: proxy, or proxy:adm")
             return nil
         }
+        for (part, kind) in zip(parts, ["user", "group"]) {
+            guard let mend = accountMend(String(part), kind) else { continue }
+            diagnostics.error(
+                written.origin,
+                "the owner of \(what) is \(quoted(written.value)): no \(kind) is \(quoted(String(part)))",
+                hint: mend)
+            return nil
+        }
         return written
     }
 

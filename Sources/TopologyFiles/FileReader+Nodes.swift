@@ -285,11 +285,18 @@ extension FileReader {
                 diagnostics.error(
                     key.origin, "no kernel has a sysctl \(quoted(key.value)) in a network namespace",
                     hint: "write one that begins with net.ipv4., net.ipv6., net.core. or net.netfilter., for example")
-            } else if value.allSatisfy(\.isWhitespace) {
+            } else if value.value.allSatisfy(\.isWhitespace) {
                 diagnostics.error(
                     key.origin, "the sysctl \(quoted(key.value)) has no value", hint: "write one, or remove the key")
             } else {
-                node.sysctls.append(SysctlPlan(key.value, value))
+                if let fault = KernelSettings.fault(of: key.value, value: value.value) {
+                    if fault.mayBeTaken {
+                        diagnostics.remark(value.origin, fault.message, hint: fault.hint)
+                    } else {
+                        diagnostics.error(value.origin, fault.message, hint: fault.hint)
+                    }
+                }
+                node.sysctls.append(SysctlPlan(key.value, value.value))
                 node.sysctlPlaces.append((key.value, key.origin))
             }
         }

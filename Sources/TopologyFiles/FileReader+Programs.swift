@@ -128,7 +128,7 @@ extension FileReader {
                         : "\(quoted(key.value)) cannot be the name of a variable",
                     hint: isLegal ? "choose a name without TAPLINE_" : "use letters, digits and _")
             }
-            environment[key.value] = value
+            environment[key.value] = value.value
         }
     }
 }

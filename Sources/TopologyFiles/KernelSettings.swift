@@ -60,8 +60,11 @@ package enum KernelSettings {
     /// - Parameter devices: The node's devices; it also has `lo`, and `all` and `default` stand for many.
     package static func isOfUnknownDevice(_ name: String, devices: [String]) -> Bool {
         let parts = parts(of: name)
-        return parts.count > 3 && perDevice.contains(Array(parts[1...2])) && device(parts, devices) == nil
+        return isPerDevice(Array(parts.dropFirst())) && device(parts, devices) == nil
     }
+
+    /// True for the path below `net` of a sysctl that each device has.
+    static func isPerDevice(_ path: [String]) -> Bool { path.count > 2 && perDevice.contains(Array(path[..<2])) }
 
     /// The device in the path of a sysctl; a device's name may itself hold dots.
     private static func device(_ parts: [String], _ devices: [String]) -> String? {
@@ -72,7 +75,7 @@ package enum KernelSettings {
     /// The fault of a sysctl, as far as this machine knows; nil: none.
     package static func fault(of name: String, devices: [String]) -> (message: String, hint: String)? {
         var parts = parts(of: name)
-        if parts.count > 3, perDevice.contains(Array(parts[1...2])), let known = device(parts, devices) {
+        if isPerDevice(Array(parts.dropFirst())), let known = device(parts, devices) {
             let tail = parts[3...].joined(separator: ".").dropFirst(known.count + 1).split(separator: ".").map(
                 String.init)
             parts = Array(parts[...2]) + ["default"] + tail
@@ -100,7 +103,7 @@ package enum KernelSettings {
     }
 
     /// With dots, or with slashes if a device's name holds a dot.
-    private static func parts(of name: String) -> [String] {
+    static func parts(of name: String) -> [String] {
         name.split(separator: name.contains("/") ? "/" : ".").map(String.init)
     }
 

@@ -168,11 +168,12 @@ struct NodeReader {
     }
 
     /// A mapping of texts to texts, in the order of the file.
-    func textMap(_ node: Node?, _ what: String) -> [(key: Located<String>, value: String)] {
+    func textMap(_ node: Node?, _ what: String) -> [(key: Located<String>, value: Located<String>)] {
         guard let node else { return [] }
         return entries(node, what).pairs.compactMap { key, value in
             value.isNothing
-                ? (key, "") : text(value, "\(what), \(quoted(key.value)),", mayBeEmpty: true).map { (key, $0.value) }
+                ? (key, Located("", key.origin))
+                : text(value, "\(what), \(quoted(key.value)),", mayBeEmpty: true).map { (key, $0) }
         }
     }
 

@@ -17,7 +17,7 @@ struct Balance: ParsableCommand {
     @Option(help: "The number of flows.")
     var flows = 100_000
 
-    @Option(help: "The seed of the flows and of the instances' slots.")
+    @Option(help: "The seed of the flows and of the instances' slots: 0 or more.")
     var seed: UInt64 = 1
 
     @Option(

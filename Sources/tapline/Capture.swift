@@ -53,7 +53,7 @@ struct Capture: ParsableCommand {
     @Option(help: "At most so many octets of each frame.")
     var snaplen: Int?
 
-    @Option(help: "End after COUNT packets.")
+    @Option(help: "End after COUNT packets: 0 or more.")
     var count: UInt64?
 
     @Option(name: .customLong("for"), help: "End after this time: 10s.")

@@ -11,7 +11,8 @@ struct Exec: ParsableCommand {
         discussion: """
             The command gets this terminal, and its exit status becomes this command's. If a signal ends it, the status is 128
             plus the signal's number. Without a command, your shell (SHELL, else sh) is started in the node. All words after the
-            node belong to the command, options too. A -- before the command is allowed.
+            node belong to the command, options too. A -- before the command is allowed. While the topology comes up, the
+            command waits up to 10 s until the node is built; its program may not be ready yet.
 
             EXAMPLE
               sudo tapline exec four-interface alice

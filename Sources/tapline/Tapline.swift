@@ -55,7 +55,7 @@ struct Tapline: ParsableCommand {
         if words.count > 3, words[0] == "exec", !words[1...3].contains(where: { $0.hasPrefix("-") }) {
             words.insert("--", at: 3)
         }
-        main(InstructionOptions.place(words))
+        main(InstructionOptions.place(NegativeValues.join(words)))
         let failure = Terminal.failure.load(ordering: .relaxed)
         guard failure != 0 else { return }
         Terminal.error(

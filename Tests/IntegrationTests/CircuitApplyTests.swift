@@ -141,6 +141,38 @@ struct CircuitApplyTests {
         }
     }
 
+    @Test("a tunnel comes and goes while the MTU and the address of its underlay change")
+    func underlayBesides() throws {
+        func text(_ underlay: String, _ tunnel: String) -> String {
+            """
+            name: t
+            interfaces: { customers: { address: 192.0.2.1/24 }, underlay: { \(underlay) } }
+            customers: { alice: { interface: customers } }
+            routers: { transit: { interface: underlay } }
+            applications: { web: { attach: customers }\(tunnel) }
+            services: { shop: { address: 203.0.113.80, \(tunnel.isEmpty ? "" : "distribute: ids, ")sequence: web } }
+
+            """
+        }
+        let ids = ", ids: { passive: true, remote: { interface: underlay, vxlan: { id: 1, peer: 198.51.100.7 } } }"
+        let whole = text("address: 198.18.64.1/24, mtu: 1600", ids)
+        try Lab.with(whole) { lab in
+            for other in ["address: 198.18.65.1/24, mtu: 1500", "address: \"2001:db8:64::1/64\", mtu: 1500"] {
+                let removed = try apply(lab, text(other, ""))
+                #expect(removed.contains("tunnel ids is removed"), "\(removed)")
+                let added = try apply(lab, whole)
+                #expect(added.contains("tunnel ids is added"), "\(added)")
+                #expect(try interfaces(lab)["ids"]?["mtu"] as? Int == 1550)
+            }
+            let file = lab.folder.appendingPathComponent("topology.yaml")
+            try text("address: 198.18.64.1/24, mtu: 600", "").write(to: file, atomically: true, encoding: .utf8)
+            for words in [["--dry-run"], []] {
+                let refused = try run(Product.tapline, ["apply", lab.name] + words)
+                #expect(refused.status == 3 && refused.output.contains("tunnel ids goes, and"), "\(refused.output)")
+            }
+        }
+    }
+
     @Test(
         "whenever the control process is killed during such a change, nothing of it is left", arguments: [30, 150, 400])
     func killed(pause: UInt32) throws {

@@ -235,11 +235,27 @@ private let base = """
         #expect(addresses(plan, "alice-1") == ["192.0.2.10/24"])
         #expect(addresses(plan, "alice-50") == ["192.0.2.59/24"])
         #expect(plan.node("alice-50").process.run == "echo 50")
-        #expect(
-            mistakes(
-                "name: t\n" + base + "\ncustomers: { a: { count: 60, interface: customers, address: 192.0.2.200/24 } }"
-            )
-            .contains { $0.contains("there are no more") })
+    }
+
+    @Test(arguments: [
+        (
+            "a: { count: 60, interface: customers, address: 192.0.2.200/24 }",
+            "\"192.0.2.200/24\" cannot be counted to 56: the network 192.0.2.0/24 ends at 192.0.2.254",
+            "begin lower, use a shorter prefix, or count to 55 at most"
+        ),
+        (
+            "a: { count: 60, interface: customers, address: 192.0.2.200 }",
+            "the address 192.0.2.255/24, counted from 192.0.2.200, is the broadcast address of its network",
+            "begin lower, give the interface a shorter prefix, or count to 55 at most"
+        ),
+        (
+            "a: { count: 2, interface: customers, address: [192.0.2.254] }",
+            "the address 192.0.2.255/24, counted from 192.0.2.254, is the broadcast", "or count to 1"
+        ),
+    ])
+    func anAddressCountedTooFarNamesWhereItBegan(_ customer: String, _ message: String, _ hint: String) {
+        let found = problems("name: t\n" + base + "\ncustomers:\n  \(customer)\n").first?.summary ?? "nothing"
+        #expect(found.contains(message) && found.contains(hint), "\(found)")
     }
 
     @Test func countedServicesHaveTheNextAddressOrTheNextPort() throws {

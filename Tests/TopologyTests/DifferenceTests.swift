@@ -219,6 +219,20 @@ import Wire
         let during = new.retaining(old).table
         let tunnel = try #require(during.interfaces.first { $0.tunnel != nil })
         #expect(tunnel.mtu == 1450 && tunnel.tunnel?.local.description == "198.18.65.1")
+        // The underlay's family changes, too.
+        let six = try replanned(text("address: \"2001:db8:64::1/64\", mtu: 1500", ""), old).adopting(old)
+        #expect(PlanDifference(from: old, to: six).refusals.isEmpty)
+        _ = try TableCompiler.compile(six.retaining(old).table, generation: 1)
+        let small = try replanned(text("address: 198.18.64.1/24, mtu: 600", ""), old).adopting(old)
+        #expect(
+            PlanDifference(from: old, to: small).refusals.map(\.what) == [
+                "tunnel ids goes, and interface underlay carries 600 octets before it has gone: packets in the tunnel "
+                    + "would have 550, and 576 is the least"
+            ])
+        let again = try replanned(text("address: 198.18.64.1/24, mtu: 1600", ids), small).adopting(small)
+        let coming = try #require(PlanDifference(from: small, to: again).refusals.first)
+        #expect(coming.what.hasPrefix("tunnel ids comes, and interface underlay carries 600 octets until it has come"))
+        #expect(coming.hint.hasPrefix("apply a file with the new MTU and without the tunnel first, or take"))
     }
 
     @Test("a node gets a further leg, and loses one, while it runs")

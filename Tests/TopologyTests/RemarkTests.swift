@@ -67,6 +67,16 @@ import Wire
                 + "  two: { address: 203.0.113.9, ports: [tcp/2, udp/2], sequence: [fw, web] }",
             "16:47", "only the ports tell UDP to \"two\" from UDP to \"one\""),
         Case(
+            "a port within another", "ports: [tcp/80]", "ports: [tcp/80, tcp/70-90]", "17:13",
+            "tcp/80 is within tcp/70-90, which the service has, too"),
+        Case(
+            "a port within any", "ports: [tcp/80]", "ports: [any, udp/53]", "17:18", "udp/53 is within any"),
+        Case(
+            "a network around that of a server", "alice: { interface: customers,",
+            "alice: { prefixes: 198.18.4.0/23, interface: customers,", "8:22",
+            "198.18.4.0/23 behind \"alice\" includes 198.18.4.0/24, the network of interface \"servers\" on line 6: "
+                + "answers to 198.18.4.0/24 stay on the link of \"web\""),
+        Case(
             "a link-local network", "[198.18.4.1/24,", "[169.254.4.1/16,", "6:27", "is link-local"),
         Case(
             "a sysctl that this kernel lacks", "attach: servers }",

@@ -20,6 +20,12 @@ final class ChangeGate: Sendable {
     /// The hint for callers that come while a change is under way.
     static let hint = "try again when that has ended"
 
+    /// The words of operations that build and take away devices and nodes.
+    static let change = "another change is under way"
+
+    /// True while devices and nodes come and go: nothing is amiss with those that are not there.
+    var isChanging: Bool { state.withLock { $0.current?.what == Self.change } }
+
     /// Enters.
     ///
     /// - Parameter what: The beginning of the sentence that refuses other changes meanwhile: "its checks are being

@@ -23,7 +23,7 @@ extension ControlProcess {
     ) throws(ApplianceError) -> ChangeReport {
         // After the change, and also after one that was taken back: its node may be another one then.
         defer { renewKeepers() }
-        return try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
+        return try changing(ChangeGate.change) { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
             let fresh = try plan(of: path, settings, keeping: current)
             try ManagementCredentials.check(fresh.plan, besides: current)
@@ -252,7 +252,7 @@ extension ControlProcess {
     /// Publishes a file's table, if only the table and the checks differ.
     func reload(_ path: String, settings: [String: String]? = nil) throws(ApplianceError) -> ReloadReport {
         defer { renewKeepers() }
-        return try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
+        return try changing(ChangeGate.change) { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
             var fresh = try plan(of: path, settings, keeping: current)
             fresh.plan = fresh.plan.adopting(current)

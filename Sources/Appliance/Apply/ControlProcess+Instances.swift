@@ -12,7 +12,7 @@ extension ControlProcess {
     func add(
         _ application: String, _ instance: String?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
+        try changing(ChangeGate.change) { [self] (cancellation) throws(ApplianceError) in
             try add(application, instance, cancellation, tell)
         }
     }
@@ -46,7 +46,7 @@ extension ControlProcess {
     func remove(
         _ instance: String, drain: Duration?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
+        try changing(ChangeGate.change) { [self] (cancellation) throws(ApplianceError) in
             try remove(instance, drain: drain, cancellation, tell)
         }
     }

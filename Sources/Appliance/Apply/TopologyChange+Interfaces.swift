@@ -49,6 +49,9 @@ extension TopologyChange {
                 }
                 table.interfaces.removeLast(max(0, table.interfaces.count - old.table.interfaces.count))
                 table.removeAll(on: places)
+                for (place, before) in zip(table.interfaces.indices, old.table.interfaces) {
+                    table.interfaces[place].addresses = before.addresses
+                }
             }
         }
         // New TAPs have theirs.
@@ -61,6 +64,8 @@ extension TopologyChange {
             // Its nodes are known from their first packet on.
             table.sources += during.table.sources.filter { places.contains($0.interface) }
             table.neighbours += during.table.neighbours.filter { places.contains($0.interface) }
+            // Its underlay changes later.
+            for place in places { table.fitTunnel(place) }
         }
     }
 

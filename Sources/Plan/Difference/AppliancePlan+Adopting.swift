@@ -65,23 +65,8 @@ extension AppliancePlan {
             else { continue }
             plan.giveBridge(to: place, old)
         }
-        for place in leaving { plan.fitTunnel(place) }
+        for place in leaving { plan.table.fitTunnel(place) }
         return plan
-    }
-
-    /// Has a tunnel that goes fit its underlay, whose MTU and addresses may have changed meanwhile.
-    private mutating func fitTunnel(_ place: Int) {
-        guard var tunnel = table.interfaces[place].tunnel, table.interfaces.indices.contains(tunnel.carrier) else {
-            return
-        }
-        let (underlay, local) = (table.interfaces[tunnel.carrier], tunnel.local)
-        let addresses = underlay.addresses.map(\.address)
-        if !addresses.contains(local), let other = addresses.first(where: { $0.family == local.family }) {
-            tunnel.local = other
-            table.interfaces[place].tunnel = tunnel
-        }
-        let room = underlay.mtu - tunnel.encapsulation.overhead(local.family)
-        table.interfaces[place].mtu = min(table.interfaces[place].mtu, room)
     }
 
     private mutating func keepAttachment(of index: Int, _ old: AppliancePlan, _ before: [String: NodePlan]) {

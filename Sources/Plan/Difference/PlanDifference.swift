@@ -80,6 +80,7 @@ public struct PlanDifference: Sendable, Hashable {
     public init(from old: AppliancePlan, to new: AppliancePlan, patch: TablePatch? = nil) {
         compareInterfaces(old, new)
         compareRecords(old, new)
+        compareTunnels(old, new)
         guard refusals.isEmpty else { return }
         var interfaces: [Action] = []
         let (comingInterfaces, goingInterfaces) = Self.interfaces(old, new)

@@ -163,12 +163,27 @@ struct AddressResolver: NameStage, Diagnosing {
         } else {
             return true
         }
+        let count = counting(of: address)
         diagnostics.error(
-            address.origin, "\(what) \(value) is \(reason)",
-            hint: value.length < value.address.family.width
-                ? "choose a host address, such as \(value.prefix.address.advanced(by: 2))/\(value.length)"
-                : "choose the address of one host")
+            address.origin, "\(what) \(value)\(count?.words ?? "") is \(reason)",
+            hint: count?.hint
+                ?? (value.length < value.address.family.width
+                    ? "choose a host address, such as \(value.prefix.address.advanced(by: 2))/\(value.length)"
+                    : "choose the address of one host"))
         return false
+    }
+
+    /// Where a counted address began, and how to keep it on its link; nil if the file has the address itself.
+    private func counting(of address: Located<RawAddress>) -> (words: String, hint: String)? {
+        let found = address.value.value.address
+        guard let written = diagnostics.addressWritten(at: address.origin)?.address, written < found,
+            written.family == found.family
+        else { return nil }
+        let offset = found.low &- written.low
+        return (
+            ", counted from \(written),",
+            "begin lower, give the interface a shorter prefix, or count to \(offset)\(offset == 1 ? "" : " at most")"
+        )
     }
 
     /// The node's address with the length of the link's prefix. Reports why there is none, and returns nil.
@@ -190,11 +205,12 @@ struct AddressResolver: NameStage, Diagnosing {
         }
         guard isHost(address, "the address", length: address.value.hasLength) else { return nil }
         guard links.isEmpty || value.address.isLinkLocal else {
+            let count = counting(of: address)
             diagnostics.error(
                 address.origin,
-                "\(value.address) is not in \(links.map { $0.prefix.description }.joined(separator: " or ")), "
+                "\(value.address)\(count?.words ?? "") is not in \(links.map { $0.prefix.description }.joined(separator: " or ")), "
                     + "the network of interface \(quoted(raw.name.value)) \(raw.name.origin.place)",
-                hint: "choose an address of that network, or omit `address` to get one")
+                hint: count?.hint ?? "choose an address of that network, or omit `address` to get one")
             return nil
         }
         return value

@@ -14,7 +14,7 @@ extension EntryMaker {
         neighbourhood.members.flatMap { sender -> [MadeEntry] in
             let others = neighbourhood.members.filter { $0 != sender }
             let direct = others.flatMap { receiver in
-                addresses(of: receiver, from: sender).flatMap { address in
+                addresses(of: receiver, from: sender).filter { isSent(to: $0, by: sender) }.flatMap { address in
                     made(neighbourhood, sender, to: IPPrefix(host: address), [receiver], isAnswered: true)
                 }
             }
@@ -32,6 +32,12 @@ extension EntryMaker {
             }
             return direct + moving(neighbourhood, sender, others) + groups
         }
+    }
+
+    /// True if a node has an address of the family of another one. A node without any gets some while it runs.
+    private func isSent(to address: IPAddress, by sender: Neighbour) -> Bool {
+        let families = addressFamilies(of: sender)
+        return families.isEmpty || families.contains(address.family) || address.isLinkLocal
     }
 
     /// The entries for addresses that neighbours may have and the sender may not: they find their owner by asking.
@@ -102,6 +108,10 @@ extension EntryMaker {
         if isAnswered, impliesICMP(neighbourhood, [sender] + receivers, family) {
             ports.append(PortSpecification.icmp.servicePort(family))
         }
+        let own = isAnswered ? sources(sender, towards: destination.address) : []
+        // What comes from behind such a node is another service's. What comes from itself is its neighbours': its source is
+        // more specific.
+        let isOfNetworks = services.contains { answersNetworks(sender, own, to: receivers, of: $0) }
         return ports.uniqued().flatMap { port -> [MadeEntry] in
             func entry(_ direction: ChainDirection, from source: IPPrefix?) -> MadeEntry {
                 var entry = Entry(
@@ -118,11 +128,15 @@ extension EntryMaker {
                         label: "service \(quoted(neighbourhood.raw.name.value))", service: neighbourhood.index,
                         node: lead(sender.node)))
             }
-            let request = entry(.request, from: nil)
+            guard !isOfNetworks else {
+                let isOnLink = receivers.allSatisfy { legs[$0.node][$0.leg].interface == emission.interface }
+                return own.filter { isOnLink || !$0.address.isLinkLocal }.map { entry(.request, from: $0) }
+            }
+            let request = [entry(.request, from: nil)]
             // Without ports the answer of one is the request of the other.
-            guard isAnswered, port.ports != 0...65535 else { return [request] }
+            guard isAnswered, port.ports != 0...65535 else { return request }
             // The source makes an answer more specific than a request between two such ports.
-            return [request] + sources(sender, towards: destination.address).map { entry(.response, from: $0) }
+            return request + own.map { entry(.response, from: $0) }
         }
     }
 

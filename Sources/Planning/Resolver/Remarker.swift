@@ -23,6 +23,8 @@ struct Remarker: EntryStage, Diagnosing {
         remarkOnFragments()
         remarkOnSpoofing()
         remarkOnMembers()
+        remarkOnPorts()
+        remarkOnPrefixes()
     }
 
     /// Who gets the packets of a group that nodes join is not known before they do.

@@ -96,6 +96,9 @@ struct ServedTopology: Sendable {
         let all = addressed.file.services.enumerated()
         let found = all.filter(\.element.between.isEmpty).compactMap { resolver.resolve($1, $0) }
         neighbourhoods = all.filter { !$0.element.between.isEmpty }.compactMap { resolver.neighbourhood($1, $0) }
+        for neighbourhood in neighbourhoods { resolver.checkFamilies(of: neighbourhood) }
+        resolver.checkNeighbourCustomers(found, neighbourhoods)
+        resolver.checkRouterPorts(found, neighbourhoods)
         resolver.checkOpeners(of: found)
         openings = resolver.openings(of: found)
         services = resolver.widened(found)

@@ -19,6 +19,25 @@ enum Counting {
         }
     }
 
+    /// Where the values of a text end, for messages: "the network 192.0.2.0/28 ends at 192.0.2.14".
+    func end(of text: String) -> String {
+        if self == .ports { return "ports end at 65535" }
+        guard self == .hosts, text.contains("/"), let written = InterfaceAddress(text) else {
+            return "the addresses end there"
+        }
+        return "the network \(written.prefix) ends at \(Self.last(of: written))"
+    }
+
+    /// The last address that a host can have in a network.
+    private static func last(of written: InterfaceAddress) -> IPAddress {
+        let (prefix, hostBits) = (written.prefix, written.address.family.width - written.length)
+        let first = UInt128(prefix.address.high) << 64 | UInt128(prefix.address.low)
+        let all = hostBits == 128 ? UInt128.max : (1 << UInt128(hostBits)) - 1
+        let last = first + all - (prefix.family == .ipv4 && hostBits > 1 ? 1 : 0)
+        return IPAddress(
+            family: prefix.family, high: UInt64(truncatingIfNeeded: last >> 64), low: UInt64(truncatingIfNeeded: last))
+    }
+
     private func address(_ text: String, _ offset: Int) -> String? {
         guard let written = InterfaceAddress(text) else { return text }
         let (address, length, width) = (written.address, written.length, written.address.family.width)
@@ -30,8 +49,8 @@ enum Counting {
         let next = IPAddress(
             family: address.family, high: UInt64(truncatingIfNeeded: sum >> 64), low: UInt64(truncatingIfNeeded: sum))
         let hasLength = text.contains("/")
-        // The copies of a node stay on its link.
-        if self == .hosts, hasLength, !written.prefix.contains(next) { return nil }
+        // The copies of a node stay on its link, below the broadcast address.
+        if self == .hosts, hasLength, !written.prefix.contains(next) || Self.last(of: written) < next { return nil }
         return hasLength ? "\(next)/\(length)" : "\(next)"
     }
 

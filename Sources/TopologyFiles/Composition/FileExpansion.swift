@@ -301,8 +301,10 @@ extension FileExpansion {
         }
         guard let text = counting.text(written, advancedBy: offset) else {
             diagnostics.error(
-                node.origin, "\(quoted(written)) cannot be counted to \(offset + 1): there are no more",
-                hint: "begin lower, use a shorter prefix, or count to a smaller number")
+                node.origin,
+                "\(quoted(written)) cannot be counted to \(offset + 1): \(counting.end(of: written))",
+                hint: (counting == .ports ? "begin lower" : "begin lower, use a shorter prefix")
+                    + ", or count to \(offset)\(offset == 1 ? "" : " at most")")
             return node
         }
         return text == written ? node : node.replacingText(text)
