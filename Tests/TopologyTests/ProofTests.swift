@@ -226,23 +226,23 @@ private let refusals: [Refusal] = [
         example: "from web (198.18.0.2) on interface j to 192.0.2.2", related: [6, 4]),
 ]
 
-@Test func servicesThatShareAnApplicationAreNotToldToChangeEntries() {
-    let found = problems(
-        """
-        name: a
-        interfaces: { i: { address: 192.0.2.1/24 }, j: { address: 198.18.0.1/24 } }
-        customers: { c: { interface: i } }
-        applications: { web: { attach: j, send: network } }
-        services:
-          s: { address: 203.0.113.1, ports: tcp/80, sequence: web }
-          t: { address: 203.0.113.2, sequence: web }
-
-        """)
-    let wrong = found.first { $0.message.contains("\"c\" asks 203.0.113.2 and is answered from 203.0.113.1") }
-    #expect(wrong?.hint?.hasPrefix("give the services of \"web\" ports that do not overlap") == true, "\(found)")
-}
-
 @Suite struct ProofTests {
+    @Test func servicesThatShareAnApplicationAreNotToldToChangeEntries() {
+        let found = problems(
+            """
+            name: a
+            interfaces: { i: { address: 192.0.2.1/24 }, j: { address: 198.18.0.1/24 } }
+            customers: { c: { interface: i } }
+            applications: { web: { attach: j, send: network } }
+            services:
+              s: { address: 203.0.113.1, ports: tcp/80, sequence: web }
+              t: { address: 203.0.113.2, sequence: web }
+
+            """)
+        let wrong = found.first { $0.message.contains("\"c\" asks 203.0.113.2 and is answered from 203.0.113.1") }
+        #expect(wrong?.hint?.hasPrefix("give the services of \"web\" ports that do not overlap") == true, "\(found)")
+    }
+
     @Test(arguments: refusals)
     func isRefusedWithLinesExampleAndHint(_ refusal: Refusal) throws {
         let found = problems(refusal.text)
