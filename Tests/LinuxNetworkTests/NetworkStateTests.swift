@@ -36,7 +36,7 @@ extension LinuxTests {
                 return text
             }
             // The link-local address comes in the kernel's own time.
-            for _ in 0..<50 where !(try shown().contains("fe80::ff:fe00:1")) { usleep(20_000) }
+            for _ in 0..<500 where !(try shown().contains("fe80::ff:fe00:1")) { usleep(20_000) }
             let before = try shown()
             let networkState = try a.netlink.networkState()
             #expect(try networkState.changes(to: a.netlink.networkState()) == [])
@@ -107,7 +107,10 @@ extension LinuxTests {
             try a.send(packet([0xCA]), to: there)
             var seen: [(length: Int, kept: Int, out: Bool, time: UInt64)] = []
             var matched: [(length: Int, out: Bool)] = []
-            for _ in 0..<100 where seen.count(where: { $0.length > 60 }) < 1 || matched.isEmpty || seen.count < 5 {
+            func isThere() -> Bool {
+                seen.contains { $0.length == 1042 } && seen.contains { $0.out } && !matched.isEmpty
+            }
+            for _ in 0..<1_000 where !isThere() {
                 usleep(10_000)
                 all.drain { seen.append(($0.length, $0.bytes.count, $0.isOutgoing, $0.nanoseconds)) }
                 some.drain { matched.append(($0.length, $0.isOutgoing)) }

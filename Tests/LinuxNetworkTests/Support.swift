@@ -58,7 +58,7 @@ func leavingNothing(_ body: (String) throws -> Void) throws {
     try outcome.get()
     var after = try HostState()
     // Namespaces go in the kernel's own time, and Foundation closes its pipes in its own.
-    for _ in 0..<20 where after != before {
+    for _ in 0..<200 where after != before {
         usleep(50_000)
         after = try HostState()
     }
