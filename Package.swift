@@ -233,7 +233,7 @@ let package = Package(
             name: "ApplianceTests",
             dependencies: [
                 "Appliance", "ApplianceClient", "Verification", "HealthMonitoring", "Redundancy", "EngineControl",
-                "Nodes", "Observation",
+                "Nodes", "Observation", "Tracing",
                 "Fabric", "ControlAPI", "EventLoop", "Planning", "TopologyFiles", "Plan", "Engine", "Forwarding",
                 "Health", "LinuxNetwork",
                 "Wire", "CLinux", "Reporting", "Seeds",

@@ -18,8 +18,12 @@ final class CaptureSessions {
         var failure: ApplianceError?
         /// True when every engine copies for it.
         var isInForce = false
-        /// The generation of the table that its reader knows; 0 before the first answer.
-        var known: UInt64 = 0
+        /// The generation of the newest table that its reader was told of, or will be; 0 before the first answer.
+        var newest: UInt64 = 0
+        /// Tables that its reader has yet to be told of, the oldest first.
+        var coming: [EngineFleet.CaptureMemory] = []
+        /// The version of the plan that its reader was told.
+        var version = 0
         var isOver = false
 
         init(_ observer: CaptureObserver) { self.observer = observer }
@@ -36,7 +40,12 @@ final class CaptureSessions {
         var translates: Bool
         /// The kinds of their devices that carry circuits.
         var links: [Encapsulation.Link?]
+        /// The version of the plan, which has the nodes' names.
+        var version: Int
     }
+
+    /// How many tables wait for a reader that does not read. It knows no more of them.
+    private static let mostComing = 16
 
     private let loop: EventLoop
     /// nil while there are no engines.
@@ -71,8 +80,20 @@ final class CaptureSessions {
             closed: { [weak self] in self?.end(number) })
     }
 
-    /// Another table is in force: readers get it.
-    func tableChanged() {
+    /// Engines are about to decide by another table. Readers get each one, before the first frame that names it.
+    func tableChanges() {
+        loop.preconditionCurrent()
+        guard !sessions.isEmpty, let memory = source()?.fleet.captureMemory else { return }
+        for session in sessions.values where session.newest != 0 && session.newest != memory.generation {
+            session.newest = memory.generation
+            session.coming.append(memory)
+            if session.coming.count > Self.mostComing { session.coming.removeFirst() }
+        }
+        pump()
+    }
+
+    /// Another plan is the running one: readers ask for its names.
+    func namesChanged() {
         loop.preconditionCurrent()
         if !sessions.isEmpty { pump() }
     }
@@ -158,14 +179,17 @@ final class CaptureSessions {
             let answer = ControlAnswer<CaptureAnswer>.error(failure)
             return (try? JSONLine.encode(answer)).map { ControlStream.Line(bytes: $0, isLast: true) }
         }
-        guard session.isInForce, let memory = source()?.fleet.captureMemory, memory.generation != session.known else {
-            return nil
-        }
-        let isFirst = session.known == 0
-        session.known = memory.generation
+        guard session.isInForce, let source = source() else { return nil }
+        let isFirst = session.newest == 0
+        let isNamedAnew = session.version != source.version
+        let next = session.coming.isEmpty ? nil : session.coming.removeFirst()
+        guard let memory = next ?? (isFirst || isNamedAnew ? source.fleet.captureMemory : nil) else { return nil }
+        session.version = source.version
+        session.newest = max(session.newest, memory.generation)
         let answer = CaptureAnswer(
             number: session.observer.number, rings: memory.rings, ringSize: CaptureRing.size,
-            generation: memory.generation, tableSize: memory.table.size, groupsSize: memory.groups?.size ?? 0)
+            generation: memory.generation, tableSize: memory.table.size, groupsSize: memory.groups?.size ?? 0,
+            version: source.version)
         guard let bytes = try? JSONLine.encode(ControlAnswer.answer(answer)) else { return nil }
         return ControlStream.Line(
             bytes: bytes,

@@ -111,6 +111,7 @@ extension ControlProcess {
                 record: { [weak self] in self?.note($0) },
                 events: { [weak self] in self?.happened($0) })
             take(fleet)
+            fleet.tableChanges = { [weak self] in self?.captures.tableChanges() }
             // Engines have the links of the file before they read their first frame.
             handImpairments { [weak self] in
                 if case .failure(let error) = $0 { self?.logger.error("\(error)") }

@@ -100,7 +100,7 @@ public final class ControlProcess: @unchecked Sendable {
             fleet.map {
                 CaptureSessions.Source(
                     fleet: $0, interfaces: table.interfaces.map(\.name), rewrites: table.rewritesAddresses,
-                    translates: table.translatesPorts, links: plan.circuitLinks)
+                    translates: table.translatesPorts, links: plan.circuitLinks, version: topology.version)
             }
         }, pump: { [unowned self] in server?.pump() })
     /// Has times in applications measured. On the loop's thread.

@@ -37,6 +37,8 @@ package final class CaptureConnection {
         package let groups: ReadOnlyMemory?
         /// The generation that frames' records name.
         package let generation: UInt64
+        /// The version of the plan that names the nodes.
+        package let version: Int
     }
 
     /// What comes over the connection beside the frames.
@@ -157,6 +159,7 @@ package final class CaptureConnection {
             groups = try ReadOnlyMemory(descriptor, size: answer.groupsSize)
         }
         return Table(
-            table: try ReadOnlyMemory(table, size: answer.tableSize), groups: groups, generation: answer.generation)
+            table: try ReadOnlyMemory(table, size: answer.tableSize), groups: groups, generation: answer.generation,
+            version: answer.version)
     }
 }

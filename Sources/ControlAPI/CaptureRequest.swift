@@ -98,13 +98,18 @@ package struct CaptureAnswer: Codable, Sendable {
     package var tableSize: Int
     /// Octets of its groups; 0 if it has its own.
     package var groupsSize: Int
+    /// The version of the plan, and so of all names: where it is another one, the network is described in other words.
+    package var version: Int
 
-    package init(number: Int, rings: Int, ringSize: Int, generation: UInt64, tableSize: Int, groupsSize: Int) {
+    package init(
+        number: Int, rings: Int, ringSize: Int, generation: UInt64, tableSize: Int, groupsSize: Int, version: Int
+    ) {
         self.number = number
         self.rings = rings
         self.ringSize = ringSize
         self.generation = generation
         self.tableSize = tableSize
         self.groupsSize = groupsSize
+        self.version = version
     }
 }

@@ -174,6 +174,7 @@ extension EngineFleet {
         self.regrowth = nil
         (plan, resources) = (regrowth.plan, regrowth.resources)
         (published, compiled) = (regrowth.published, regrowth.compiled)
+        tableChanges()
         if compiled.asksGroups { memberships.askAgain() }
         tables += 1
         events(ApplianceEvent(.tablePublished, generation: Int(published.generation)))

@@ -242,6 +242,7 @@ extension EngineFleet {
         published = table
         compiled = fresh
         newestGeneration = table.generation
+        tableChanges()
         for process in living where process.phase == .ready { hand(process, published) }
     }
 
@@ -348,6 +349,7 @@ extension EngineFleet {
             // It was compiled once, so that works again. Without room, the next table is compiled as a whole: what engines
             // have of this one is laid out in another way.
             if let source = failed.before.source, let again = try? Self.compile(source) { compiled = again }
+            tableChanges()
             for other in living where other !== process && other.phase == .ready && other.handed == generation {
                 hand(other, published)
             }

@@ -33,6 +33,8 @@ package final class EngineFleet: @unchecked Sendable {
     let record: (RecordedProcess) -> Void
     /// The confinements that an engine lacks.
     let inspect: (EngineProcess) -> [String]
+    /// Called when another table was published, before an engine has it.
+    package var tableChanges: () -> Void = {}
     let neighbours: NeighbourTable
     /// The engines' notes of instances that drain.
     package let drainTable: DrainTable

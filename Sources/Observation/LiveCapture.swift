@@ -120,9 +120,11 @@ package final class LiveCapture {
     package func turn(within time: Duration) throws(ApplianceError) -> Bool {
         switch try frames.next(within: time) {
         case .frames(let frames): try write(frames)
-        case .table(let image):
-            description = try client.description(entries: true)
-            network = TracedNetwork(description)
+        case .table(let image, let isNamedAnew):
+            if isNamedAnew {
+                description = try client.description(entries: true)
+                network = TracedNetwork(description)
+            }
             try take(image)
         case .end: isOver = true
         }

@@ -16,8 +16,8 @@ package final class LiveFrames {
     package enum News {
         /// Frames in the order of their times; empty if none came within the time.
         case frames([CapturedFrame])
-        /// Another table is in force: frames may name it from now on.
-        case table(TableImage)
+        /// Another table is in force, or the same one by other names: frames may name it from now on.
+        case table(TableImage, isNamedAnew: Bool)
         /// The topology goes away.
         case end
     }
@@ -33,6 +33,11 @@ package final class LiveFrames {
     private var spare = SpareProcessors()
     private var phase = Phase.free
     private var lostBefore: UInt64 = 0
+    /// The generation of the newest table that the caller knows, and the version of the plan that named it.
+    private var newest: UInt64
+    private var version: Int
+    /// Frames that wait for a table that they name.
+    private var held: (frames: [CapturedFrame], horizon: MonotonicTime)?
 
     /// What a paced reader does.
     private enum Phase {
@@ -75,13 +80,20 @@ package final class LiveFrames {
         }
         self.feed = feed
         table = Self.image(connection.table)
+        (newest, version) = (connection.table.generation, connection.table.version)
     }
+
+    /// How long frames wait for a table that they name: its news were sent before it was in force.
+    private static let patience = Duration.seconds(1)
 
     /// Frames that were overwritten before they were read.
     package var lost: UInt64 { feed.lost }
 
     /// The next frames that were captured before a time, without waiting; empty if all were given.
-    package func rest(before time: MonotonicTime) -> [CapturedFrame] { feed.frames(before: time) }
+    package func rest(before time: MonotonicTime) -> [CapturedFrame] {
+        defer { held = nil }
+        return (held?.frames ?? []) + feed.frames(before: time)
+    }
 
     /// Counts the frames that were overwritten by now; what was not read is given up.
     package func giveUp() { _ = feed.frames(before: .now) }
@@ -91,25 +103,45 @@ package final class LiveFrames {
     /// - Parameter time: How long to wait while nothing comes.
     /// - Throws: `ApplianceError` if the control process answers with an error.
     package func next(within time: Duration) throws(ApplianceError) -> News {
+        if let held {
+            self.held = nil
+            return try told(held.frames, before: held.horizon)
+        }
         if case .rest(let end) = phase {
             let left = end - MonotonicTime.now
             if left > .zero { return try news(within: min(left, time)) ?? .frames([]) }
             feed.giveUp()
             phase = .span(from: .now, own: SpareProcessors.own)
         }
-        let pause = nextReading - monotonicTime()
-        if pause > .zero, let news = try news(within: pause) { return news }
-        horizon = MonotonicTime(nanoseconds: MonotonicTime.now.nanoseconds - Self.settling)
+        if let news = try news(within: max(.zero, nextReading - monotonicTime())) { return news }
+        var horizon = MonotonicTime(nanoseconds: MonotonicTime.now.nanoseconds - Self.settling)
         if case .span(let start, _) = phase { horizon = min(horizon, start + ReaderPace.span) }
         let frames = feed.frames(before: horizon)
         nextReading = monotonicTime() + Self.pause(after: feed.fullness)
-        if isPaced, !isOver { keepPace(isEmpty: frames.isEmpty) }
-        guard frames.isEmpty, !isOver else { return isOver && frames.isEmpty ? .end : .frames(frames) }
+        if isPaced, !isOver { keepPace(isEmpty: frames.isEmpty, before: horizon) }
+        guard frames.isEmpty else { return try told(frames, before: horizon) }
+        self.horizon = horizon
+        guard !isOver else { return .end }
         return try news(within: time) ?? .frames([])
     }
 
+    /// Frames, or first the news of a table that they name.
+    private func told(_ frames: [CapturedFrame], before horizon: MonotonicTime) throws(ApplianceError) -> News {
+        if let last = frames.lazy.map(\.generation).max(), last > newest {
+            switch try news(within: Self.patience) {
+            case .table(let image, let isNamedAnew)?:
+                held = (frames, horizon)
+                return .table(image, isNamedAnew: isNamedAnew)
+            case .frames(let more)?: return .frames(frames + more)
+            case .end?, nil: newest = last
+            }
+        }
+        self.horizon = horizon
+        return .frames(frames)
+    }
+
     /// Begins to leave frames out where some were lost, and rests where a span was read.
-    private func keepPace(isEmpty: Bool) {
+    private func keepPace(isEmpty: Bool, before horizon: MonotonicTime) {
         let measured = spare.measured()
         switch phase {
         case .free:
@@ -131,11 +163,15 @@ package final class LiveFrames {
     }
 
     /// What came over the connection; nil if nothing did within the time, or if the topology had already gone.
-    private func news(within time: Duration) throws(ApplianceError) -> News? {
+    ///
+    /// - Throws: `ApplianceError` if the control process answers with an error.
+    package func news(within time: Duration) throws(ApplianceError) -> News? {
         guard !isOver else { return nil }
         switch try connection.news(within: time) {
         case .nothing: return nil
-        case .table(let table): return .table(Self.image(table))
+        case .table(let table):
+            defer { (newest, version) = (max(newest, table.generation), table.version) }
+            return .table(Self.image(table), isNamedAnew: table.version != version)
         case .end:
             isOver = true
             // What engines wrote last is older than the end.

@@ -33,6 +33,7 @@ package struct LiveTimes {
             let began = monotonicTime()
             switch try frames.next(within: Self.pause) {
             case .frames(let frames): for frame in frames { meter.add(frame) }
+            case .table(_, isNamedAnew: false): break
             case .table:
                 // Nodes may have come and gone.
                 before = sum(before, meter.report)

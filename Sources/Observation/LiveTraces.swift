@@ -144,7 +144,7 @@ package final class LiveTraces {
         session.blindness = .filter
         isNarrow = true
         untold.append(Self.busy)
-        try take(frames.table)
+        try take(frames.table, isNamedAnew: true)
     }
 
     private func tellIfBehind() {
@@ -173,9 +173,7 @@ package final class LiveTraces {
             for frame in frames { session.add(frame) }
             try narrowIfBehind()
             tellIfBehind()
-        case .table(let image):
-            network = TracedNetwork(try client.description(entries: true))
-            try take(image)
+        case .table(let image, let isNamedAnew): try take(image, isNamedAnew: isNamedAnew)
         case .end:
             isOver = true
             session.finish()
@@ -191,6 +189,9 @@ package final class LiveTraces {
     package func finish() -> [PacketTrace] {
         // What was captured by now belongs to it, however far behind this reader is.
         let end = monotonicTime()
+        while case .table(let image, let isNamedAnew)? = try? frames.news(within: .zero) {
+            try? take(image, isNamedAnew: isNamedAnew)
+        }
         // A ring is not believed: it may say that frames of old times come for ever.
         while !isOver, monotonicTime() < end + Self.longestEnd * 5 {
             let rest = frames.rest(before: end)
@@ -214,7 +215,8 @@ package final class LiveTraces {
         rules.read(into: &session.rules!)
     }
 
-    private func take(_ image: TableImage) throws(ApplianceError) {
+    private func take(_ image: TableImage, isNamedAnew: Bool = false) throws(ApplianceError) {
+        if isNamedAnew { network = TracedNetwork(try client.description(entries: true)) }
         do { try session.take(image, network: network) } catch {
             throw ApplianceError(.failed, "the table of the engines cannot be read: \(error)")
         }

@@ -67,14 +67,14 @@ package final class FrameDescriber {
     /// - Parameter hasOuter: Packets of underlays come, too.
     package init(hasOuter: Bool = false) { self.hasOuter = hasOuter }
 
-    /// Knows a version of the table from now on. The last four are kept.
+    /// Knows a version of the table from now on. The last sixteen are kept.
     ///
     /// - Throws: `SnapshotError` or `EngineError` if an engine would not take the table.
     package func take(_ image: TableImage, network: TracedNetwork) throws {
         tables[image.generation] = try TracedTable(image, network: network, numbers: Array(network.nodes.indices))
         newest = max(newest, image.generation)
         (last, nodes) = (nil, NearNodes())
-        if tables.count > 4, let oldest = tables.keys.min() { tables[oldest] = nil }
+        if tables.count > 16, let oldest = tables.keys.min() { tables[oldest] = nil }
     }
 
     /// What a capture says of a frame.

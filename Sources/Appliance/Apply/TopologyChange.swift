@@ -302,6 +302,7 @@ final class TopologyChange {
         control.topology.commit(
             PlannedFile(source: source, plan: patch == nil ? new : control.sharing(new)),
             keeping: leftAlone.map { ($0, old.interfaces[$0].attachment) })
+        control.captures.namesChanged()
     }
 
     private func cleanUp() {
