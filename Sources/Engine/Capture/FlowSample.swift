@@ -60,30 +60,28 @@ public struct FlowSample: Sendable, Hashable {
 
     @inline(__always)
     private func takes(_ flow: FlowFields) -> Bool {
-        var hash = UInt64(flow.protocolNumber)
+        // The order of a packet's ends has no part in it: a product of both addresses, and the ports by size.
+        var hash = UInt64(flow.protocolNumber) | 1 &<< 63
         if flow.hasPorts {
             let lower = ignoresServicePorts ? 0 : min(flow.sourcePort, flow.destinationPort)
-            hash = Self.mixed(hash, UInt64(max(flow.sourcePort, flow.destinationPort)), UInt64(lower))
+            hash |= UInt64(max(flow.sourcePort, flow.destinationPort)) &<< 24 | UInt64(lower) &<< 8
         }
         if !ignoresAddresses || !flow.hasPorts {
-            hash = Self.mixed(hash, Self.folded(flow.source), Self.folded(flow.destination))
+            hash ^= Self.product(Self.folded(flow.source), Self.folded(flow.destination))
         }
+        hash = Self.product(Self.product(hash, 0x9E37_79B9_7F4A_7C15), 0xE703_7ED1_A0B4_28DB)
         return ((hash &>> 32) &* UInt64(one)) &>> 32 == 0
     }
 
-    /// Adds two values to a hash, which does not depend on their order.
+    /// Both halves of a product, of which each bit depends on many of both factors.
     @inline(__always)
-    private static func mixed(_ hash: UInt64, _ one: UInt64, _ other: UInt64) -> UInt64 {
-        // The finaliser of MurmurHash3, over the sum of both, so that equal values do not cancel out.
-        func finished(_ value: UInt64) -> UInt64 {
-            var value = value
-            value = (value ^ value &>> 33) &* 0xFF51_AFD7_ED55_8CCD
-            value = (value ^ value &>> 33) &* 0xC4CE_B9FE_1A85_EC53
-            return value ^ value &>> 33
-        }
-        return finished(hash &* 31 &+ finished(one) &+ finished(other))
+    private static func product(_ one: UInt64, _ other: UInt64) -> UInt64 {
+        let (high, low) = one.multipliedFullWidth(by: other)
+        return high ^ low
     }
 
     @inline(__always)
-    private static func folded(_ address: IPAddress) -> UInt64 { address.high &* 0x9E37_79B9_7F4A_7C15 ^ address.low }
+    private static func folded(_ address: IPAddress) -> UInt64 {
+        (address.high &* 0xD6E8_FEB8_6659_FD93 ^ address.low) &* 0xA076_1D64_78BD_642F
+    }
 }
