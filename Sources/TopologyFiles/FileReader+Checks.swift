@@ -13,6 +13,8 @@ extension FileReader {
             return RawCheck(name: name, origin: node.origin, steps: [], listsSteps: false, unread: unread)
         }
         let name = nodes.text(fields["name"], "the name of a check")
+        // It stands in reports that are read line by line.
+        if let name { checkName(name, "check") }
         if fields["name"] == nil {
             diagnostics.error(node.origin, "the check has no name", hint: "add `name: …`: what the check proves")
         }

@@ -24,6 +24,9 @@ package enum NameForm {
         if isNode, text == "any" || InterfaceAddress(text) != nil || MACAddress(text) != nil {
             return ("entries would read it as an address", "choose a name that is no address")
         }
+        if isNode, first == "-" {
+            return ("commands would read it as an option", "choose a name that does not begin with '-'")
+        }
         return nil
     }
 
