@@ -5,7 +5,7 @@ ask.py SERVER [--source ADDRESS] [--flood COUNT | --fenced] REQUEST...
 REQUEST is hexadecimal digits. With --flood each is sent so often, at 10,000 a second, and only the number of answers is printed.
 With --fenced, requests are read from standard input, a line each, and each is followed by one that every server answers (an opcode
 of NAT-PMP that there is not): no answer before that one means that there is none. "!" means that the server has ended; the next
-request waits for its successor.
+request waits for its successor. A server that is slow is waited for: it answers every fence, its successor the later ones alone.
 """
 
 import argparse
@@ -22,49 +22,63 @@ parser.add_argument("requests", nargs="*")
 words = parser.parse_intermixed_args()
 
 family = socket.AF_INET6 if ":" in words.server else socket.AF_INET
-asking = socket.socket(family, socket.SOCK_DGRAM)
-if words.source:
-    # A source that this node does not have.
-    asking.setsockopt(socket.SOL_IP, 19, 1)
-    asking.bind((words.source, 0))
-asking.connect((words.server, 5351))
-asking.settimeout(2)
+FENCE, ITS_ANSWER = bytes.fromhex("007f"), bytes.fromhex("00ff0005")
 
 
-def answers(request):
-    """The answers to a request before the one to the fence; nil: the server does not answer any more."""
-    found = []
+def connected():
+    """A new socket to the server."""
+    asking = socket.socket(family, socket.SOCK_DGRAM)
+    if words.source:
+        # A source that this node does not have.
+        asking.setsockopt(socket.SOL_IP, 19, 1)
+        asking.bind((words.source, 0))
+    asking.connect((words.server, 5351))
+    asking.settimeout(2)
+    return asking
+
+
+def answers(asking, request):
+    """The answers to a request before the one to the fence; nil: the server has ended."""
+    found, fences, answered = [], 1, 0
     try:
         asking.send(request)
-        asking.send(bytes.fromhex("007f"))
-        while True:
-            answer = asking.recv(2048)
-            if answer[:4] == bytes.fromhex("00ff0005"): return found
-            found.append(answer.hex())
-    except (TimeoutError, ConnectionRefusedError):
+        asking.send(FENCE)
+        while answered < fences:
+            try:
+                answer = asking.recv(2048)
+            except TimeoutError:
+                if answered > 0 or fences == 15: return None
+                asking.send(FENCE)
+                fences += 1
+                continue
+            if answer[:4] == ITS_ANSWER: answered += 1
+            elif answered == 0: found.append(answer.hex())
+        return found
+    except ConnectionRefusedError:
         return None
 
 
-def wait():
-    """Waits for a server that answers."""
-    asking.settimeout(0.2)
-    for _ in range(100):
+def awaited():
+    """A socket to a server that answers. Late answers to those before reach them, not it."""
+    for _ in range(30):
+        asking = connected()
         try:
-            asking.send(bytes.fromhex("007f"))
+            asking.send(FENCE)
             asking.recv(2048)
             break
         except (TimeoutError, ConnectionRefusedError):
-            time.sleep(0.05)
-    asking.settimeout(2)
+            time.sleep(0.1)
+    return asking
 
 
 if words.fenced:
-    wait()
+    asking = awaited()
     for request in map(bytes.fromhex, sys.stdin):
-        found = answers(request)
+        found = answers(asking, request)
         print("!" if found is None else " ".join(found) or "-")
-        if found is None: wait()
+        if found is None: asking = awaited()
     sys.exit()
+asking = connected()
 for request in map(bytes.fromhex, words.requests):
     if words.flood:
         for number in range(words.flood):
