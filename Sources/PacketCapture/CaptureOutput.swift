@@ -43,6 +43,8 @@ struct CaptureOutput: ~Copyable {
     private let descriptor: Int32
     private let isOwned: Bool
     private let isFile: Bool
+    /// True if writing may wait for a reader: a pipe, a socket or a terminal.
+    private let hasReader: Bool
     /// The octets written so far.
     private(set) var length: UInt64 = 0
 
@@ -58,7 +60,7 @@ struct CaptureOutput: ~Copyable {
         descriptor = open(path.path, flags, path.mode)
         guard descriptor >= 0 else { throw .system("cannot write \(path.path)", errno: errno) }
         isOwned = true
-        isFile = Self.isFile(descriptor)
+        (isFile, hasReader) = Self.kind(descriptor)
         var info = stat()
         if let owner = path.owner, isFile, fstat(descriptor, &info) == 0, info.st_uid == geteuid(), info.st_nlink == 1 {
             // Where that is refused, the file can still be read by who wrote it.
@@ -71,14 +73,19 @@ struct CaptureOutput: ~Copyable {
         self.name = name
         self.descriptor = descriptor
         isOwned = false
-        isFile = Self.isFile(descriptor)
+        (isFile, hasReader) = Self.kind(descriptor)
     }
 
     deinit { if isOwned { close(descriptor) } }
 
-    private static func isFile(_ descriptor: Int32) -> Bool {
+    private static func kind(_ descriptor: Int32) -> (isFile: Bool, hasReader: Bool) {
         var info = stat()
-        return fstat(descriptor, &info) == 0 && info.st_mode & S_IFMT == S_IFREG
+        guard fstat(descriptor, &info) == 0 else { return (false, true) }
+        switch info.st_mode & S_IFMT {
+        case S_IFREG: return (true, false)
+        case S_IFCHR: return (false, isatty(descriptor) == 1)
+        default: return (false, true)
+        }
     }
 
     /// Writes whole blocks.
@@ -90,8 +97,8 @@ struct CaptureOutput: ~Copyable {
         var offset = 0
         while offset < blocks.count {
             // A pipe that is ready takes so much without waiting (PIPE_BUF).
-            let most = isFile ? blocks.count - offset : min(blocks.count - offset, 4096)
-            if !isFile {
+            let most = hasReader ? min(blocks.count - offset, 4096) : blocks.count - offset
+            if hasReader {
                 var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 let ready = poll(&waiting, 1, 100)
                 if isCancelled() { throw Failure(code: ECANCELED) }
