@@ -4,24 +4,30 @@ hold.py ADDRESS COUNT SECONDS: prints a line for each server that answered, and 
 `web-1: 9 connections, 0 lost`
 
 The seconds begin when each connection has had its first answer. A line in the file `held` in the node's folder says so to
-the next step of a check.
+the next step of a check, and a file `enough` there ends them early. What was asked last may still be answered for some
+seconds: a connection without an answer then is lost.
 """
 import collections
 import concurrent.futures
+import contextlib
 import http.client
 import os
 import pathlib
+import socket
 import sys
 import threading
 import time
 
 address, count, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-held_file = pathlib.Path(os.environ["TAPLINE_DIR"], "held")
+folder = pathlib.Path(os.environ["TAPLINE_DIR"])
+enough = folder / "enough"
+begun, over = threading.Event(), threading.Event()
 
 
 def tell_held():
-    with held_file.open("a") as file:
+    with (folder / "held").open("a") as file:
         file.write("held\n")
+    begun.set()
 
 
 all_held = threading.Barrier(count, action=tell_held)
@@ -32,9 +38,8 @@ def ask(connection):
     return connection.getresponse().read().decode().split()[-1]
 
 
-def hold(_):
+def hold(connection):
     """The server that answered first, nobody where none did, and whether the connection lived to the end."""
-    connection = http.client.HTTPConnection(address, 80, timeout=3)
     server = "nobody"
     try:
         try:
@@ -44,9 +49,7 @@ def hold(_):
             server = ask(connection)
         finally:
             all_held.wait()
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(0.1)
+        while not over.wait(0.1):
             if ask(connection) != server:
                 return server, False
     except (OSError, http.client.HTTPException):
@@ -54,8 +57,21 @@ def hold(_):
     return server, True
 
 
+enough.unlink(missing_ok=True)
+connections = [http.client.HTTPConnection(address, 80, timeout=20) for _ in range(count)]
 with concurrent.futures.ThreadPoolExecutor(count) as pool:
-    held = list(pool.map(hold, range(count)))
+    holding = [pool.submit(hold, connection) for connection in connections]
+    begun.wait()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not enough.exists():
+        time.sleep(0.1)
+    over.set()
+    concurrent.futures.wait(holding, timeout=5)
+    for connection, one in zip(connections, holding):
+        if not one.done():
+            with contextlib.suppress(OSError, AttributeError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+held = [held.result() for held in holding]
 total = collections.Counter(server for server, _ in held)
 lost = collections.Counter(server for server, lives in held if not lives)
 for server in sorted(total):
