@@ -1,13 +1,16 @@
-"""Asks over UDP: ask.py refused|mtu ADDRESS PORT. The kernel only believes ICMP errors that quote the port that was asked."""
+"""Asks over UDP: ask.py who|refused|mtu ADDRESS PORT. The kernel only believes ICMP errors that quote the port that was asked."""
 import socket
 import sys
 
 what, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 family = socket.AF_INET6 if ":" in address else socket.AF_INET
 asker = socket.socket(family, socket.SOCK_DGRAM)
-asker.settimeout(3)
+asker.settimeout(20)
 asker.connect((address, port))
-if what == "refused":
+if what == "who":
+    asker.send(b"who")
+    print(asker.recv(100).decode())
+elif what == "refused":
     asker.send(b"anybody there?")
     try:
         print("answered", asker.recv(100))

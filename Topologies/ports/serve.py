@@ -29,7 +29,7 @@ while True:
             connection, peer = key.fileobj.accept()
             answer = words(peer, protocol, port)
             with connection:
-                connection.settimeout(2)
+                connection.settimeout(20)
                 try:
                     if connection.recv(4096).startswith(b"GET"):
                         answer = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer
