@@ -4,7 +4,7 @@ vcl 4.1;
 backend shop {
     .host = "{{ services.shop.address }}";
     .port = "{{ services.shop.port }}";
-    .connect_timeout = 1s;
+    .connect_timeout = 3s;
 }
 
 sub vcl_recv {

@@ -8,7 +8,7 @@ DATABASE = ["mariadb", "--defaults-file={{ dir }}/client.cnf", "-h", "{{ service
 
 
 def ask(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=5).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
 
 
 class Shop(http.server.BaseHTTPRequestHandler):
