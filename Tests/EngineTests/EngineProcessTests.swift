@@ -275,7 +275,7 @@ import Wire
             #expect(send(client, block, 40_000, 0) == 40_000)
             sent += block.prefix(40_000)
             try engine?.process.signal(SIGKILL)
-            #expect(engine?.process.waitForEnd(within: .seconds(1)) == true)
+            #expect(engine?.process.waitForEnd(within: .seconds(30)) == true)
             engine = nil
             engine = try bench.start(generation: UInt64(round + 2))
             var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -317,7 +317,7 @@ import Wire
         let traffic = bench.reader.interface(0).received
         #expect(traffic.bytes > 50_000_000)
         // A frame of 64 KiB counts as the packets that it is cut into.
-        #expect(traffic.bytes / traffic.packets < 1_600)
+        #expect(traffic.bytes < 1_600 * traffic.packets)
         print("engine: VmRSS \(status(engine.process.pid)["VmRSS"] ?? "?") after 50 MB of TCP, 2 workers")
     }
 

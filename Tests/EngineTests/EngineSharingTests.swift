@@ -86,7 +86,7 @@ import Testing
         #expect(flow.exchange(320) == 320)
         try engines[0].process.signal(signal)
         if signal == SIGKILL {
-            #expect(engines[0].process.waitForEnd(within: .seconds(5)))
+            #expect(engines[0].process.waitForEnd(within: .seconds(30)))
         } else {
             while !engines[0].process.isStopped { usleep(1_000) }
         }

@@ -69,7 +69,7 @@ final class NumberedFlow: @unchecked Sendable {
     func receive(_ count: Int) -> Int {
         var came = 0
         var entries = clients.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        while came < count, poll(&entries, nfds_t(entries.count), 5_000) > 0 {
+        while came < count, poll(&entries, nfds_t(entries.count), 20_000) > 0 {
             for entry in entries where entry.revents & Int16(POLLIN) != 0 {
                 var value: UInt64 = 0
                 while recv(entry.fd, &value, 8, Int32(MSG_DONTWAIT)) == 8 {
