@@ -93,7 +93,7 @@ import Testing
         let found = try lab.browse("memory")
         expectNoFaults(found)
         let measured = try #require(found["measured"] as? [[String: Any]])
-        #expect(measured.count == 2 && measured.allSatisfy { $0["listed"] as? Int == 500 })
+        try #require(measured.count == 2 && measured.allSatisfy { $0["listed"] as? Int == 500 })
         let nodes = try measured.map { try #require($0["nodes"] as? Int) }
         #expect(nodes[1] <= nodes[0] + 20)
         let heaps = try measured.map { try #require($0["heap"] as? Int) }

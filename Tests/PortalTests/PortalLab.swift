@@ -232,7 +232,7 @@ struct Answer {
         let end = try #require(
             octets.firstRange(of: Array("\r\n\r\n".utf8)), "\(String(decoding: octets, as: UTF8.self))")
         head = String(decoding: octets[..<end.lowerBound], as: UTF8.self)
-        status = try #require(Int(head.split(separator: " ")[1]))
+        status = try #require(head.split(separator: " ").dropFirst().first.flatMap { Int($0) })
         var rest = octets[end.upperBound...]
         guard head.lowercased().contains("transfer-encoding: chunked") else {
             bytes = Array(rest)

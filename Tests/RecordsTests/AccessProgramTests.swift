@@ -62,7 +62,7 @@ import Testing
         #expect(try lab.answers("203.0.113.80"))
         let web = Self.list(#"{"action": "allow", "protocol": "tcp", "own-ports": ["443"], "remote": "192.0.2.0/24"}"#)
         #expect(try lab.ask("PUT", "/v1/access/firewall", token: alice, web).status == 200)
-        #expect(try !lab.answers("203.0.113.97") && Self.connects(lab).status == 0)
+        #expect(try lab.misses("203.0.113.97") && Self.connects(lab).status == 0)
         // iptables writes ranges with a colon, which the template does not: the list is refused, and all is as before.
         let wrong = Self.list(#"{"action": "allow", "protocol": "tcp", "own-ports": ["5-9"]}"#)
         let refused = try lab.ask("PUT", "/v1/access/firewall", token: alice, wrong)
@@ -71,7 +71,7 @@ import Testing
         #expect(!refused.text.contains("iptables") && !refused.text.contains("node"), "\(refused.text)")
         let events = try Self.events(lab)
         #expect(events.contains("access-refused") && events.contains("iptables-restore"), "\(events)")
-        #expect(try !lab.answers("203.0.113.97") && Self.connects(lab).status == 0)
+        #expect(try lab.misses("203.0.113.97") && Self.connects(lab).status == 0)
         #expect(try lab.ask("GET", "/v1/access/firewall", token: alice).text.contains("443"))
         // Another tenant's list beside it.
         let closed = try lab.ask("PUT", "/v1/access/firewall", token: bob, Self.list())
@@ -90,9 +90,9 @@ import Testing
               pidfile "${TAPLINE_DIR}/haproxy.pid"
             defaults
               mode http
-              timeout client 5s
-              timeout server 5s
-              timeout connect 5s
+              timeout client 20s
+              timeout server 20s
+              timeout connect 20s
             frontend web
               bind *:443
             {{ each list }}
@@ -188,7 +188,7 @@ import Testing
                 == 200)
         func status() throws -> String {
             try lab.tapline(
-                "exec", lab.name, "alice", "--", "curl", "-s", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}",
+                "exec", lab.name, "alice", "--", "curl", "-s", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}",
                 "http://203.0.113.97:443/"
             ).output
         }

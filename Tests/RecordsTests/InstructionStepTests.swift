@@ -24,7 +24,7 @@ import Testing
                 steps:
                   - { on: alice, run: "! ping -c 1 -W 1 203.0.113.97" }
                   - { instruct: "PUT /v1/services/shop?tenant=alice", body: \(Self.body), expect: { json: { $.version: 1 } } }
-                  - { on: alice, run: ping -c 1 -W 2 203.0.113.97 }
+                  - { on: alice, run: ping -c 1 -W 20 203.0.113.97 }
                   - { instruct: POST /v1/tenants/alice/tokens, body: '{}', give: alice, file: token.json, expect: { status: 201 } }
                   - { on: alice, run: cat "$TAPLINE_DIR/token.json", expect: { json: { $.tenant: alice } } }
                   - { on: bob, run: "! ls $TAPLINE_DIR/token.json" }

@@ -18,7 +18,7 @@ import Testing
         }
         func page(_ address: String, _ port: Int, to node: String) throws -> String {
             try lab.tapline(
-                "exec", lab.name, node, "--", "socat", "-t", "2", "-", "TCP4:\(address):\(port),connect-timeout=3"
+                "exec", lab.name, node, "--", "socat", "-t", "20", "-", "TCP4:\(address):\(port),connect-timeout=20"
             )
             .output
         }

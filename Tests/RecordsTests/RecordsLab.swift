@@ -161,7 +161,12 @@ final class RecordsLab: Sendable {
 
     /// True if a customer gets an answer to a ping of the address.
     func answers(_ address: String, to customer: String = "alice") throws -> Bool {
-        try tapline("exec", name, customer, "--", "ping", "-c", "1", "-W", "2", address).status == 0
+        try tapline("exec", name, customer, "--", "ping", "-c", "1", "-W", "20", address).status == 0
+    }
+
+    /// True if a customer gets no answer to a ping of the address within two seconds.
+    func misses(_ address: String, to customer: String = "alice") throws -> Bool {
+        try tapline("exec", name, customer, "--", "ping", "-c", "1", "-W", "2", address).status != 0
     }
 
     /// The number of the process that keeps the records.

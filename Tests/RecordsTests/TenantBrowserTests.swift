@@ -77,6 +77,7 @@ import Testing
             #expect(page.count >= 6 && page["faults"] as? [String] == [], "\(page.keys)")
             for (path, value) in page where path != "faults" {
                 let parts = try #require(value as? [Any])
+                try #require(parts.count >= 2, "\(path)")
                 #expect(parts[0] as? Bool == false, "\(path) is too wide")
                 let ratio = (parts[1] as? [String: Any])?["ratio"] as? Double ?? 0
                 #expect(ratio >= 4.5, "\(path): \(parts[1])")
