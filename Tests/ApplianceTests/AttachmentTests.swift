@@ -166,13 +166,13 @@ struct AttachmentTests {
         let refused = try CommandLineRun.run("exec", attached.name, "web", "--", "true")
         #expect(refused.status == 2 && refused.errors.contains("its network namespace is gone"), "\(refused.errors)")
         _ = try CommandLineRun.shell("ip netns add \(path)")
-        try CommandLineRun.eventually("it is attached again") { try attached.topology.echo() }
+        try CommandLineRun.eventually("it is attached again") { try attached.topology.echo(patience: 2) }
         #expect(try events("attachment-lost") == 1)
         #expect(try events("attachment-restored") == 1)
         // Most of these come and go faster than anybody looks.
         _ = try CommandLineRun.shell(
             "for i in $(seq 100); do ip netns delete \(path); ip netns add \(path); done")
-        try CommandLineRun.eventually("it is attached to the last") { try attached.topology.echo() }
+        try CommandLineRun.eventually("it is attached to the last") { try attached.topology.echo(patience: 2) }
         let legs = try CommandLineRun.shell("ip -n \(path) -br link show servers")
         #expect(legs.status == 0, "\(legs.errors)")
         #expect(try CommandLineRun.run("down", attached.name).status == 0)
@@ -185,7 +185,7 @@ struct AttachmentTests {
         let attached = try AttachedTopology()
         #expect(try attached.up().status == 0)
         _ = try CommandLineRun.shell("ip -n \(attached.box.name) link delete servers")
-        try CommandLineRun.eventually("the leg is there again") { try attached.topology.echo() }
+        try CommandLineRun.eventually("the leg is there again") { try attached.topology.echo(patience: 2) }
         let lost = try CommandLineRun.run("events", attached.name).output
         #expect(lost.contains("its device servers was deleted"), "\(lost)")
         #expect(try CommandLineRun.run("down", attached.name).status == 0)

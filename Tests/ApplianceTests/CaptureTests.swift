@@ -42,7 +42,7 @@ struct CaptureTests {
 
     private func ping(_ topology: ScratchTopology, _ count: Int) throws {
         let ran = try CommandLineRun.run(
-            "exec", topology.name, "alice", "--", "fping", "-q", "-c", "\(count)", "-p", "10", "-t", "5000",
+            "exec", topology.name, "alice", "--", "fping", "-q", "-c", "\(count)", "-p", "10", "-t", "20000",
             "203.0.113.80")
         #expect(ran.errors.contains("\(count)/\(count)/0%"), "\(ran)")
     }
@@ -98,13 +98,13 @@ struct CaptureTests {
             try ping(topology, 3)
             #expect(try echoes(feed, 3).count >= 3)
             #expect(try CommandLineRun.run("reload", topology.name).status == 0)
-            guard case .table(let table) = try capture.news(within: .seconds(5)) else {
+            guard case .table(let table) = try capture.news(within: .seconds(30)) else {
                 Issue.record("no news of the table")
                 return
             }
             #expect(table.generation > capture.table.generation)
             #expect(try CommandLineRun.run("down", topology.name).status == 0)
-            guard case .end = try capture.news(within: .seconds(5)) else {
+            guard case .end = try capture.news(within: .seconds(30)) else {
                 Issue.record("no news of the end")
                 return
             }

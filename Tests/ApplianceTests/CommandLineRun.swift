@@ -122,13 +122,14 @@ final class ScratchTopology {
         services:
           shop: { address: 203.0.113.80, ports: [tcp/80], from: customers, sequence: [web] }
         checks:
-          - { name: echo comes back, on: alice, run: ping -n -c 1 -W 2 203.0.113.80 }
+          - { name: echo comes back, on: alice, run: ping -n -c 1 -W 20 203.0.113.80 }
         """
     }
 
     /// An echo runs through the chain of a small topology, or what `exec` said instead.
-    func echo() throws -> Bool {
-        try CommandLineRun.run("exec", name, "alice", "--", "ping", "-n", "-c", "1", "-W", "5", "203.0.113.80").status
+    func echo(patience seconds: Int = 20) throws -> Bool {
+        try CommandLineRun.run("exec", name, "alice", "--", "ping", "-n", "-c", "1", "-W", "\(seconds)", "203.0.113.80")
+            .status
             == 0
     }
 
@@ -185,8 +186,8 @@ final class ScratchTopology {
             toFile: folder.appendingPathComponent("echo.py").path, atomically: true, encoding: .utf8)
         try """
         import socket, sys, time
-        c = socket.create_connection(("203.0.113.80", 80), 5)
-        c.settimeout(5)
+        c = socket.create_connection(("203.0.113.80", 80), 20)
+        c.settimeout(20)
         end = time.time() + float(sys.argv[1])
         n = 0
         longest = 0

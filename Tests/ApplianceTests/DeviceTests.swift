@@ -96,7 +96,7 @@ final class PlayedMachine {
     /// True if a house gets an echo from the shop.
     func echo(from house: String = "10.0.0.7") throws -> Bool {
         try CommandLineRun.shell(
-            "nsenter --net=/run/netns/\(street.name) ping -n -c 1 -W 2 -I \(house) 203.0.113.80"
+            "nsenter --net=/run/netns/\(street.name) ping -n -c 1 -W 5 -I \(house) 203.0.113.80"
         ).status == 0
     }
 
@@ -125,7 +125,8 @@ struct DeviceTests {
         try CommandLineRun.eventually("a house reaches the shop") { try played.echo() }
         #expect(try !played.echo(from: "10.3.3.3"), "it is not behind 10.0.0.0/16")
         #expect(
-            try CommandLineRun.run("exec", played.name, "box", "--", "ping", "-nc1", "-W5", "203.0.113.80").status == 0)
+            try CommandLineRun.run("exec", played.name, "box", "--", "ping", "-nc1", "-W20", "203.0.113.80").status == 0
+        )
         let status = try CommandLineRun.json("status", played.name, "--json")
         let wan = try #require((status["interfaces"] as? [[String: Any]])?.first { $0["name"] as? String == "wan" })
         #expect(wan["device"] as? String == "eth1")

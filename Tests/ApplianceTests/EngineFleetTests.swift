@@ -21,7 +21,7 @@ import Wire
         folder = os.path.dirname(os.path.abspath(sys.argv[0]))
         def told(what): return os.path.exists(f'{folder}/{what}')
         if told('broken'): sys.exit('it is broken')
-        if told('slow'): time.sleep(0.5)
+        while told('slow'): time.sleep(0.02)
         control = socket.socket(fileno=3)
         def say(kind, *fields, text=b''):
             words = list(fields) + [0] * (8 - len(fields))
@@ -264,7 +264,11 @@ import Wire
         let pid = try #require(try bench.status()[0].pid)
         kill(pid, SIGKILL)
         try bench.eventually("another one starts") { try bench.status()[0].state == .starting }
-        try bench.wait { $0.publish(Bench.table, $1) }
+        // It goes on when the table is on its way.
+        try bench.wait { fleet, done in
+            fleet.publish(Bench.table, done)
+            bench.tell("slow", false)
+        }
         try bench.eventually("it reads") { try bench.status()[0].queueSets == [0] }
         // The one before had written to lane 0, too.
         #expect(
@@ -339,6 +343,7 @@ import Wire
         }
         #expect(throws: ApplianceError.self) { try bench.wait { $0.replace(engine: 2, $1) } }
         #expect(try bench.status()[0].state == .replacing)
+        bench.tell("slow", false)
         flag.wait()
         #expect(throws: Never.self) { try outcome.value?.get() }
         #expect(throws: ApplianceError.self) { try bench.wait { $0.drain(engine: 0, $1) } }

@@ -145,7 +145,7 @@ final class HealthLab: @unchecked Sendable {
 
     /// Waits, with much patience, until what was told of a node last is so.
     func becomes(_ node: String, healthy: Bool, _ place: SourceLocation = #_sourceLocation) throws {
-        for _ in 0..<2_000 {
+        for _ in 0..<12_000 {
             if let last = changes.last(where: { $0.node == node }), last.health.isHealthy == healthy { return }
             usleep(5_000)
         }
@@ -159,7 +159,7 @@ final class HealthLab: @unchecked Sendable {
     func eventually(
         _ what: String, _ place: SourceLocation = #_sourceLocation, _ holds: () -> Bool
     ) throws {
-        for _ in 0..<2_000 {
+        for _ in 0..<12_000 {
             if holds() { return }
             usleep(5_000)
         }

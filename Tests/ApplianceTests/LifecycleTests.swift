@@ -54,7 +54,7 @@ struct LifecycleTests {
             checks: """
                   - { name: answers come, on: alice, run: python3 client.py 0.1, expect: { output: answers } }
                   - { name: entries count, entry: shop.request.customers, packets: ">= 3" }
-                  - { name: the log says so, log: web, within: 2s, expect: { matches: '^listen\\w+$' } }
+                  - { name: the log says so, log: web, within: 20s, expect: { matches: '^listen\\w+$' } }
                 """)
         let fine = try CommandLineRun.run("run", holding.file)
         #expect(fine.status == 0, "\(fine.output)\(fine.errors)")

@@ -38,8 +38,8 @@ struct LimitsWithoutGroupsTests {
 
     private static let limited = """
         run: exec sleep 1000, limits: { memory: 64M, processes: 6, processor: 50%, files: 77 }, programs: { \
-        hungry: { run: "sleep 2; \(hungry)", restart: never }, \
-        many: { run: "ulimit -n; sleep 2; for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo all; exec sleep 1000", \
+        hungry: { run: "until test -e $TAPLINE_DIR/go; do sleep 0.05; done; \(hungry)", restart: never }, \
+        many: { run: "ulimit -n; until test -e $TAPLINE_DIR/go; do sleep 0.05; done; for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo all; exec sleep 1000", \
         user: 47111, restart: never } }
         """
 
@@ -50,6 +50,7 @@ struct LimitsWithoutGroupsTests {
     ]
 
     private static let script = """
+        touch "/run/tapline/$N/nodes/web/go"
         log hungry MemoryError
         log many '[Ff]ork'
         "$T" logs "$N" web

@@ -151,6 +151,9 @@ struct MishapTests {
         #expect(try CommandLineRun.run("up", "-d", topology.file).status == 0)
         let log = "/run/tapline/\(topology.name)/nodes/web/output.log"
         // A log that is being started over is empty for a moment, so one look does not tell.
+        try CommandLineRun.eventually("it has printed") {
+            try FileManager.default.attributesOfItem(atPath: log)[.size] as? Int ?? 0 > 0
+        }
         var largest = 0
         for _ in 1...20 {
             usleep(25_000)

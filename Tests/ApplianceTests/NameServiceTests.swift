@@ -20,7 +20,7 @@ struct NameServiceTests {
     }
 
     private static func dig(_ topology: ScratchTopology, _ node: String, _ question: String) throws -> String {
-        try CommandLineRun.run("exec", topology.name, node, "--", "sh", "-c", "dig +tries=5 +time=2 \(question)").output
+        try CommandLineRun.run("exec", topology.name, node, "--", "sh", "-c", "dig +tries=5 +time=5 \(question)").output
     }
 
     @Test(

@@ -30,10 +30,14 @@ struct NodeCommandTests {
     @Test("restart starts the application anew, kill leaves it to its policy, and restart brings it back")
     func processes() throws {
         try Self.with { topology in
-            let first = try Self.pid(topology)
+            var first = ""
+            try CommandLineRun.eventually("it has begun") {
+                first = try Self.pid(topology)
+                return !first.isEmpty
+            }
             let restarted = try CommandLineRun.run("restart", topology.name, "web")
             #expect(restarted.status == 0 && restarted.output.contains("ready"), "\(restarted)")
-            #expect(try Self.pid(topology) != first)
+            try CommandLineRun.eventually("another one has begun") { try Self.pid(topology) != first }
             let events = try CommandLineRun.run("events", topology.name, "--json").output
             #expect(events.contains("application-restarted") && events.contains("restarted by command"), "\(events)")
             let killed = try CommandLineRun.run("kill", topology.name, "web")
@@ -53,15 +57,16 @@ struct NodeCommandTests {
                     "exec", topology.name, "web", "--", "sh", "-c", "sed 's/.*) //' /proc/$(cat $TAPLINE_DIR/pid)/stat")
                 return Set(listed.output.prefix(1))
             }
+            try CommandLineRun.eventually("it has begun") { try states() == ["S"] }
             let stopped = try CommandLineRun.run("stop", topology.name, "web")
             #expect(stopped.status == 0 && stopped.output.contains("stands still"), "\(stopped)")
-            #expect(try states() == ["T"])
+            try CommandLineRun.eventually("it stands still") { try states() == ["T"] }
             #expect(try CommandLineRun.run("continue", topology.name, "web").status == 0)
-            #expect(try states() == ["S"])
+            try CommandLineRun.eventually("it goes on") { try states() == ["S"] }
             // What is brought back is not stopped any more.
             #expect(try CommandLineRun.run("stop", topology.name, "web").status == 0)
             #expect(try CommandLineRun.run("restart", topology.name, "web").status == 0)
-            #expect(try states() == ["S"])
+            try CommandLineRun.eventually("it goes on") { try states() == ["S"] }
         }
     }
 
@@ -76,7 +81,7 @@ struct NodeCommandTests {
             let broken = try CommandLineRun.run("engine", fault, topology.name, "1")
             #expect(broken.status == 0 && broken.output.contains("a spare takes its place"), "\(broken)")
             try CommandLineRun.eventually("another engine reads") { try pid() != before }
-            try CommandLineRun.eventually("echo comes back") { try topology.echo() }
+            try CommandLineRun.eventually("echo comes back") { try topology.echo(patience: 2) }
             let unnamed = try CommandLineRun.run("engine", fault, topology.name)
             #expect(unnamed.status == 64, "\(unnamed)")
         }
@@ -92,12 +97,12 @@ struct NodeCommandTests {
             #expect(before.contains("via") || before.contains("198.18.4.0/24"))
             let down = try CommandLineRun.run("link-down", topology.name, "web")
             #expect(down.status == 0, "\(down)")
-            #expect(try !topology.echo())
+            #expect(try !topology.echo(patience: 2))
             #expect(try routes().isEmpty)
             let up = try CommandLineRun.run("link-up", topology.name, "web", "servers")
             #expect(up.status == 0, "\(up)")
             #expect(try routes() == before)
-            try CommandLineRun.eventually("echo comes back") { try topology.echo() }
+            try CommandLineRun.eventually("echo comes back") { try topology.echo(patience: 2) }
             // Without a link-down before it, link-up changes nothing.
             #expect(try CommandLineRun.run("link-up", topology.name, "web").status == 0)
             #expect(try routes() == before)

@@ -280,7 +280,7 @@ struct NodeFilesystemTests {
         #expect(try Self.shell(topology, "web", "cat /etc/hosts").output.contains("192.0.2.77 alice\n"))
         #expect(try !Self.shell(topology, "web", "cat /etc/hosts").output.contains("192.0.2.2 alice"))
         #expect(try Self.shell(topology, "alice", "getent hosts web").output.hasPrefix("198.18.4.2"))
-        #expect(try Self.shell(topology, "alice", "ping -n -c 1 -W 5 shop.service").status == 0)
+        #expect(try Self.shell(topology, "alice", "ping -n -c 1 -W 20 shop.service").status == 0)
         // A node that comes later is known, too.
         let text = try String(contentsOfFile: topology.file, encoding: .utf8)
         try text.replacingOccurrences(

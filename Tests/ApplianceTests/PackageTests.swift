@@ -102,7 +102,7 @@ struct PackageTests {
                 # Whatever fails below, nothing that this shell started holds up who waits for it.
                 trap 'kill -9 "$started" 2>/dev/null || true' EXIT
                 for i in $(seq 600); do tapline status '\(topology.name)' 2>/dev/null | grep -q ': up,' && break; sleep 0.1; done
-                tapline exec '\(topology.name)' alice ping -n -c 1 -W 5 203.0.113.80 | grep 'bytes from'
+                tapline exec '\(topology.name)' alice ping -n -c 1 -W 20 203.0.113.80 | grep 'bytes from'
                 kill -9 "$started"
                 $(line ExecStopPost) >/dev/null; echo "down $?"
                 status=0; $(line ExecStopPost) 2>/dev/null || status=$?

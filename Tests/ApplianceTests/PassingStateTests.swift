@@ -66,9 +66,9 @@ struct PassingStateTests {
     @Test(
         "the end of `run` is an event, also where nothing starts it again",
         arguments: [
-            ("exec sleep 1", "never", "run ended with status 0, and is not started again", "ended"),
-            ("sleep 1; exit 3", "never", "run ended with status 3, and is not started again", "failed"),
-            ("sleep 1; exit 3", "always", "run ended with status 3\n", "ready"),
+            ("exec sleep 2", "never", "run ended with status 0, and is not started again", "ended"),
+            ("sleep 2; exit 3", "never", "run ended with status 3, and is not started again", "failed"),
+            ("sleep 2; exit 3", "always", "run ended with status 3\n", "ready"),
         ])
     func end(_ run: String, _ restart: String, _ reason: String, _ state: String) throws {
         let topology = try ScratchTopology(small: nil)

@@ -184,21 +184,22 @@ struct ProgramTests {
     func healthFirst() throws {
         let topology = try ScratchTopology(
             web: """
-                    run: (sleep 0.7; touch "$TAPLINE_SHARE/well") & exec python3 echo.py
+                    run: (sleep WHILE; touch "$TAPLINE_SHARE/well") & exec python3 echo.py
                     ready: { tcp: 80 }
                     health: { run: test -e "$TAPLINE_SHARE/well", interval: 50ms }
                 """)
         let text = try String(contentsOfFile: topology.file, encoding: .utf8)
-        func write(_ depends: String) throws {
-            try text.replacingOccurrences(
+        func write(_ depends: String, _ time: String) throws {
+            try text.replacingOccurrences(of: "WHILE", with: time).replacingOccurrences(
                 of: "bob: { interface: customers,",
                 with: "bob: { run: 'test -e $TAPLINE_SHARE/well && exec sleep 1000', \(depends), interface: customers,"
             ).write(toFile: topology.file, atomically: true, encoding: .utf8)
         }
-        try write("depends: web")
+        // It is ready, and not healthy for long.
+        try write("depends: web", "1000")
         let early = try CommandLineRun.run("up", topology.file, "-d")
         #expect(early.status != 0 && early.errors.contains("its application ended with status 1"), "\(early.errors)")
-        try write("depends: { web: healthy }")
+        try write("depends: { web: healthy }", "0.7")
         try up(topology)
     }
 

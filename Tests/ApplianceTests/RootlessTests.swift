@@ -28,7 +28,7 @@ struct RootlessTests {
                 $T up small.yaml -d
                 $T up small.yaml -d --name other
                 $T status
-                $T exec small alice -- ping -n -c 1 -W 2 203.0.113.80
+                $T exec small alice -- ping -n -c 1 -W 20 203.0.113.80
                 $T exec small alice -- sh -c 'echo "inside: $(id -u) $(cat /proc/sys/net/ipv4/ip_forward)"'
                 $T exec other web -- sh -c 'exit 7' || echo "status $?"
                 $T tables small; $T logs small; $T reload small

@@ -68,7 +68,7 @@ struct ServiceNoticeTests {
         let topology = try ScratchTopology(small: nil)
         let up = try CommandLineRun.Started(
             [CommandLineRun.tapline, "up", topology.file], environment: ["NOTIFY_SOCKET": name])
-        try CommandLineRun.eventually("it is up") { try topology.echo() }
+        try CommandLineRun.eventually("it is up") { try topology.echo(patience: 2) }
         up.signal(SIGTERM)
         #expect(up.finish().status == 0)
         try topology.expectGone()

@@ -13,7 +13,7 @@ struct SettingsTests {
           user: { count: "${USERS}", interface: customers, address: 192.0.2.10, environment: { WORD: "${WORD}" } }
         checks:
           - { name: "user ${number} has the word", count: "${USERS}", on: "user-${number}", run: "test $WORD = ${WORD}" }
-          - { name: the last one reaches the shop, on: "user-${USERS}", run: ping -n -c 1 -W 5 203.0.113.80 }
+          - { name: the last one reaches the shop, on: "user-${USERS}", run: ping -n -c 1 -W 20 203.0.113.80 }
         """
     }
     private static let parts = """

@@ -73,7 +73,7 @@ struct TraceFollowingTests {
     /// What alice does in Python with a socket `s` for datagrams.
     private func alice(_ topology: ScratchTopology, _ script: String) throws {
         let file = topology.folder.appendingPathComponent("alice.py")
-        try "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.settimeout(10)\n\(script)\n"
+        try "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.settimeout(30)\n\(script)\n"
             .write(to: file, atomically: true, encoding: .utf8)
         let ran = try CommandLineRun.run("exec", topology.name, "alice", "--", "python3", file.path)
         #expect(ran.status == 0, "\(ran)")
@@ -84,7 +84,7 @@ struct TraceFollowingTests {
         _ topology: ScratchTopology, _ words: [String], _ script: String
     ) throws -> [[String: Any]] {
         let started = try CommandLineRun.Started(
-            [CommandLineRun.tapline, "trace", topology.name, "--json", "--for", "20s"] + words)
+            [CommandLineRun.tapline, "trace", topology.name, "--json", "--for", "60s"] + words)
         try waitForCapture(topology)
         try alice(topology, script)
         let ended = started.finish()
@@ -175,7 +175,7 @@ struct TraceFollowingTests {
         try with { topology in
             func send(_ words: String) throws -> RunResult {
                 try CommandLineRun.shell(
-                    "timeout 30 \(CommandLineRun.tapline) trace \(topology.name) --send \(words) 2>&1")
+                    "timeout 60 \(CommandLineRun.tapline) trace \(topology.name) --send \(words) 2>&1")
             }
             func exec(_ node: String, _ script: String) throws {
                 let ran = try CommandLineRun.run("exec", topology.name, node, "--", "sh", "-c", script)
@@ -206,7 +206,7 @@ struct TraceFollowingTests {
             let (tapline, name) = (CommandLineRun.tapline, topology.name)
             let pipe = topology.folder.appendingPathComponent("pipe").path
             #expect(mkfifo(pipe, 0o600) == 0)
-            for words in ["--for 3s", ""] {
+            for words in ["--for 5s", ""] {
                 // The pipe stays open at this end, and nobody reads.
                 let started = try CommandLineRun.Started([
                     "/bin/bash", "-c", "exec 7<>'\(pipe)'; exec \(tapline) trace \(name) --json \(words) >&7",
@@ -296,7 +296,9 @@ struct TraceFollowingTests {
                         except OSError: pass
                         if pause: time.sleep(pause)
                 """)
-            sleep(2)
+            try CommandLineRun.eventually("it tells of those that are let through") {
+                started.text().contains("203.0.113.80:7")
+            }
             started.signal(SIGINT)
             let ended = started.finish()
             #expect(ended.status == 0, "\(ended)")
