@@ -156,10 +156,10 @@ import Testing
             for (node, way) in [
                 ("bob", "192.0.2.1"), ("bob", "2001:db8:2::1"), ("carol", "192.0.3.1"), ("bob", "203.0.113.80"),
             ] {
-                let ping = try lab.exec(node, "fping -q -c 2 -p 200 -t 5000 \(way)")
+                let ping = try lab.exec(node, "fping -q -c 2 -p 200 -t 20000 \(way)")
                 #expect(ping.status == 0, "\(node) to \(way): \(ping.output)")
             }
-            #expect(try lab.exec("alice", "ping -n -6 -c 2 -i 0.2 -W 2 fe80::1%shared").status == 0)
+            #expect(try lab.exec("alice", "ping -n -6 -c 2 -i 0.2 -W 20 fe80::1%shared").status == 0)
             let shown = try lab.tapline("status", lab.name).output
             #expect(shown.contains("spoofed-source") && shown.contains("anti-spoofing: off"), "\(shown)")
         }

@@ -148,7 +148,7 @@ import Testing
     func neverHealthy() throws {
         let late = topology("2")
             .replacingOccurrences(of: "run: exec python3 who.py", with: "run: exec sh late.sh")
-            .replacingOccurrences(of: "ready: { tcp: 80 }", with: "ready-timeout: 2s")
+            .replacingOccurrences(of: "ready: { tcp: 80 }", with: "ready-timeout: 5s")
         let script = "[ $TAPLINE_NODE = web-3 ] && exec sleep 1000\nexec python3 who.py\n"
         try Lab.with(late, files: Self.files.merging(["late.sh": script]) { $1 }) { lab in
             let before = try pids(lab)
@@ -170,7 +170,7 @@ import Testing
             // A fast client: some 500 packets a second, and more than 50 on the busiest machine.
             let load = try lab.exec(
                 "alice",
-                "ping -n -q -i 0.002 -w 60 203.0.113.80 >/dev/null 2>&1 & echo $! > $TAPLINE_DIR/load.pid; sleep 0.1")
+                "ping -n -q -i 0.002 -w 600 203.0.113.80 >/dev/null 2>&1 & echo $! > $TAPLINE_DIR/load.pid; sleep 0.1")
             #expect(load.status == 0)
             try eventually("there is a second instance") { try namespaces(lab).contains("web-2") }
             try eventually("it is told") { try !events(lab, "scaled").isEmpty }

@@ -19,7 +19,7 @@ enum ApplyPrograms {
     /// One connection that is used until there is a file `stop`.
     static let client = """
         import os, socket, sys, time
-        c = socket.create_connection((sys.argv[1], 80), 5)
+        c = socket.create_connection((sys.argv[1], 80), 20)
         c.settimeout(20)
         n = 0
         open("connected", "w").close()

@@ -194,7 +194,7 @@ import Testing
 
     /// One connection that is answered, as a line of Python.
     private static func once(_ address: String) -> String {
-        "import socket; c = socket.create_connection(('\(address)', 80), 5); c.settimeout(5); c.sendall(b'x'); "
+        "import socket; c = socket.create_connection(('\(address)', 80), 20); c.settimeout(20); c.sendall(b'x'); "
             + "assert c.recv(1) == b'x'"
     }
 
@@ -230,7 +230,7 @@ import Testing
             }
             #expect(try lab.exec("web", "cat /sys/class/net/servers/mtu").output == "1400\n")
             #expect(
-                try lab.exec("alice", "ping -n -c 1 -W 2 -M do -s 1450 203.0.113.80; ip route get 203.0.113.80").output
+                try lab.exec("alice", "ping -n -c 1 -W 20 -M do -s 1450 203.0.113.80; ip route get 203.0.113.80").output
                     .contains("mtu 1400"))
             try apply(lab, topology())
             #expect(try nodes.map { try lab.exec($0, picture).output } == before)

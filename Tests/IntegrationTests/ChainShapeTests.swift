@@ -23,10 +23,13 @@ import Testing
             c.close()
         """
 
-    static func ask(_ lab: Lab, _ address: String, from node: String = "alice") throws -> Finished {
+    static func ask(_ lab: Lab, _ address: String, from node: String = "alice", for seconds: Int = 20) throws
+        -> Finished
+    {
         try lab.exec(
             node,
-            "python3 -c \"import socket; s=socket.create_connection(('\(address)', 80), 5); print(s.recv(99).decode())\""
+            "python3 -c \"import socket; "
+                + "s=socket.create_connection(('\(address)', 80), \(seconds)); print(s.recv(99).decode())\""
         )
     }
 
@@ -50,7 +53,7 @@ import Testing
             for (service, customer) in [("203.0.113.80", "192.0.2.10"), ("2001:db8:cb::80", "2001:db8:2::10")] {
                 let answer = try Self.ask(lab, service)
                 #expect(answer.output.contains("you are \(customer)"), "\(answer.output)")
-                #expect(try lab.exec("alice", "ping -n -c 1 -W 2 \(service)").status == 0)
+                #expect(try lab.exec("alice", "ping -n -c 1 -W 20 \(service)").status == 0)
                 // Nothing listens on UDP port 9: the server's port unreachable must reach the customer's socket, which
                 // only takes it if the packet quoted in it has the service address for its destination.
                 let refused = try lab.exec(
@@ -59,7 +62,7 @@ import Testing
                     python3 -c "
                     import socket
                     s = socket.socket(socket.AF_INET6 if ':' in '\(service)' else socket.AF_INET, socket.SOCK_DGRAM)
-                    s.settimeout(3)
+                    s.settimeout(20)
                     s.connect(('\(service)', 9))
                     s.send(b'anyone?')
                     try: s.recv(1)
@@ -101,7 +104,7 @@ import Testing
             }
             let cut = try lab.exec("bump", "ip link set dev bump down; sleep 0.1")
             #expect(cut.status == 0, "\(cut.output)")
-            #expect(try Self.ask(lab, "203.0.113.80").status != 0, "the packets did not run through the bump")
+            #expect(try Self.ask(lab, "203.0.113.80", for: 3).status != 0, "the packets did not run through the bump")
         }
     }
 
@@ -168,7 +171,7 @@ import Testing
             for (server, customer) in [("203.0.113.1", "192.0.2.10"), ("2001:db8:ffff::1", "2001:db8:2::10")] {
                 let answer = try Self.ask(lab, server)
                 #expect(answer.output.contains("you are \(customer)"), "\(answer.output)")
-                #expect(try lab.exec("alice", "ping -n -c 1 -W 2 \(server)").status == 0)
+                #expect(try lab.exec("alice", "ping -n -c 1 -W 20 \(server)").status == 0)
             }
             let nowhere = try lab.exec("alice", "ping -n -c 1 -W 2 203.0.113.200")
             #expect(nowhere.status != 0)
@@ -194,7 +197,7 @@ import Testing
                 let answer = try Self.ask(lab, service)
                 #expect(answer.output.contains("you are \(customer)"), "\(answer.output)")
             }
-            #expect(try lab.exec("alice", "ping -n -c 1 -W 2 -M do -s 8900 203.0.113.80").status == 0)
+            #expect(try lab.exec("alice", "ping -n -c 1 -W 20 -M do -s 8900 203.0.113.80").status == 0)
         }
     }
 
@@ -229,10 +232,10 @@ import Testing
             // An interface may have any name, and its device the settings of every node's.
             #expect(try lab.exec("bob", "cat /proc/sys/net/ipv6/conf/net/accept_dad").output == "0\n")
             // Three hops to the server, and two to the other customer: the filter passes each packet on once.
-            let far = try lab.exec("alice", "traceroute -n -I -q 1 -w 2 -m 9 203.0.113.9")
+            let far = try lab.exec("alice", "traceroute -n -I -q 1 -w 5 -m 9 203.0.113.9")
             #expect(far.output.contains(" 3  203.0.113.9"), "\(far.output)")
             for other in ["198.51.100.2", "2001:db8:3::2"] {
-                let near = try lab.exec("alice", "traceroute -n -I -q 1 -w 2 -m 9 \(other)")
+                let near = try lab.exec("alice", "traceroute -n -I -q 1 -w 5 -m 9 \(other)")
                 #expect(near.output.contains(" 2  \(other)"), "\(near.output)")
             }
         }
@@ -287,7 +290,7 @@ import Testing
             """,
         ]
         try Lab.with(topology, files: files) { lab in
-            let answer = try lab.exec("alice", "curl -fsS -m 5 http://203.0.113.80/proxy.nft")
+            let answer = try lab.exec("alice", "curl -fsS -m 20 http://203.0.113.80/proxy.nft")
             #expect(answer.output.contains("chain incoming"), "\(answer.output)")
             let log = try lab.tapline("logs", lab.name, "web")
             #expect(log.output.contains("192.0.2.10 - - "), "\(log.output)")

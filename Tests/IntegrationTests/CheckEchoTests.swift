@@ -5,6 +5,7 @@ import Testing
 @Suite struct CheckEchoTests {
     private static let echo = """
         import socket, sys, threading
+        bound = threading.Barrier(3)
         def datagrams(family, port):
             s = socket.socket(family, socket.SOCK_DGRAM)
             if family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -12,6 +13,7 @@ import Testing
             level, option, info = (0, 8, 8) if family == socket.AF_INET else (41, 49, 50)
             s.setsockopt(level, option, 1)
             s.bind(("", port))
+            bound.wait()
             while True:
                 data, control, _, peer = s.recvmsg(65536, 256)
                 for l, t, d in control:
@@ -20,6 +22,8 @@ import Testing
                         s.sendmsg([data], [(level, info, own)], 0, peer)
         for family in (socket.AF_INET, socket.AF_INET6):
             threading.Thread(target=datagrams, args=(family, 7), daemon=True).start()
+        # Who reaches the port by TCP finds datagrams taken, too.
+        bound.wait()
         t = socket.create_server(("", 7), dualstack_ipv6=True, family=socket.AF_INET6)
         def serve(c):
             while data := c.recv(65536): c.sendall(data)
@@ -32,10 +36,11 @@ import Testing
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         s.setsockopt(socket.SOL_IP, 15, 1)
         s.bind(("203.0.113.3", 7))
+        print("listening", flush=True)
         while True:
             data, peer = s.recvfrom(65536)
             out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            out.settimeout(2)
+            out.settimeout(20)
             out.sendto(data, ("203.0.113.2", 7))
             s.sendto(out.recvfrom(65536)[0], peer)
         """
@@ -54,7 +59,7 @@ import Testing
             applications:
               firewall: { attach: { in: middle, out: behind } }
               translator: { attach: { in: middle, out: behind }, setup: "nft 'add table ip t; add chain ip t post { type nat hook postrouting priority 100; }; add rule ip t post oifname \\"behind\\" masquerade random'" }
-              proxy: { attach: { in: proxied, out: behind }, run: exec python3 proxy.py }
+              proxy: { attach: { in: proxied, out: behind }, run: exec python3 proxy.py, ready: { log: listening } }
               plain: { attach: inside, run: exec python3 echo.py, ready: { tcp: 7 } }
               hidden: { attach: inside, send: network, run: exec python3 echo.py, ready: { tcp: 7 } }
             services:

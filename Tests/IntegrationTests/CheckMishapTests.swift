@@ -4,7 +4,7 @@ import Testing
 /// Checks that misbehave: each fails by itself, and the next one finds everything as it was.
 @Suite(.serialized) struct CheckMishapTests {
     private static let lives =
-        "curl -fsS -m 3 http://203.0.113.80/ && curl -fsS -m 3 'http://[2001:db8:cb::80]/'"
+        "curl -fsS -m 20 http://203.0.113.80/ && curl -fsS -m 20 'http://[2001:db8:cb::80]/'"
 
     @Test func whateverACheckDoesTheNextOneRunsOnAnIntactTopology() throws {
         let bad: [(name: String, check: String, summary: [String])] = [
@@ -119,13 +119,13 @@ import Testing
             try CheckedTopology.server.write(toFile: "\(folder.path)/web.py", atomically: true, encoding: .utf8)
             let script = """
                 "$0" run "$1" --name "$2" >"$3" 2>&1 & pid=$!
-                for i in $(seq 200); do grep -q 'checking: long' "$3" && break; sleep 0.05; done
+                for i in $(seq 1200); do grep -q 'checking: long' "$3" && break; sleep 0.05; done
                 sleep 0.3
                 kill -INT $pid
                 wait $pid; echo "status $?"
                 """
             let log = folder.appendingPathComponent("log").path
-            let finished = try run("/bin/bash", ["-c", script, Product.tapline, file, "t\(suffix)", log], timeout: 40)
+            let finished = try run("/bin/bash", ["-c", script, Product.tapline, file, "t\(suffix)", log], timeout: 180)
             #expect(finished.status == 0, "\(step) did not end: \(finished.output)")
             #expect(finished.output.contains("status ") && !finished.output.contains("status 0"), "\(finished.output)")
             #expect(!FileManager.default.fileExists(atPath: "/run/tapline/t\(suffix)"), "\(step)")

@@ -70,7 +70,7 @@ struct CheckedTopology {
             try text.write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
         }
         let name = "t\(suffix)"
-        let finished = try run(Product.tapline, ["run", file, "--name", name], timeout: 120)
+        let finished = try run(Product.tapline, ["run", file, "--name", name], timeout: 300)
         status = finished.status
         output = finished.output
         var current: String?
@@ -124,31 +124,31 @@ struct CheckedTopology {
                 - name: lines of documents
                   log: web
                   file: requests.json
-                  within: 5s
+                  within: 20s
                   expect: { json-line: { $.from: 192.0.2.10, $.number: 1 }, lacks-json-line: { $.from: 192.0.2.20 } }
                 - name: any status
                   on: alice
                   run: exit 3
                   expect: { status: "> 2" }
-                - { name: counters of an interface, interface: inspection, sent: ">= 1", sent-drops: 0, within: 5s }
+                - { name: counters of an interface, interface: inspection, sent: ">= 1", sent-drops: 0, within: 20s }
                 - name: load and captures
                   steps:
                     - { capture: ids }
                     - { capture: firewall, interface: inspected }
                     - { start: load, on: bob, run: "for i in 1 2 3 4 5; do curl -fsS http://203.0.113.80/; done" }
                     - { on: alice, run: "curl -fsS 'http://[2001:db8:cb::80]/' -H 'X-Mark: blue'" }
-                    - { finish: load, expect: up, timeout: 10s }
+                    - { finish: load, expect: up, timeout: 30s }
                     - captured: ids
                       where: { port: tcp/80, source: alice, destination: "2001:db8:cb::80", contains: ["GET /", blue], direction: in }
-                      frames: 1
+                      frames: ">= 1"
                     - { captured: ids, where: { direction: out, port: tcp }, frames: 0 }
-                    - { captured: firewall, interface: inspected, where: { port: tcp/80, contains: '"status"' }, frames: 6, bytes: "> 600" }
+                    - { captured: firewall, interface: inspected, where: { port: tcp/80, contains: '"status"' }, frames: ">= 6", bytes: "> 600" }
                     - { entry: shop.request.customers, packets: ">= 20", since: check }
                     - { log: web, since: check, expect: { lacks: listening } }
                     - log: web
                       file: requests.json
                       since: check
-                      within: 5s
+                      within: 20s
                       expect: { json-line: { $.from: 192.0.2.20 }, lacks-json-line: { $.number: 1 } }
                     - { wait: 100ms }
                     - { on: ids, run: "tshark -r $TAPLINE_DIR/capture-inspection.pcap -o tcp.check_checksum:TRUE -Y 'tcp.checksum.status==0 && !tcp.checksum.ffff' 2>/dev/null | wc -l", expect: { matches: '^0$' } }
@@ -158,13 +158,13 @@ struct CheckedTopology {
                 - name: what breaks comes back
                   steps:
                     - { kill: web }
-                    - { on: alice, run: curl -fsS http://203.0.113.80/, expect: up, within: 10s }
+                    - { on: alice, run: curl -fsS http://203.0.113.80/, expect: up, within: 30s }
                     - { link-down: firewall, interface: inspection }
                     - { on: alice, run: curl -sS -m 1 http://203.0.113.80/, expect: { status: 28 } }
                     - { link-up: firewall, interface: inspection }
-                    - { on: alice, run: "curl -fsS 'http://[2001:db8:cb::80]/'", expect: up, within: 10s }
+                    - { on: alice, run: "curl -fsS 'http://[2001:db8:cb::80]/'", expect: up, within: 30s }
                     - { kill: engine }
-                    - { on: alice, run: curl -fsS http://203.0.113.80/, expect: up, within: 10s }
+                    - { on: alice, run: curl -fsS http://203.0.113.80/, expect: up, within: 30s }
                     - { stop: engine }
                     - { start: question, on: alice, run: curl -fsS http://203.0.113.80/ }
                     - { wait: 200ms }
@@ -176,7 +176,7 @@ struct CheckedTopology {
                     - { stop: web }
                     - { link-down: firewall, interface: inspected }
                     - { on: alice, run: curl -sS -m 1 http://203.0.113.80/, expect: { status: "!= 0" } }
-                - { name: from the same state, on: alice, run: "curl -fsS -m 2 http://203.0.113.80/ && curl -fsS -m 2 'http://[2001:db8:cb::80]/'", expect: up }
+                - { name: from the same state, on: alice, run: "curl -fsS -m 20 http://203.0.113.80/ && curl -fsS -m 20 'http://[2001:db8:cb::80]/'", expect: up }
                 - { name: all runs, on: fragile, run: "pgrep -f 'sleep 1000'" }
                 """)
         topology.expectHeld(
@@ -226,11 +226,11 @@ struct CheckedTopology {
               packet: { from: alice, to: 203.0.113.80, port: tcp/80 }
               reaches: [firewall, [web, fragile]]
               answer: [alice]
-              timeout: 300ms
+              timeout: 2s
             - name: dropped
               packet: { from: alice, to: 203.0.113.81, port: tcp/80 }
               reaches: web
-              timeout: 300ms
+              timeout: 1s
             - name: larger than the device takes
               steps:
                 - { on: alice, run: ip link set customers mtu 1300, alters: true }

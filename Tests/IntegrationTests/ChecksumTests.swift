@@ -32,7 +32,7 @@ import Testing
         import socket, sys
         for size in (0, 1, 2, 63, 64, 511, 1000, 1400, 3000, 9001):
             s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
-            s.settimeout(3)
+            s.settimeout(20)
             s.connect((sys.argv[1], 7))
             s.send(b'y' * size)
             assert len(s.recv(65535)) == size, size
@@ -75,13 +75,13 @@ import Testing
                 for address in ["203.0.113.80", "2001:db8:cb::80"] {
                     let host = address.contains(":") ? "[\(address)]" : address
                     let page = try lab.exec(
-                        "alice", "curl -sS -m 10 -o /dev/null -w '%{size_download}' http://\(host)/")
+                        "alice", "curl -sS -m 20 -o /dev/null -w '%{size_download}' http://\(host)/")
                     #expect(page.output == "300000", "\(page.output)")
                     let datagrams = try lab.exec("alice", "python3 client.py \(address)")
                     #expect(datagrams.status == 0, "\(datagrams.output)")
-                    let echo = try lab.exec("alice", "ping -n -c 1 -W 2 -s 1001 \(address)")
+                    let echo = try lab.exec("alice", "ping -n -c 1 -W 20 -s 1001 \(address)")
                     #expect(echo.status == 0, "\(echo.output)")
-                    let fragments = try lab.exec("alice", "ping -n -c 1 -W 2 -s 5001 \(address)")
+                    let fragments = try lab.exec("alice", "ping -n -c 1 -W 20 -s 5001 \(address)")
                     #expect(fragments.status == 0, "\(fragments.output)")
                     let closed = try lab.exec("alice", "curl -sS -m 2 http://\(host):81/")
                     #expect(closed.status != 0)

@@ -20,14 +20,14 @@ import Testing
         let path = lab.folder.appendingPathComponent("\(UUID().uuidString).pcapng").path
         let process = Process()
         process.executableURL = URL(fileURLWithPath: Product.tapline)
-        process.arguments = ["capture", lab.name, "--interface", interface, "-w", path, "--for", "60s"] + more
+        process.arguments = ["capture", lab.name, "--interface", interface, "-w", path, "--for", "300s"] + more
         process.standardError = FileHandle.nullDevice
         try process.run()
         defer { process.waitUntilExit() }
-        for _ in 0..<500 where !FileManager.default.fileExists(atPath: path) { usleep(20_000) }
+        for _ in 0..<1_500 where !FileManager.default.fileExists(atPath: path) { usleep(20_000) }
         try body()
         // Frames are told some milliseconds after they came.
-        usleep(300_000)
+        try process.waitForLooks()
         process.interrupt()
         process.waitUntilExit()
         #expect(process.terminationStatus == 0)
@@ -36,7 +36,7 @@ import Testing
 
     private func fetch(_ lab: Lab, _ names: [String]) throws {
         for name in names {
-            let page = try lab.exec(name, "curl -4 -sS -m 5 http://203.0.113.80/")
+            let page = try lab.exec(name, "curl -4 -sS -m 20 http://203.0.113.80/")
             #expect(page.status == 0 && page.output.contains("hello"), "\(name): \(page.output)")
         }
     }
@@ -125,12 +125,12 @@ import Testing
     @Test func aFilterMatchesTheWholeFrame() throws {
         try with { lab in
             let one = try capture(lab, "access", ["vlan 100 and tcp port 80"]) {
-                for name in ["alice", "bob", "carol"] { try lab.exec(name, "curl -4 -sS -m 5 http://203.0.113.80/") }
+                for name in ["alice", "bob", "carol"] { try lab.exec(name, "curl -4 -sS -m 20 http://203.0.113.80/") }
             }
             let tags = try tshark(one, [], ["vlan.id", "ieee8021ad.id"])
             #expect(!tags.isEmpty && tags.allSatisfy { $0 == "100|" }, "\(tags)")
             let serial = try capture(lab, "serial device", ["tcp port 80"]) {
-                try lab.exec("gina", "curl -4 -sS -m 5 http://203.0.113.80/; ping -c 1 -W 1 203.0.113.80")
+                try lab.exec("gina", "curl -4 -sS -m 20 http://203.0.113.80/; ping -c 1 -W 1 203.0.113.80")
             }
             let relay = try tshark(serial, [], ["frame.protocols"])
             #expect(!relay.isEmpty && relay.allSatisfy { $0.hasPrefix("fr:ip:tcp") }, "\(relay)")

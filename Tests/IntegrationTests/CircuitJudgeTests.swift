@@ -66,14 +66,14 @@ import Testing
     @Test func openVSwitchEndsCircuits() throws {
         try Lab.with(Self.topology, files: ["end.sh": Self.end]) { lab in
             for node in ["alice", "bob", "carol"] {
-                let ping = try lab.exec(node, "fping -q -c 3 -p 200 -t 5000 203.0.113.80")
+                let ping = try lab.exec(node, "fping -q -c 3 -p 200 -t 20000 203.0.113.80")
                 #expect(ping.status == 0 && ping.output.contains("/0%"), "\(node): \(ping.output)")
-                let gateway = try lab.exec(node, "ping -n -c 1 -W 2 $TAPLINE_IN_GATEWAY")
+                let gateway = try lab.exec(node, "ping -n -c 1 -W 20 $TAPLINE_IN_GATEWAY")
                 #expect(gateway.status == 0, "\(node): \(gateway.output)")
-                let large = try lab.exec(node, "ping -n -c 1 -W 2 -s 4000 203.0.113.80")
+                let large = try lab.exec(node, "ping -n -c 1 -W 20 -s 4000 203.0.113.80")
                 #expect(large.status == 0, "\(node): \(large.output)")
                 for way in ["", "-R"] {
-                    let stream = try lab.exec(node, "timeout 20 iperf3 -c 203.0.113.80 -C cubic -n 8M \(way)")
+                    let stream = try lab.exec(node, "timeout 60 iperf3 -c 203.0.113.80 -C cubic -n 8M \(way)")
                     #expect(
                         stream.status == 0 && stream.output.contains("iperf Done"), "\(node) \(way): \(stream.output)")
                 }

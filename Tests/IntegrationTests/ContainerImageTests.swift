@@ -29,7 +29,7 @@ import Testing
             """
             podman run --detach --name other --network none localhost/shop:1 >/dev/null 2>&1
             up; echo "runs: $(podman ps --format '{{.Names}}' | sort | tr '\\n' ' ')"; $t down guests; left down
-            up; kill -9 $(recorded tapline); for i in $(seq 100); do [ $(podman ps --all -q | wc -l) = 1 ] && break; sleep 0.1; done
+            up; kill -9 $(recorded tapline); for i in $(seq 300); do [ $(podman ps --all -q | wc -l) = 1 ] && break; sleep 0.1; done
             echo "by itself: $(podman ps --all -q | wc -l) containers"; $t down guests; left death
             dead() { up; kill -9 $(recorded 'keeper of') $(recorded tapline); sleep 0.3; echo "orphans: $(podman ps --all -q | wc -l)"; }
             dead; $t down guests; left down; dead; $t prune; left prune
@@ -50,11 +50,11 @@ import Testing
     func asAProgram() throws {
         let output = try played(
             """
-            up; podman kill guests-web >/dev/null; for i in $(seq 100); do $t events guests --json | grep -q application-restarted && break; sleep 0.1; done
+            up; podman kill guests-web >/dev/null; for i in $(seq 300); do $t events guests --json | grep -q application-restarted && break; sleep 0.1; done
             $t events guests --json | grep application-restarted
-            for i in $(seq 100); do curl=$($t exec guests alice -- curl -s -m 2 http://203.0.113.80/) && break; sleep 0.1; done; echo "again: $curl"
+            for i in $(seq 300); do curl=$($t exec guests alice -- curl -s -m 5 http://203.0.113.80/) && break; sleep 0.1; done; echo "again: $curl"
             $t stop guests web; $t exec guests alice -- curl -s -m 1 http://203.0.113.80/; echo "stopped: $?"
-            $t continue guests web; $t exec guests alice -- curl -s -m 5 http://203.0.113.80/; echo "continued: $?"
+            $t continue guests web; $t exec guests alice -- curl -s -m 20 http://203.0.113.80/; echo "continued: $?"
             $t restart guests web && echo "restarted: $(podman ps -q | wc -l)"
             echo "measured: $($t top guests --json --once 2>/dev/null | grep -c web)"
             $t down guests; left down

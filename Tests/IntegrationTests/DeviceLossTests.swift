@@ -36,7 +36,7 @@ import Testing
                 }
             }
             #expect(answered >= 285)
-            let ping = try lab.exec("alice", "fping -q -c 2 -p 200 -t 5000 203.0.113.70")
+            let ping = try lab.exec("alice", "fping -q -c 2 -p 200 -t 20000 203.0.113.70")
             #expect(ping.output.contains("/0%"), "\(ping.output)")
             #expect(try EngineLifeTests.engine(lab)["pid"] as? Int == engine)
         }
@@ -54,7 +54,7 @@ import Testing
             #expect(answered >= 285)
             // What is to go out of a device that is gone is dropped with its reason.
             try lab.exec("web", "ip link delete servers")
-            try lab.exec("bob", "fping -q -c 2 -p 200 -t 5000 203.0.113.80")
+            try lab.exec("bob", "fping -q -c 2 -p 200 -t 1000 203.0.113.80")
             let drops = try #require(try lab.status()["drops"] as? [[String: Any]])
             #expect(drops.contains { $0["reason"] as? String == "interface-gone" }, "\(drops)")
             #expect(try problems(lab).count == 2)

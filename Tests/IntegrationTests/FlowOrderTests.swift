@@ -74,7 +74,7 @@ import Testing
                             numbers[index] += 1
                             sent += 1
                             total += 1
-                for _ in range(500):
+                for _ in range(2000):
                     question.send(b'how many?')
                     answer = question.recv(64).decode()
                     if int(answer.split()[0]) >= total: break

@@ -7,7 +7,7 @@ import Testing
 
     @Test func everyCheckOfTheFileHolds() throws {
         let name = "t\(String(UInt32.random(in: 0...UInt32.max), radix: 36))"
-        let finished = try run(Product.tapline, ["run", Self.file, "--name", name], timeout: 120)
+        let finished = try run(Product.tapline, ["run", Self.file, "--name", name], timeout: 300)
         #expect(finished.status == 0, "\(finished.output)")
         #expect(!FileManager.default.fileExists(atPath: "/run/tapline/\(name)"))
     }
@@ -27,7 +27,7 @@ import Testing
             .replacingOccurrences(of: "\"hello {{ nodes.alice.address }}, ", with: "\"hello 192.0.2.11, ")
         try text.write(to: file, atomically: true, encoding: .utf8)
         let name = "t\(String(UInt32.random(in: 0...UInt32.max), radix: 36))"
-        let finished = try run(Product.tapline, ["run", file.path, "--name", name], timeout: 120)
+        let finished = try run(Product.tapline, ["run", file.path, "--name", name], timeout: 300)
         #expect(finished.status == 1, "\(finished.output)")
         #expect(finished.output.contains("hello 192.0.2.11"), "the expectation is told: \(finished.output)")
         #expect(!FileManager.default.fileExists(atPath: "/run/tapline/\(name)"))

@@ -70,7 +70,7 @@ import Testing
         }
 
         /// What the log says from `place` on that came in its time.
-        func log(from place: Int, tries: Int = 1_500, until isThere: (String) -> Bool) -> String {
+        func log(from place: Int, tries: Int = 6_000, until isThere: (String) -> Bool) -> String {
             var text = ""
             for _ in 0..<tries {
                 text = String(log.utf8.dropFirst(place)) ?? ""
@@ -84,7 +84,7 @@ import Testing
         func expectUnharmed(_ attack: Attack, sourceLocation: SourceLocation = #_sourceLocation) throws {
             #expect(victim.isRunning, "\(attack): the victim has ended", sourceLocation: sourceLocation)
             #expect(try lab.status()["pid"] as? Int == control, "\(attack)", sourceLocation: sourceLocation)
-            let ping = try lab.exec("alice", "ping -n -c 1 -W 5 203.0.113.80")
+            let ping = try lab.exec("alice", "ping -n -c 1 -W 20 203.0.113.80")
             #expect(ping.status == 0, "\(attack): nothing forwards: \(ping.output)", sourceLocation: sourceLocation)
             #expect(Self.children.isEmpty, "\(attack): children are left", sourceLocation: sourceLocation)
         }
@@ -124,7 +124,9 @@ import Testing
         for _ in 1...5 where !summary.contains(begins) {
             let place = scene.log.utf8.count
             _ = try scene.replace(by: attack)
-            summary = scene.log(from: place, tries: 400) { text in
+            summary = scene.log(from: place, tries: 400) { $0.contains(begins) }
+            guard summary.contains(begins) else { continue }
+            summary = scene.log(from: place) { text in
                 text.contains(ended) || (text.contains(ends) && (attack.summary.map(text.contains) ?? true))
             }
         }

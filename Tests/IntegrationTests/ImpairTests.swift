@@ -21,8 +21,9 @@ import Testing
     }
 
     /// Milliseconds until each echo request's answer, none where it was lost.
-    private func echoes(_ lab: Lab, _ count: Int, every period: Int) throws -> [Double?] {
-        let output = try lab.exec("alice", "fping -q -C \(count) -p \(period) -t 3000 203.0.113.80").output
+    private func echoes(_ lab: Lab, _ count: Int, every period: Int, patience: Int = 20_000) throws -> [Double?] {
+        let command = "fping -q -C \(count) -p \(period) -t \(patience) 203.0.113.80"
+        let output = try lab.exec("alice", command).output
         let times = try #require(output.split(separator: "\n").last?.split(separator: " ").dropFirst(2), "\(output)")
         try #require(times.count == count, "\(output)")
         return times.map { Double($0) }
@@ -30,7 +31,9 @@ import Testing
 
     /// The numbers of the echo requests that were answered.
     private func answered(_ lab: Lab, _ count: Int = 60) throws -> [Int] {
-        try echoes(lab, count, every: 10).enumerated().filter { $0.element != nil }.map { $0.offset + 1 }
+        try echoes(lab, count, every: 10, patience: 3_000).enumerated().filter { $0.element != nil }.map {
+            $0.offset + 1
+        }
     }
 
     private func impair(_ lab: Lab, _ words: String...) throws {
@@ -86,7 +89,10 @@ import Testing
                 // A machine under load makes it slower, never faster.
                 #expect(limited > 0 && limited < 20e6, "\(limited)")
                 try impair(lab, "customers", "--clear")
-                #expect(try rate() > 40e6)
+                // One stall of this machine may make any second slow.
+                var free = 0.0
+                for _ in 1...5 where free <= 40e6 { free = try rate() }
+                #expect(free > 40e6)
             }
         }
     }

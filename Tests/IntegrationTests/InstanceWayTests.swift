@@ -54,8 +54,8 @@ import Testing
     /// Thirty connections of each family; the first that fails ends it.
     private static let ask = """
         for round in $(seq 30); do
-            curl -fsS -m 3 -o /dev/null http://203.0.113.80/ || exit 1
-            curl -gfsS -m 3 -o /dev/null 'http://[2001:db8:cb::80]/' || exit 1
+            curl -fsS -m 20 -o /dev/null http://203.0.113.80/ || exit 1
+            curl -gfsS -m 20 -o /dev/null 'http://[2001:db8:cb::80]/' || exit 1
         done
         """
 
@@ -85,7 +85,7 @@ import Testing
             for server in ["web-1", "web-2", "web-3"] {
                 #expect(try lab.tapline("take-out", lab.name, server).status == 0)
             }
-            let refused = try lab.exec("alice", "curl -sS -m 5 http://203.0.113.80/")
+            let refused = try lab.exec("alice", "curl -sS -m 20 http://203.0.113.80/")
             #expect(refused.status == 7, "a reset, not a silence: \(refused.output)")
         }
     }

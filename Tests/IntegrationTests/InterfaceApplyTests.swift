@@ -52,7 +52,7 @@ struct InterfaceApplyTests {
                         numbers[index] += 1
                         sent += 1
                         total += 1
-            for _ in range(500):
+            for _ in range(2000):
                 question.send(b'how many?')
                 answer = question.recv(64).decode()
                 if int(answer.split()[0]) >= total: break
@@ -103,7 +103,7 @@ struct InterfaceApplyTests {
         return (links.output.split(separator: "\n").count, descriptors)
     }
 
-    private static let fetch = "python3 -c \"import urllib.request as u; u.urlopen('http://203.0.113.81', timeout=5)\""
+    private static let fetch = "python3 -c \"import urllib.request as u; u.urlopen('http://203.0.113.81', timeout=20)\""
 
     @Test("interfaces with their nodes come and go 20 times, and no datagram of the others is lost or twice")
     func comeAndGo() throws {
@@ -206,7 +206,7 @@ struct InterfaceApplyTests {
                     #expect(more.status == 0, "\(more.output)")
                     #expect(more.output.contains("its legs (log is added)"), "\(more.output)")
                     #expect(try lab.exec("firewall", "ip -o link show log").status == 0)
-                    #expect(try lab.exec("firewall", "ping -c 1 -W 5 192.0.3.1").status == 0)
+                    #expect(try lab.exec("firewall", "ping -c 1 -W 200 192.0.3.1").status == 0)
                     let less = try apply(lab, Self.topology(interfaces: extra))
                     #expect(less.output.contains("its legs (log is removed)"), "\(less.output)")
                     #expect(try lab.exec("firewall", "ip -o link show log").status != 0)
@@ -240,7 +240,7 @@ struct InterfaceApplyTests {
                     let link = try lab.exec(node, "cat /sys/class/net/customers/mtu")
                     #expect(link.output == "\(mtu)\n", "\(node): \(link.output)")
                 }
-                #expect(try lab.exec("bob", "ping -c 1 -W 2 203.0.113.81").status == 0)
+                #expect(try lab.exec("bob", "ping -c 1 -W 20 203.0.113.81").status == 0)
             }
         }
     }
@@ -305,7 +305,7 @@ struct InterfaceApplyTests {
             try eventually("it captures") { FileManager.default.fileExists(atPath: path) }
             #expect(try apply(lab, Self.added("lan", 81)).status == 0)
             #expect(try lab.exec("carol", Self.fetch).status == 0)
-            #expect(try lab.exec("alice", "ping -c 1 -W 5 192.0.2.1").status == 0)
+            #expect(try lab.exec("alice", "ping -c 1 -W 200 192.0.2.1").status == 0)
             // What was captured is written before long.
             var names = ""
             try eventually("both are in the file") {
@@ -327,7 +327,7 @@ struct InterfaceApplyTests {
             for _ in 1...3 {
                 let added = try apply(lab, more)
                 #expect(added.status == 0, "\(added.output)")
-                #expect(try lab.exec("bob", "ping -c 1 -W 5 192.0.2.1").status == 0)
+                #expect(try lab.exec("bob", "ping -c 1 -W 200 192.0.2.1").status == 0)
                 #expect(try apply(lab, Self.topology(), "--drain", "0s").status == 0)
             }
             let drops = try #require(try lab.status()["drops"] as? [[String: Any]])
@@ -336,7 +336,7 @@ struct InterfaceApplyTests {
     }
 
     private func eventually(_ what: String, _ holds: () throws -> Bool) throws {
-        for _ in 0..<500 {
+        for _ in 0..<1_500 {
             if try holds() { return }
             usleep(20_000)
         }

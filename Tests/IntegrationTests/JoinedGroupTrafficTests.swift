@@ -64,7 +64,7 @@ import Testing
             func awaitMembers(_ members: [String], of group: String) throws {
                 let wanted = "\"joined\":[\(members.map { "\"\($0)\"" }.joined(separator: ","))]"
                 var listed = ""
-                for _ in 0..<200 {
+                for _ in 0..<600 {
                     let status = try lab.tapline("status", lab.name, "--json").output.filter { !$0.isWhitespace }
                     listed = status
                     let own = status.components(separatedBy: "\"address\":\"\(group)\",\"interface\":\"floor\"")
@@ -83,7 +83,7 @@ import Testing
                         let isMember = members.contains(node) || node == "archive"
                         let command =
                             isMember
-                            ? "for i in $(seq 200); do grep -B 5 -F \(word) $TAPLINE_DIR/seen | grep -q '> \(mac), ethertype \(family)' && exit; sleep 0.05; done; exit 1"
+                            ? "for i in $(seq 600); do grep -B 5 -F \(word) $TAPLINE_DIR/seen | grep -q '> \(mac), ethertype \(family)' && exit; sleep 0.05; done; exit 1"
                             : "! grep -B 5 -F \(word) $TAPLINE_DIR/seen | grep -q 'ethertype \(family)'"
                         let found = try lab.exec(node, command)
                         #expect(found.status == 0, "\(node), \(family), \(word): member \(isMember)")
@@ -123,7 +123,7 @@ import Testing
                 "nohup setsid python3 join.py floor 4 239.1.1.1 > $TAPLINE_DIR/joined 2>&1 & until grep -q ready $TAPLINE_DIR/joined; do sleep 0.05; done"
             )
             var refused = ""
-            for _ in 0..<200 where !refused.contains("group-not-open") {
+            for _ in 0..<600 where !refused.contains("group-not-open") {
                 refused = try drops(lab)
                 usleep(50_000)
             }

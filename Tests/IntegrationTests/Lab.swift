@@ -9,7 +9,7 @@ struct Finished {
 
 /// Runs a program to its end, or ends it when its time is over.
 @discardableResult
-func run(_ program: String, _ arguments: [String], timeout: Double = 60) throws -> Finished {
+func run(_ program: String, _ arguments: [String], timeout: Double = 180) throws -> Finished {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments
@@ -82,7 +82,7 @@ struct Lab {
 
     /// Runs a shell command inside a node.
     @discardableResult
-    func exec(_ node: String, _ command: String, timeout: Double = 60) throws -> Finished {
+    func exec(_ node: String, _ command: String, timeout: Double = 180) throws -> Finished {
         try run(Product.tapline, ["exec", name, node, "--", "/bin/sh", "-c", command], timeout: timeout)
     }
 
@@ -102,10 +102,20 @@ struct Lab {
         let path = "\(directory(of: node))/\(UUID().uuidString).pcap"
         let start =
             "tcpdump -i \(device) -U -B 16384 -s 262144 -w \(path) 2>\(path).log & echo $! >\(path).pid; "
-            + "for i in $(seq 100); do grep -q listening \(path).log && exit 0; sleep 0.05; done; exit 1"
+            + "for i in $(seq 600); do grep -q listening \(path).log && exit 0; sleep 0.05; done; exit 1"
         try #require(try exec(node, start).status == 0)
         try body()
-        try exec(node, "sleep 0.5; kill -INT $(cat \(path).pid); sleep 0.5")
+        // tcpdump gets few packets only after a second. It has all when it has captured what its filter has received.
+        let end = """
+            pid=$(cat \(path).pid)
+            for i in $(seq 100); do
+                kill -USR1 $pid; sleep 0.1
+                counts=$(grep -o '[0-9]* packets* \\(captured\\|received\\)' \(path).log | tail -n 2 | cut -d' ' -f1)
+                [ "$(echo "$counts" | uniq | wc -l)" = 1 ] && break
+            done
+            kill -INT $pid; while kill -0 $pid 2>/dev/null; do sleep 0.05; done
+            """
+        try exec(node, end)
         return path
     }
 }
@@ -121,4 +131,22 @@ func wrongChecksums(in capture: String) throws -> (wrong: [String], frames: Int)
         text.split(separator: "\n").filter { $0.contains("→") || $0.contains("->") }.map(String.init)
     }
     return (lines(wrong.output), lines(all.output).count)
+}
+
+extension Process {
+    /// Waits until this capture, which looks for frames every 20 ms, has looked some times from now on.
+    ///
+    /// A process that sleeps between its looks changes the processor's context by its own will each time (proc(5)).
+    func waitForLooks(_ count: Int = 20) throws {
+        func looks() throws -> Int {
+            let tasks = "/proc/\(processIdentifier)/task"
+            return try FileManager.default.contentsOfDirectory(atPath: tasks).reduce(0) { sum, task in
+                let text = (try? String(contentsOfFile: "\(tasks)/\(task)/status", encoding: .utf8)) ?? ""
+                let line = text.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches:") }
+                return sum + (line?.split(whereSeparator: \.isWhitespace).last.flatMap { Int($0) } ?? 0)
+            }
+        }
+        let before = try looks()
+        for _ in 0..<3_000 where try looks() < before + count { usleep(20_000) }
+    }
 }

@@ -67,7 +67,7 @@ import Testing
             #expect(abroad.output.contains("you are 192.0.2."), "\(abroad.output)")
             // The firewall lets only carol ping the server, so the packets did enter it by the legs that the file names.
             #expect(try lab.exec("alice", "ping -n -c 1 -W 1 203.0.113.80").status != 0)
-            #expect(try lab.exec("carol", "ping -n -c 1 -W 2 203.0.113.80").status == 0)
+            #expect(try lab.exec("carol", "ping -n -c 1 -W 20 203.0.113.80").status == 0)
         }
     }
 
@@ -130,7 +130,7 @@ import Testing
             #expect(log.output.contains("198.18.3.3 saw 192.0.2.2"), "\(log.output)")
             let shown = try lab.exec(
                 "admin",
-                "python3 -c \"import socket; print(socket.create_connection(('203.0.113.43', 443), 5).recv(99).decode())\""
+                "python3 -c \"import socket; print(socket.create_connection(('203.0.113.43', 443), 20).recv(99).decode())\""
             )
             #expect(shown.output.contains("192.0.2.2"), "\(shown.output)")
             // It cannot speak where it listens, nor in another's name.
@@ -148,8 +148,9 @@ import Testing
                 heard.sendto(b'heard', ('203.0.113.80', 9))
                 "
                 """)
-            let drops = try lab.tapline("status", lab.name, "--json").output
-            #expect(drops.contains("spoofed-source"), "\(drops)")
+            try TwoEnginesTests.eventually("what it forged is dropped") {
+                try lab.tapline("status", lab.name, "--json").output.contains("spoofed-source")
+            }
             let all = try lab.exec("collector", "cat $TAPLINE_DIR/log")
             #expect(!all.output.contains("forged"), "\(all.output)")
         }

@@ -18,19 +18,19 @@ import Testing
             let path = lab.folder.appendingPathComponent("crowd.pcapng").path
             let process = Process()
             process.executableURL = URL(fileURLWithPath: Product.tapline)
-            process.arguments = ["capture", lab.name, "icmp", "-w", path, "--for", "120s"]
+            process.arguments = ["capture", lab.name, "icmp", "-w", path, "--for", "300s"]
             try process.run()
-            for _ in 0..<500 where !FileManager.default.fileExists(atPath: path) { usleep(20_000) }
+            for _ in 0..<1_500 where !FileManager.default.fileExists(atPath: path) { usleep(20_000) }
             // One place is the server's, and one on each interface that of the others. So 251 users have one of their own.
             let pinged = try run(
                 "/usr/bin/env",
                 [
                     "sh", "-c",
-                    "for n in $(seq 1 256); do ip netns exec \"$0-user-$n\" ping -q -n -c 1 -W 5 203.0.113.80 || exit 1; done",
+                    "for n in $(seq 1 256); do ip netns exec \"$0-user-$n\" ping -q -n -c 1 -W 20 203.0.113.80 || exit 1; done",
                     lab.name,
-                ], timeout: 110)
+                ], timeout: 280)
             #expect(pinged.status == 0, "\(pinged.output)")
-            usleep(500_000)
+            try process.waitForLooks()
             process.interrupt()
             process.waitUntilExit()
             #expect(process.terminationStatus == 0)

@@ -105,11 +105,12 @@ import Testing
         try Lab.with(MappingTests.game) { lab in
             var before = try lab.requests()
             for row in Self.rows {
-                let answer = try #require(try lab.ask("game", "\(row.server) \(row.request)").first)
+                let answer = try #require(
+                    try lab.ask("game", "\(row.server) \(row.request)", patience: row.answer == "-" ? 2 : 20).first)
                 #expect(answer.hasPrefix(row.answer), "\(row.what): \(answer)")
                 var expected = before
                 expected[row.counted, default: 0] += 1
-                #expect(try lab.waitUntil(5) { try lab.requests() == expected }, "\(row.what)")
+                #expect(try lab.waitUntil { try lab.requests() == expected }, "\(row.what)")
                 before = try lab.requests()
                 if let told = row.told {
                     let events = try lab.tapline("events", lab.name, "--text").output
@@ -166,8 +167,8 @@ import Testing
                 ("alice", "192.0.2.1", "to-the-engine"),
             ] {
                 let known = try drops(lab, reason)
-                #expect(try lab.ask(node, "\(words) \(own)") == ["-"], "\(node)")
-                #expect(try lab.waitUntil(5) { try drops(lab, reason) > known }, "\(node)")
+                #expect(try lab.ask(node, "\(words) \(own)", patience: 2) == ["-"], "\(node)")
+                #expect(try lab.waitUntil { try drops(lab, reason) > known }, "\(node)")
             }
             #expect(try lab.requests() == before, "none of these has reached the server")
             #expect(try lab.mappings().count == 1)
@@ -200,8 +201,9 @@ import Testing
             let requests = try lab.requests()
             #expect(requests["SUCCESS", default: 0] + requests["too many requests", default: 0] > 1000, "\(requests)")
             #expect(try lab.mappings().count == 1 && lab.fetches())
-            // The neighbour's are dropped by the engine.
-            #expect(try drops(lab, "no-sequencing-entry") >= 25_000)
+            // The neighbour's are dropped by the engine, or by the kernel where the engine cannot keep up.
+            let unread = try RingDropTests.ringDrops(lab, "servers")
+            #expect(try drops(lab, "no-sequencing-entry") + unread >= 25_000)
         }
     }
 }

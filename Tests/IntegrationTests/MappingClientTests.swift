@@ -76,7 +76,7 @@ import Testing
             #expect(try waitUntil(60) { try granted(lab) == ["tcp/51000 6881", "udp/51000 6881"] })
             #expect(try waitUntil(60) { try lab.exec("alice", "test -e $TAPLINE_SHARE/given").status == 0 })
             let connected = try lab.exec(
-                "alice", "python3 -c 'import socket; socket.create_connection((\"192.0.1.82\", 51000), 5)'")
+                "alice", "python3 -c 'import socket; socket.create_connection((\"192.0.1.82\", 51000), 20)'")
             #expect(connected.status == 0, "\(connected.output)")
             #expect(try lab.exec("alice", "touch $TAPLINE_SHARE/seen").status == 0)
             process.waitUntilExit()
@@ -96,7 +96,7 @@ import Testing
             // It looks for UPnP first.
             #expect(try waitUntil(60) { try granted(lab) == ["tcp/51000 6990"] })
             let connected = try lab.exec(
-                "alice", "python3 -c 'import socket; socket.create_connection((\"192.0.1.82\", 51000), 5)'")
+                "alice", "python3 -c 'import socket; socket.create_connection((\"192.0.1.82\", 51000), 20)'")
             #expect(connected.status == 0, "\(connected.output)")
         }
     }

@@ -35,7 +35,7 @@ import Testing
         try Lab.with(Self.game) { lab in
             try map(lab, filter(128, alice))
             #expect(try filters(lab) == [["192.0.2.10"]])
-            #expect(try lab.fetches() && !lab.fetches(from: "bob"))
+            #expect(try lab.fetches() && lab.misses(from: "bob"))
             // A second one is added; without the option nothing changes.
             try map(lab, filter(124, bob))
             try map(lab, "")
@@ -43,7 +43,7 @@ import Testing
             #expect(try lab.fetches() && lab.fetches(from: "bob"))
             // A prefix of length 0 removes what there is.
             try map(lab, filter(0, none) + filter(128, bob))
-            #expect(try !lab.fetches() && lab.fetches(from: "bob"))
+            #expect(try lab.misses() && lab.fetches(from: "bob"))
             // What the engine refuses is counted, and the operator sees who judges.
             let tables = try lab.tapline("tables", lab.name).output
             #expect(tables.contains("192.0.2.20") && tables.contains("deny"), "\(tables)")
@@ -53,7 +53,7 @@ import Testing
             // Another engine decides alike, and so does the next table.
             #expect(try lab.tapline("engine", "replace", lab.name).status == 0)
             #expect(try lab.tapline("reload", lab.name).status == 0)
-            #expect(try !lab.fetches() && lab.fetches(from: "bob"))
+            #expect(try lab.misses() && lab.fetches(from: "bob"))
             try map(lab, filter(0, none))
             #expect(try filters(lab) == [[]])
             #expect(try lab.fetches() && lab.fetches(from: "bob"))
@@ -66,8 +66,8 @@ import Testing
             try map(lab, filter(128, alice, port: 5555))
             #expect(try filters(lab) == [["192.0.2.10 port 5555"]])
             #expect(try lab.fetches(from: "alice", "--local-port 5555"))
-            #expect(try !lab.fetches(from: "alice", "--local-port 5556"))
-            #expect(try !lab.fetches(from: "bob", "--local-port 5555"))
+            #expect(try lab.misses(from: "alice", "--local-port 5556"))
+            #expect(try lab.misses(from: "bob", "--local-port 5555"))
         }
     }
 
@@ -76,7 +76,7 @@ import Testing
             let six = "2001:db8:14::10"
             try map(lab, filter(128, alice6), six)
             try map(lab, "")
-            #expect(try lab.fetches("[2001:db8:cb::82]") && !lab.fetches("[2001:db8:cb::82]", from: "bob"))
+            #expect(try lab.fetches("[2001:db8:cb::82]") && lab.misses("[2001:db8:cb::82]", from: "bob"))
             #expect(try lab.fetches() && lab.fetches(from: "bob"), "the other family has no filter")
             // It ends, and is asked for without filters.
             _ = try lab.ask("game", "2001:db8:14::1 \(MappingTests.map(six, lifetime: 0))")

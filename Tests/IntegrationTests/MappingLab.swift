@@ -6,8 +6,8 @@ extension Lab {
     static let asking = Product.root.path + "/Tests/IntegrationTests/Mappings/ask.py"
 
     /// What each request is answered, as hexadecimal digits; "-": nothing.
-    func ask(_ node: String, _ words: String) throws -> [String] {
-        let asked = try exec(node, "python3 \(Self.asking) \(words)")
+    func ask(_ node: String, _ words: String, patience: Int = 20) throws -> [String] {
+        let asked = try exec(node, "python3 \(Self.asking) --patience \(patience) \(words)")
         try #require(asked.status == 0, "\(asked.output)")
         return asked.output.split(separator: "\n").map(String.init)
     }
@@ -33,11 +33,18 @@ extension Lab {
     func fetches(_ address: String = "192.0.1.82", from customer: String = "alice", _ options: String = "") throws
         -> Bool
     {
-        try exec(customer, "curl -gsS -m 2 \(options) -o /dev/null http://\(address):27005/").status == 0
+        try exec(customer, "curl -gsS -m 20 \(options) -o /dev/null http://\(address):27005/").status == 0
+    }
+
+    /// Whether a customer gets no answer within two seconds.
+    func misses(_ address: String = "192.0.1.82", from customer: String = "alice", _ options: String = "") throws
+        -> Bool
+    {
+        try exec(customer, "curl -gsS -m 2 \(options) -o /dev/null http://\(address):27005/").status != 0
     }
 
     /// Waits until something holds, for as long as a loaded machine may need.
-    func waitUntil(_ limit: Double = 30, _ holds: () throws -> Bool) throws -> Bool {
+    func waitUntil(_ limit: Double = 60, _ holds: () throws -> Bool) throws -> Bool {
         let end = Date().addingTimeInterval(limit)
         while Date() < end {
             if try holds() { return true }

@@ -80,8 +80,8 @@ import Testing
               db: { address: 203.0.113.90, from: web, sequence: [firewall, db] }
             """
         try Lab.with(topology) { lab in
-            #expect(try lab.exec("alice", "fping -q -c 50 -p 2 -t 5000 203.0.113.80").status == 0)
-            #expect(try lab.exec("web", "fping -q -c 30 -p 2 -t 5000 203.0.113.90").status == 0)
+            #expect(try lab.exec("alice", "fping -q -c 50 -p 2 -t 20000 203.0.113.80").status == 0)
+            #expect(try lab.exec("web", "fping -q -c 30 -p 2 -t 20000 203.0.113.90").status == 0)
             let values = try MetricsLab.values(lab)
             for (service, count) in [("shop.request.x", 50.0), ("db", 30)] {
                 for direction in ["request", "response"] {
@@ -272,10 +272,10 @@ import Testing
 
     /// Waits until `holds`, at most twenty seconds.
     static func eventually(_ holds: () throws -> Bool) throws {
-        for _ in 0..<400 {
+        for _ in 0..<1_200 {
             if try holds() { return }
             usleep(50_000)
         }
-        Issue.record("it did not come true within 20 s")
+        Issue.record("it did not come true within 60 s")
     }
 }

@@ -16,7 +16,7 @@ enum MetricsLab {
           firewall:
             attach: { in: inspection, out: inspected }
             instances: [fw-a, fw-b]
-            health: [{ heartbeat: true, interval: 50ms }]
+            health: [{ heartbeat: true, interval: 50ms, timeout: 500ms }]
           web:
             attach: servers
             run: exec python3 busy.py
@@ -44,7 +44,7 @@ enum MetricsLab {
 
     /// Sends echo requests through the chain; all of them come back.
     static func echoes(_ lab: Lab, _ count: Int) throws {
-        let ping = try lab.exec("alice", "fping -q -c \(count) -p 2 -t 5000 203.0.113.80")
+        let ping = try lab.exec("alice", "fping -q -c \(count) -p 2 -t 20000 203.0.113.80")
         try #require(ping.status == 0 && ping.output.contains("/0%"), "\(ping.output)")
     }
 

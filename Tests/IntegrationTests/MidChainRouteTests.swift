@@ -32,7 +32,7 @@ import Testing
         import http.server, socket, sys, urllib.request
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                try: text = urllib.request.urlopen(f"http://{sys.argv[1]}/", timeout=4).read()
+                try: text = urllib.request.urlopen(f"http://{sys.argv[1]}/", timeout=15).read()
                 except Exception as error: text = repr(error).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(text)))
@@ -45,7 +45,7 @@ import Testing
         """
 
     /// Runs topologies side by side; returns each check's name with whether it held and what it said.
-    private func prove(_ topologies: [String], timeout: Double = 240) throws -> [String: (held: Bool, summary: String)]
+    private func prove(_ topologies: [String], timeout: Double = 600) throws -> [String: (held: Bool, summary: String)]
     {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
             "tapline-routes-\(UUID().uuidString)")
@@ -121,7 +121,7 @@ import Testing
                     // With a MAC send address the server is asked at the service address itself.
                     let answer = send == "mac" ? "mac at \(address) for \(customer) " : "net-\(name) at "
                     checks +=
-                        "  - { name: \"\(shape), \(send), \(name), \(family)\", on: alice, run: \"curl -gsS -m 5 http://\(url)/\", "
+                        "  - { name: \"\(shape), \(send), \(name), \(family)\", on: alice, run: \"curl -gsS -m 20 http://\(url)/\", "
                         + "expect: [\"\(answer)\", \" for \(customer) \"] }\n"
                 }
             }
@@ -177,7 +177,7 @@ import Testing
             """
         for url in ["203.0.113.80", "[2001:db8:cb::80]", "203.0.113.90", "[2001:db8:cb::90]"] {
             text +=
-                "  - { name: \"\(name), \(url)\", on: alice, run: \"curl -gsS -m 5 http://\(url)/\", expect: \" for \" }\n"
+                "  - { name: \"\(name), \(url)\", on: alice, run: \"curl -gsS -m 20 http://\(url)/\", expect: \" for \" }\n"
         }
         return text
     }
@@ -192,7 +192,7 @@ import Testing
         let web = "  web: { attach: servers, run: exec python3 server.py web, ready: { tcp: 80 } }\n"
         func checks(_ what: String, _ cells: [(String, String)]) -> String {
             cells.map {
-                "  - { name: \"\(what), \($0.0)\", on: alice, run: \"curl -gsS -m 5 http://\($0.1)/\", expect: \" for \" }\n"
+                "  - { name: \"\(what), \($0.0)\", on: alice, run: \"curl -gsS -m 20 http://\($0.1)/\", expect: \" for \" }\n"
             }.joined()
         }
         func both(_ name: String, _ four: String, _ six: String) -> [(String, String)] {
@@ -335,6 +335,6 @@ import Testing
             "destination: \(customers), direction: response, to: { interface: customers, neighbour: true }")
         let url = isSix ? "[\(address)]" : address
         return text
-            + "checks:\n  - { name: \"\(shape), \(url)\", on: alice, run: \"curl -gsS -m 5 http://\(url)/\", expect: \" for \" }\n"
+            + "checks:\n  - { name: \"\(shape), \(url)\", on: alice, run: \"curl -gsS -m 20 http://\(url)/\", expect: \" for \" }\n"
     }
 }

@@ -21,7 +21,7 @@ import Testing
             type: firewall
             attach: { in: near, out: far }
             instances: [fw-a, fw-b]
-            health: { heartbeat: true, interval: 10ms }
+            health: { heartbeat: true, interval: 10ms, timeout: 200ms }
           web: { type: server, attach: servers, run: exec python3 echo.py, ready: { run: test -e "$TAPLINE_DIR/ready" } }
           sink: { type: server, attach: dump }
         services:

@@ -50,7 +50,7 @@ import Testing
             #expect(writes == "write")
             #expect(because == refused)
             #expect(try lab.tapline("status", lab.name).output.contains("\nwrites: one by one: \(refused)\n"))
-            let ping = try lab.exec("alice", "fping -q -c 3 -p 200 -t 5000 203.0.113.80")
+            let ping = try lab.exec("alice", "fping -q -c 3 -p 200 -t 20000 203.0.113.80")
             #expect(ping.output.contains("/0%"), "\(ping.output)")
             try TwoEnginesTests.eventually("an event tells it") {
                 let events = try lab.tapline("events", lab.name).output.split(separator: "\n")
@@ -85,7 +85,7 @@ import Testing
             let (writes, because) = try engine(lab)
             #expect(writes == expected)
             #expect(because == nil)
-            let ping = try lab.exec("alice", "fping -q -c 3 -p 200 -t 5000 203.0.113.80")
+            let ping = try lab.exec("alice", "fping -q -c 3 -p 200 -t 20000 203.0.113.80")
             #expect(ping.output.contains("/0%"), "\(ping.output)")
         }
     }

@@ -50,7 +50,7 @@ import Testing
     @Test(arguments: [("outside", "alice", "alice"), ("shared", "bob", "fabric")])
     func whatAStoppedEngineDoesNotReadIsCounted(_ interface: String, _ sender: String, _ place: String) throws {
         try Lab.with(Self.topology, files: ["flood.py": Self.flood]) { lab in
-            try #require(try lab.exec(sender, "ping -n -c 1 -W 2 203.0.113.80").status == 0)
+            try #require(try lab.exec(sender, "ping -n -c 1 -W 20 203.0.113.80").status == 0)
             #expect(try Self.ringDrops(lab, interface) == 0)
             func received() throws -> Int { try Self.interface(lab, interface)["receivedPackets"] as? Int ?? 0 }
             var before = try received()

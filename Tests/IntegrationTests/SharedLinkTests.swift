@@ -25,7 +25,7 @@ import Testing
             while True:
                 c, _ = s.accept()
                 try:
-                    with socket.create_connection(('203.0.113.80', 80), 3) as b: c.sendall(b.recv(99))
+                    with socket.create_connection(('203.0.113.80', 80), 20) as b: c.sendall(b.recv(99))
                 except OSError as e: print(e, flush=True)
                 c.close()
             """
@@ -42,7 +42,7 @@ import Testing
             }
             let relayed = try lab.exec(
                 "alice",
-                "python3 -c \"import socket; print(socket.create_connection(('203.0.113.82', 81), 5).recv(99).decode())\""
+                "python3 -c \"import socket; print(socket.create_connection(('203.0.113.82', 81), 20).recv(99).decode())\""
             )
             let log = try lab.tapline("logs", lab.name, "proxy").output
             #expect(relayed.output.contains("you are"), "\(relayed.output) \(log)")
@@ -50,7 +50,7 @@ import Testing
                 "web",
                 "for c in all one; do echo 1 > /proc/sys/net/ipv6/conf/$c/accept_dad; done; "
                     + "ip -6 address add 2001:db8:cb::80/128 dev one; "
-                    + "for i in $(seq 100); do ip -6 address show dev one tentative | grep -q . || break; sleep 0.1; done; "
+                    + "for i in $(seq 300); do ip -6 address show dev one tentative | grep -q . || break; sleep 0.1; done; "
                     + "ip -6 address show dev one")
             #expect(detection.output.contains("2001:db8:cb::80/128"), "\(detection.output)")
             #expect(
@@ -72,8 +72,9 @@ import Testing
                 s.bind(('one', 0))
                 head = b'\\xff' * 6 + mac + bytes.fromhex('08060001080006040001')
                 s.send(head + mac + bytes([203, 0, 113, 80]) + bytes(6) + bytes([10, 7, 0, 1]))
-                "; sleep 0.5
+                "
                 """)
+            try TwoEnginesTests.eventually("it is counted") { try conflicts() != nil }
             let last = try #require(try conflicts()?["last"] as? [String: Any])
             #expect(last["node"] as? String == "alice" && last["interface"] as? String == "one")
             #expect(last["source"] as? String == "203.0.113.80" && last["destination"] as? String == "10.7.0.1")
@@ -142,13 +143,13 @@ import Testing
                 for number in range(40):
                     for port in (1, 2):
                         s = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET, socket.SOCK_DGRAM)
-                        s.settimeout(5)
+                        s.settimeout(20)
                         data = os.urandom(1000 + number * 450)
                         s.sendto(data, (address, port))
                         wrong += s.recv(65535) != str(port).encode() + data
             # By hand, the last fragment first.
             s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            s.settimeout(5)
+            s.settimeout(20)
             s.bind(('', 4444))
             raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
             data = os.urandom(2392)
@@ -200,7 +201,7 @@ import Testing
             """
         try Lab.with(topology, files: ["echo.py": ChainShapeTests.echo, "send.py": send]) { lab in
             let interfaces = try #require(try lab.status()["interfaces"] as? [[String: Any]])
-            let engine = try #require(interfaces[0]["mac"] as? String)
+            let engine = try #require(interfaces.first?["mac"] as? String)
             let firewall = try lab.exec("firewall", "cat /sys/class/net/middle/address").output
                 .trimmingCharacters(in: .whitespacesAndNewlines)
             var before = ""

@@ -3,6 +3,9 @@ import Testing
 
 /// A window of tmux: a real terminal that programs draw on, that can be read, typed into and resized.
 final class TerminalWindow {
+    /// The screen was never as wanted.
+    struct NotShown: Error {}
+
     private let socket: String
     let folder: URL
 
@@ -59,19 +62,21 @@ final class TerminalWindow {
         for key in keys { try tmux("send-keys", key) }
     }
 
-    /// Waits until the screen is as wanted, at most twenty seconds, and returns it.
+    /// Waits until the screen is as wanted, at most a minute, and returns it.
+    ///
+    /// - Throws: `NotShown` if it never is; tests read lines of what is returned.
     @discardableResult
     func wait(
         _ what: String, _ holds: ([String]) throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> [String] {
         var shown: [String] = []
-        for _ in 0..<400 {
+        for _ in 0..<1_200 {
             shown = try lines()
             if try holds(shown) { return shown }
             usleep(50_000)
         }
         Issue.record("\(what):\n\(shown.joined(separator: "\n"))", sourceLocation: sourceLocation)
-        return shown
+        throw NotShown()
     }
 
     /// The terminal is as it was before the command: the screen, the cursor, and what stty knows.

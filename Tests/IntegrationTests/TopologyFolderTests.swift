@@ -42,7 +42,7 @@ import Testing
         let words = ["run", file, "--name", name]
         let finished =
             FileManager.default.fileExists(atPath: machine)
-            ? try run(machine, [Product.tapline] + words, timeout: 120) : try run(Product.tapline, words, timeout: 120)
+            ? try run(machine, [Product.tapline] + words, timeout: 300) : try run(Product.tapline, words, timeout: 300)
         #expect(finished.status == 0, "\(finished.output)")
         #expect(!FileManager.default.fileExists(atPath: "/run/tapline/\(name)"))
     }

@@ -56,7 +56,7 @@ import Testing
         import socket, sys
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         s.bind((sys.argv[1], 3))
-        s.settimeout(10)
+        s.settimeout(60)
         print("listening", flush=True)
         seen = 0
         while seen < int(sys.argv[2]):
@@ -70,7 +70,7 @@ import Testing
         try Lab.with(Self.topology, files: ["send.py": Self.send, "receive.py": Self.receive]) { lab in
             let wanted = try lab.exec("alice", "python3 send.py print").output.split(separator: "\n").map(String.init)
             #expect(wanted.count == 12)
-            let mac = try lab.exec("alice", "ping -c 1 -W 2 192.0.2.1 >/dev/null; ip neighbour show 192.0.2.1").output
+            let mac = try lab.exec("alice", "ping -c 1 -W 20 192.0.2.1 >/dev/null; ip neighbour show 192.0.2.1").output
             let words = mac.split(separator: " ").map(String.init)
             let engine = words[try #require(words.firstIndex(of: "lladdr"), "\(mac)") + 1]
             let log = lab.directory(of: "web") + "/seen"
@@ -80,7 +80,7 @@ import Testing
                     + "until grep -q listening \(log); do sleep 0.05; done")
             #expect(try lab.exec("alice", "python3 send.py outside \(engine)").status == 0)
             let waiting =
-                "for i in $(seq 100); do [ $(wc -l <\(log)) -gt \(wanted.count) ] && break; sleep 0.05; done; cat \(log)"
+                "for i in $(seq 600); do [ $(wc -l <\(log)) -gt \(wanted.count) ] && break; sleep 0.05; done; cat \(log)"
             let seen = try lab.exec("web", waiting).output.split(separator: "\n").map(String.init).dropFirst()
             #expect(Array(seen) == wanted)
         }

@@ -99,7 +99,7 @@ import Testing
 
     /// Waits until frames were dropped for a reason.
     private func wait(_ lab: Lab, for reason: String) throws -> [String: Int] {
-        for _ in 0..<100 {
+        for _ in 0..<400 {
             let found = try drops(lab)
             if found[reason] != nil { return found }
         }
@@ -127,7 +127,7 @@ import Testing
             try send("198.18.64.3", 1, "10.9.0.1")
             #expect(try wait(lab, for: "wrong-tunnel-peer") == ["wrong-tunnel-peer": 1])
             try send("198.18.64.2", 3, "10.9.0.1")
-            for _ in 0..<100 where try drops(lab)["wrong-tunnel-peer"] != 2 {}
+            for _ in 0..<400 where try drops(lab)["wrong-tunnel-peer"] != 2 {}
             try send("198.18.64.2", 99, "10.9.0.1")
             #expect(try wait(lab, for: "unknown-tunnel") == ["wrong-tunnel-peer": 2, "unknown-tunnel": 1])
             // In its own tunnel, as a customer who is not behind it.

@@ -32,15 +32,15 @@ import Testing
         let path = lab.folder.appendingPathComponent("\(UUID().uuidString).pcapng").path
         let process = Process()
         process.executableURL = URL(fileURLWithPath: Product.tapline)
-        process.arguments = ["capture", lab.name] + words + ["-w", path, "--for", "60s"]
+        process.arguments = ["capture", lab.name] + words + ["-w", path, "--for", "300s"]
         process.standardError = FileHandle.nullDevice
         try process.run()
         defer { process.waitUntilExit() }
-        for _ in 0..<500 where !FileManager.default.fileExists(atPath: path) { usleep(20_000) }
-        let fetched = try lab.exec("alice", "curl -4 -sS -m 10 http://203.0.113.80/\(page) | wc -c")
+        for _ in 0..<1_500 where !FileManager.default.fileExists(atPath: path) { usleep(20_000) }
+        let fetched = try lab.exec("alice", "curl -4 -sS -m 20 http://203.0.113.80/\(page) | wc -c")
         #expect(fetched.status == 0 && !fetched.output.hasPrefix("0"), "\(fetched.output)")
         // Frames are told some milliseconds after they came.
-        usleep(300_000)
+        try process.waitForLooks()
         process.interrupt()
         process.waitUntilExit()
         #expect(process.terminationStatus == 0)
@@ -53,8 +53,9 @@ import Testing
             ["HOME=/nonexistent", "sh", "-c", "exec tshark \"$@\" 2>/dev/null", "tshark", "-r", path, "-T", "fields"]
                 + ["-E", "separator=|"] + decoding + fields)
         #expect(finished.status == 0, "\(finished.output)")
-        return finished.output.split(separator: "\n").map { line in
+        return try finished.output.split(separator: "\n").map { line in
             let parts = line.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
+            try #require(parts.count >= 6, "\(line)")
             return Packet(
                 interface: parts[0], protocols: parts[1], identifier: parts[2], isOut: parts[3] == "2",
                 comments: parts[4], status: parts[5])

@@ -118,12 +118,12 @@ import Testing
                     "vxlan 10 to 198.18.64.2", "geneve 11 to 198.18.64.2", "nsh 42/254 in vxlan 7 to 198.18.64.2",
                     "nsh 42/253",
                 ])
-            let ping = try lab.exec("alice", "fping -q -c 3 -p 200 -t 5000 203.0.113.80")
+            let ping = try lab.exec("alice", "fping -q -c 3 -p 200 -t 20000 203.0.113.80")
             #expect(ping.status == 0 && ping.output.contains("/0%"), "\(ping.output)")
-            let large = try lab.exec("alice", "ping -n -c 1 -W 2 -s 4000 203.0.113.80")
+            let large = try lab.exec("alice", "ping -n -c 1 -W 20 -s 4000 203.0.113.80")
             #expect(large.status == 0, "\(large.output)")
             for way in ["", "-R"] {
-                let stream = try lab.exec("alice", "timeout 20 iperf3 -c 203.0.113.80 -C cubic -n 4M \(way)")
+                let stream = try lab.exec("alice", "timeout 60 iperf3 -c 203.0.113.80 -C cubic -n 4M \(way)")
                 #expect(stream.status == 0 && stream.output.contains("iperf Done"), "\(way): \(stream.output)")
             }
             let home = "\(lab.directory(of: "site"))/ovs"

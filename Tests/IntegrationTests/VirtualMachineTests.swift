@@ -27,7 +27,7 @@ import Testing
         let output = try played(
             """
             $t up $f -d || exit 1
-            echo "first: $(page)"; pkill -9 qemu; again; $t events $n --json | grep application-restarted
+            echo "first: $(page 20)"; pkill -9 qemu; again; $t events $n --json | grep application-restarted
             echo "bridge: $($t exec $n web -- ip -br link show type bridge | wc -l)"
             head -c 1048576 /dev/zero >/run/disk.raw; sum=$(md5sum </run/disk.raw)
             variant more 's|memory: 128M|memory: 160M, disk: /run/disk.raw|'
@@ -37,9 +37,9 @@ import Testing
             [ "$sum" = "$(md5sum </var/tmp/tapline-test-disk.raw)" ] && echo the disk is as it was; rm /var/tmp/tapline-test-disk.raw
             sed -i 's|attach: servers|attach: { in: { interface: servers, address: 198.18.4.77 } }|' /run/more.yaml
             sed -i 's|, disk: [^,]*||' /run/more.yaml
-            $t apply $n /run/more.yaml || exit 1; again; echo "moved: $($t exec $n web -- curl -sS -m 5 http://198.18.4.77/)"
+            $t apply $n /run/more.yaml || exit 1; again; echo "moved: $($t exec $n web -- curl -sS -m 20 http://198.18.4.77/)"
             kill -9 $(python3 -c "import json; print(json.load(open('/run/tapline/$n/state.json'))['control']['pid'])")
-            for i in $(seq 50); do [ $(pgrep -c qemu) = 0 ] && break; sleep 0.1; done; echo "by itself: $(pgrep -c qemu) machines"
+            for i in $(seq 300); do [ $(pgrep -c qemu) = 0 ] && break; sleep 0.1; done; echo "by itself: $(pgrep -c qemu) machines"
             $t down $n; left death
             """)
         for words in [
@@ -59,8 +59,8 @@ import Testing
             for offload in on off; do
                 variant $offload "s|ready: |offload: $offload\\n    ready: |"
                 $t up /run/$offload.yaml -d >/run/up 2>&1 || { cat /run/up; exit 1; }
-                ip netns exec $n-web tcpdump -lni servers -c 3000 tcp port 80 >/run/frames 2>/dev/null & seen=$!
-                sleep 1; echo "$offload: $($t exec $n alice -- curl -sS -m 30 http://203.0.113.80/large | wc -c) octets"
+                ip netns exec $n-web tcpdump -lni servers -c 3000 tcp port 80 >/run/frames 2>/run/listening & seen=$!
+                until grep -q listening /run/listening; do sleep 0.05; done; echo "$offload: $($t exec $n alice -- curl -sS -m 30 http://203.0.113.80/large | wc -c) octets"
                 kill $seen; wait $seen
                 echo "$offload: $(sed -n 's/.*length \\([0-9]*\\).*/\\1/p' /run/frames | awk '$1 > 1460 { more++ } END { print more ? "larger" : "none larger" }')"
                 $t down $n

@@ -48,34 +48,38 @@ import Testing
             last[peer] = max(number, last.get(peer, -1))
             if number % 100 == 0: s.sendto(data, peer)
         """,
-        // Numbers the datagrams of so many flows, strictly in turn, and prints what the sink has counted of them: how
-        // many came, how many of them late, of how many flows.
+        // count.py FLOWS EACH TOTAL: numbers the datagrams of so many flows, strictly in turn, and prints what the sink has
+        // counted, when it has counted TOTAL with those before: how many came, how many of them late, of how many flows.
         "count.py": """
         import socket, sys, time
-        flows, each = int(sys.argv[1]), int(sys.argv[2])
+        flows, each, total = map(int, sys.argv[1:])
         sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(flows)]
         for s in sockets: s.connect(('203.0.113.80', 7))
         for i in range(each):
             for s in sockets: s.send(b'%d' % i)
             if i * flows % 80 < flows: time.sleep(0.002)
-        time.sleep(0.5)
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         s.connect(('203.0.113.80', 7))
-        s.settimeout(3)
-        s.send(b'how many?')
-        print(s.recv(64).decode())
+        s.settimeout(20)
+        # The last ones may be on their way for a while.
+        for _ in range(200):
+            s.send(b'how many?')
+            counted = s.recv(64).decode()
+            if int(counted.split()[0]) >= total: break
+            time.sleep(0.1)
+        print(counted)
         """,
     ]
 
-    private func counted(_ lab: Lab, flows: Int, each: Int) throws -> [Int] {
-        let counted = try lab.exec("alice", "python3 count.py \(flows) \(each)")
+    private func counted(_ lab: Lab, flows: Int, each: Int, of total: Int) throws -> [Int] {
+        let counted = try lab.exec("alice", "python3 count.py \(flows) \(each) \(total)")
         return counted.output.split(separator: " ").compactMap { Int($0.trimmingCharacters(in: .newlines)) }
     }
 
     /// Has all find their neighbours, by one datagram: until then a node's kernel keeps 256 frames for one, and may change
     /// their order when it has found it.
     private func findNeighbours(_ lab: Lab) throws {
-        #expect(try counted(lab, flows: 1, each: 1) == [1, 0, 1])
+        #expect(try counted(lab, flows: 1, each: 1, of: 1) == [1, 0, 1])
     }
 
     /// Numbered datagrams of sixteen flows, answered now and then, so that the kernel learns which worker a flow is at.
@@ -83,7 +87,7 @@ import Testing
     func framesOfAFlowStayInOrder(_ engine: String, _ send: String) throws {
         try Lab.with(Self.topology(engine, send: send), files: Self.files) { lab in
             try findNeighbours(lab)
-            let came = try counted(lab, flows: 16, each: 1_000)
+            let came = try counted(lab, flows: 16, each: 1_000, of: 16_001)
             #expect(came == [16_001, 0, 17])
         }
     }
@@ -93,9 +97,9 @@ import Testing
         try Lab.with(Self.topology("engines: 2"), files: Self.files) { lab in
             func packets() throws -> [Int] { try TwoEnginesTests.engines(lab).map { $0["packets"] as? Int ?? 0 } }
             try findNeighbours(lab)
-            for _ in 1...4 {
+            for round in 1...4 {
                 let before = try packets()
-                let came = try counted(lab, flows: 1, each: 1_000)
+                let came = try counted(lab, flows: 1, each: 1_000, of: 1 + round * 1_000)
                 #expect(came.first.map { $0 % 1_000 } == 1, "\(came)")
                 let risen = try zip(packets(), before).map { $0 - $1 }
                 // Each datagram is received from alice and from the firewall; the other engine may have the question,
@@ -113,7 +117,7 @@ import Testing
     func anIdleEngineSleeps(_ engine: String) throws {
         try Lab.with(Self.topology(engine), files: Self.files) { lab in
             try findNeighbours(lab)
-            #expect(try counted(lab, flows: 4, each: 100) == [401, 0, 5])
+            #expect(try counted(lab, flows: 4, each: 100, of: 401) == [401, 0, 5])
             // What the kernels say by themselves at first (neighbours, multicast groups) is over by then.
             sleep(2)
             func reading() throws -> (turns: Int, ticks: Int) {

@@ -1,8 +1,8 @@
 """Sends requests for mappings, and prints each answer as hexadecimal digits; "-" if none came.
 
-ask.py SERVER [--source ADDRESS] [--flood COUNT | --fenced] REQUEST...
+ask.py SERVER [--source ADDRESS] [--patience SECONDS] [--flood COUNT | --fenced] REQUEST...
 
-REQUEST is hexadecimal digits. With --flood each is sent so often, at 10,000 a second, and only the number of answers is printed.
+REQUEST is hexadecimal digits. An answer is waited for two seconds, or for SECONDS. With --flood each is sent so often, at 10,000 a second, and only the number of answers is printed.
 With --fenced, requests are read from standard input, a line each, and each is followed by one that every server answers (an opcode
 of NAT-PMP that there is not): no answer before that one means that there is none. "!" means that the server has ended; the next
 request waits for its successor. A server that is slow is waited for: it answers every fence, its successor the later ones alone.
@@ -16,6 +16,7 @@ import time
 parser = argparse.ArgumentParser()
 parser.add_argument("server")
 parser.add_argument("--source")
+parser.add_argument("--patience", type=float, default=2)
 parser.add_argument("--flood", type=int)
 parser.add_argument("--fenced", action="store_true")
 parser.add_argument("requests", nargs="*")
@@ -33,7 +34,7 @@ def connected():
         asking.setsockopt(socket.SOL_IP, 19, 1)
         asking.bind((words.source, 0))
     asking.connect((words.server, 5351))
-    asking.settimeout(2)
+    asking.settimeout(words.patience)
     return asking
 
 
@@ -100,3 +101,5 @@ for request in map(bytes.fromhex, words.requests):
         print(answer.hex())
     except (TimeoutError, ConnectionRefusedError):
         print("-")
+        # A late answer is none to the next request.
+        asking = connected()
