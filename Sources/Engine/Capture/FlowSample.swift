@@ -69,7 +69,7 @@ public struct FlowSample: Sendable, Hashable {
         if !ignoresAddresses || !flow.hasPorts {
             hash ^= Self.product(Self.folded(flow.source), Self.folded(flow.destination))
         }
-        hash = Self.product(Self.product(hash, 0x9E37_79B9_7F4A_7C15), 0xE703_7ED1_A0B4_28DB)
+        hash = Self.product(Self.product(hash, 0x9E37_79B9_7F4A_7C15), 0x1D8E_4E27_C47D_124F)
         return ((hash &>> 32) &* UInt64(one)) &>> 32 == 0
     }
 
