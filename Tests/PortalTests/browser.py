@@ -425,7 +425,8 @@ def outlives(url, tapline, name, file):
         browser.until("document.querySelector('#details table') !== null")
         result["opened"] = browser.run("document.querySelector('#details h2').textContent")
         result["started"] = browser.until(
-            "[...document.querySelectorAll('#happened li')].filter((line) => line.textContent.includes('engine-started')).length")
+            "((count) => count >= 2 && count)([...document.querySelectorAll('#happened li')]"
+            ".filter((line) => line.textContent.includes('engine-started')).length)")
         result["faults"] = browser.faults()
         return result
 
